@@ -1,0 +1,68 @@
+# `make demo` and `make test` are all a newcomer needs; `make help` lists the rest.
+.DEFAULT_GOAL := help
+.PHONY: help demo ui test lint format types sql-lint load-check docs check clean
+SHELL := /bin/bash
+
+# The first that runs and is of a version that the hub supports.
+PYTHON ?= $(shell for name in python3 python3.13 python3.12 python3.11; do \
+	$$name -c 'import sys; sys.exit(not (3, 11) <= sys.version_info[:2] <= (3, 13))' 2>/dev/null \
+	&& { command -v $$name; break; }; done)
+VENV := .venv
+BIN := $(VENV)/bin
+RUNTIME := $(VENV)/.runtime
+DEV := $(VENV)/.dev
+WORKERS ?= 2
+
+help: ## List what make can do
+	@grep -E '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## (.*)/  \1\t\2/' | expand -t 16
+
+$(VENV)/bin/python:
+	@[ -n "$(PYTHON)" ] || { echo "Python 3.11 to 3.13 is needed; name it: make PYTHON=/path/to/python3.12"; exit 2; }
+	@"$(PYTHON)" -m venv $(VENV) \
+		|| { rm -rf $(VENV); echo "This Python cannot make virtual environments (on Debian: apt-get install python3-venv)"; exit 2; }
+
+$(RUNTIME): requirements.txt pyproject.toml | $(VENV)/bin/python
+	@echo "🔄 Installing what the hub needs"
+	@$(BIN)/python -m pip install --quiet --disable-pip-version-check -r requirements.txt
+	@$(BIN)/python -m pip install --quiet --disable-pip-version-check --no-deps --editable .
+	@touch $@
+
+$(DEV): requirements-dev.txt $(RUNTIME)
+	@echo "🔄 Installing what the tests need"
+	@$(BIN)/python -m pip install --quiet --disable-pip-version-check -r requirements-dev.txt
+	@touch $@
+
+demo: $(RUNTIME) ## The whole hub over a simulated campus: first run, one day later, summary
+	@$(BIN)/lsats demo
+
+ui: $(RUNTIME) ## Dagster's UI on loopback over the demo data
+	@$(BIN)/lsats demo --days 0 --ui
+
+test: $(DEV) ## All tests
+	@$(BIN)/python -m pytest -n $(WORKERS) --dist worksteal
+
+lint: $(DEV) ## Style of the Python code
+	@$(BIN)/ruff check . && $(BIN)/ruff format --check .
+
+format: $(DEV) ## Bring Python and SQL into style
+	@$(BIN)/ruff check --fix . && $(BIN)/ruff format . && $(BIN)/sqlfluff fix --quiet sql
+
+types: $(DEV) ## Types of the package
+	@$(BIN)/mypy
+
+sql-lint: $(DEV) ## Style of the SQL
+	@$(BIN)/sqlfluff lint --processes $(WORKERS) sql
+
+load-check: $(DEV) ## Whether Dagster can load the hub, by both of its ways
+	@$(BIN)/dg check defs
+	@$(BIN)/dagster definitions validate -w workspace.yaml
+
+docs: $(RUNTIME) ## Write the data dictionary and .env.example from the code
+	@$(BIN)/lsats db docs
+	@$(BIN)/python -m lsats_dagster.settings > .env.example
+
+check: lint types sql-lint load-check test ## Everything that CI checks
+
+clean: ## Remove the environment and all demo data
+	@if [ -x $(BIN)/lsats ]; then $(BIN)/lsats clean; fi
+	@rm -rf $(VENV) .lsats .pytest_cache .mypy_cache .ruff_cache .hypothesis .dg

@@ -1,0 +1,100 @@
+"""What all assets share: metadata keys, checks, column schemas, and the border where errors become Dagster's."""
+
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from typing import Any
+
+import dagster as dg
+
+from lsats_dagster.clients.errors import TransientSourceError
+from lsats_dagster.database import DatabaseError
+from lsats_dagster.runs import Origin, Run, describe_error
+
+OWNERS = ["team:lsats"]
+# Only transient errors get here as retryable; see `engine_border`.
+RETRY_POLICY = dg.RetryPolicy(max_retries=3, delay=30, backoff=dg.Backoff.EXPONENTIAL, jitter=dg.Jitter.FULL)
+
+AssetEvent = dg.MaterializeResult[Any] | dg.AssetCheckResult
+
+
+def asset_key(table: str) -> dg.AssetKey:
+    """The asset of `<layer>.<table>`."""
+    return dg.AssetKey(table.split("."))
+
+
+def table_metadata(table: str, columns: Iterable[tuple[str, str, str]]) -> dict[str, Any]:
+    """Static metadata of an asset: its table, and its columns as (name, type, description)."""
+    schema = dg.TableSchema([dg.TableColumn(name, type_, comment) for name, type_, comment in columns])
+    return {"dagster/table_name": table, "dagster/column_schema": schema}
+
+
+def check_specs(table: str, checks: Sequence[tuple[str, str, bool]]) -> list[dg.AssetCheckSpec]:
+    """Specs of the checks that the asset's own step reports, as (name, description, blocking)."""
+    key = asset_key(table)
+    return [dg.AssetCheckSpec(name, asset=key, description=text, blocking=blocks) for name, text, blocks in checks]
+
+
+def origin(context: dg.AssetExecutionContext) -> Origin:
+    """Who asked for the run, for its row in meta.ingestion_runs."""
+    return Origin(context.asset_key.to_user_string(), context.run_id)
+
+
+def run_metadata(run: Run) -> dict[str, Any]:
+    """Metadata of one materialization: the same keys for every table, numbers wherever there is one."""
+    counts = run.counts
+    metadata: dict[str, Any] = {
+        "dagster/row_count": run.row_count,
+        "lsats/processed": counts.processed,
+        "lsats/created": counts.created,
+        "lsats/updated": counts.updated,
+        "lsats/skipped": counts.skipped,
+        "lsats/removed": counts.removed,
+        "lsats/failed": counts.failed,
+        "lsats/quality_mean": run.quality_mean,
+        "lsats/watermark": run.watermark,
+        "lsats/seconds": round(run.seconds, 3),
+        "lsats/mode": run.mode,
+        "lsats/ingestion_run_id": str(run.run_id) if run.run_id else None,
+    }
+    extract = run.metadata.get("extract", {})
+    metadata["lsats/extract"] = extract.get("state")
+    metadata["lsats/remaining"] = extract.get("remaining")
+    metadata["lsats/expected_finish"] = extract.get("expected_finish")
+    return {name: value for name, value in metadata.items() if value is not None}
+
+
+def engine_border(context: dg.AssetExecutionContext, work: Callable[[], Run]) -> Run:
+    """Do `work`; whatever it raises becomes a Failure without cause, because causes may quote rows.
+
+    Only what another try can mend keeps its retries: time-outs, 429, 5xx, lost connections, locks.
+    """
+    try:
+        return work()
+    except Exception as error:
+        retry = isinstance(error, TransientSourceError) or (isinstance(error, DatabaseError) and error.transient)
+        hint = "it is tried again" if retry else "another try does not help before its cause is mended"
+        message = f"{describe_error(error)} ({hint})"
+    raise dg.Failure(message, metadata={"lsats/error": message}, allow_retries=retry)
+
+
+def report(context: dg.AssetExecutionContext, run: Run) -> Iterator[AssetEvent]:
+    """The events of a finished run. A dry run is an observation: automation must not take it for new data."""
+    metadata = run_metadata(run)
+    if run.dry:
+        context.log_event(
+            dg.AssetObservation(context.asset_key, description="dry run, nothing written", metadata=metadata)
+        )
+        return
+    yield dg.MaterializeResult(
+        metadata=metadata,
+        data_version=dg.DataVersion(str(run.watermark)),
+        check_results=[
+            dg.AssetCheckResult(
+                check_name=check.name,
+                passed=check.passed,
+                severity=dg.AssetCheckSeverity.ERROR if check.blocking else dg.AssetCheckSeverity.WARN,
+                description=check.description,
+                metadata=dict(check.numbers),
+            )
+            for check in run.checks
+        ],
+    )

@@ -1,0 +1,71 @@
+"""Enriched assets: one per detail stream, made from its declaration."""
+
+from collections.abc import Iterator
+from datetime import timedelta
+from typing import Any
+
+import dagster as dg
+
+from lsats_dagster.assets.bronze import ReadConfig
+from lsats_dagster.assets.common import (
+    OWNERS,
+    RETRY_POLICY,
+    AssetEvent,
+    asset_key,
+    check_specs,
+    engine_border,
+    origin,
+    report,
+    table_metadata,
+)
+from lsats_dagster.ingestion.details import enrich
+from lsats_dagster.ingestion.stream import DetailStream
+from lsats_dagster.ingestion.views import COLUMNS
+from lsats_dagster.resources import HubDatabase, SourceClients
+from lsats_dagster.settings import load_settings
+from lsats_dagster.sources import STREAMS
+
+
+def enriched_asset(stream: DetailStream[Any]) -> dg.AssetsDefinition:
+    """The asset that fetches what is due of `stream`, within the call budget."""
+    table = f"{stream.layer}.{stream.table}"
+
+    @dg.asset(
+        key=table.split("."),
+        deps=[asset_key(f"{stream.list_stream.layer}.{stream.list_stream.table}")],
+        group_name=stream.source_system,
+        kinds={"postgres", "https"},
+        owners=OWNERS,
+        tags={"lsats/source": stream.source_system},
+        description=f"{stream.row}\n\n{stream.description}",
+        metadata=table_metadata(table, ((name, *spec) for name, spec in COLUMNS.items())),
+        check_specs=check_specs(
+            table, [("integrity", "Every record that was read was written, skipped or kept aside.", True)]
+        ),
+        output_required=False,
+        retry_policy=RETRY_POLICY,
+    )
+    def fetch_details(
+        context: dg.AssetExecutionContext, config: ReadConfig, hub: HubDatabase, clients: SourceClients
+    ) -> Iterator[AssetEvent]:
+        def work() -> Any:
+            settings = load_settings()
+            database = hub.open()
+            return enrich(
+                database,
+                stream,
+                clients.open(stream.source_system, database, dry_run=config.dry_run),
+                request=config.request(),
+                origin=origin(context),
+                budget=settings.detail_call_budget,
+                workers=settings.detail_workers,
+                max_age=timedelta(days=settings.detail_max_age_days),
+                lock_wait_seconds=settings.lock_wait_seconds,
+            )
+
+        yield from report(context, engine_border(context, work))
+
+    return fetch_details
+
+
+ENRICHED_ASSETS = [enriched_asset(stream) for stream in STREAMS if isinstance(stream, DetailStream)]

@@ -1,0 +1,62 @@
+"""`lsats db`: the schema of the hub's database."""
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from lsats_dagster.cli.environment import hub_environment
+from lsats_dagster.database import Database
+from lsats_dagster.migrations import Upgrade, upgrade
+from lsats_dagster.settings import REPOSITORY, SQL_ROOT, Settings
+from lsats_dagster.sources import STREAMS
+from lsats_dagster.transforms.definition import load_definitions
+from lsats_dagster.transforms.dictionary import pages
+
+db = typer.Typer(help="Upgrade the database, write its data dictionary.", no_args_is_help=True)
+
+
+def register(app: typer.Typer) -> None:
+    app.add_typer(db, name="db")
+
+
+@db.command("upgrade")
+def upgrade_command() -> None:
+    """Bring the database to the state of this checkout: roles, migrations, functions, tables, views.
+
+    Uses DATABASE_ADMIN_URL when it is set, else DATABASE_URL. Example: lsats db upgrade
+    """
+    with hub_environment() as settings:
+        done = upgrade_database(settings)
+    for name in done.applied:
+        print(f"🆕 {name}")
+    print(f"✅ {done.streams} stream views and {done.tables} silver tables are as this checkout says")
+
+
+def upgrade_database(settings: Settings) -> Upgrade:
+    """Run the upgrade on the login that may do it."""
+    url = settings.database_admin_url or settings.database_url
+    assert url is not None
+    database = Database(url.get_secret_value(), role=None, application="lsats db upgrade")
+    try:
+        return upgrade(database, SQL_ROOT, STREAMS, load_definitions(SQL_ROOT))
+    finally:
+        database.dispose()
+
+
+@db.command("docs")
+def docs(
+    folder: Annotated[Path, typer.Option(help="Where the pages go.")] = REPOSITORY / "docs" / "tables",
+) -> None:
+    """Write the data dictionary from the table definitions.
+
+    Example: lsats db docs
+    """
+    written = pages(load_definitions(SQL_ROOT))
+    folder.mkdir(parents=True, exist_ok=True)
+    for path in folder.glob("*.md"):
+        if path.name not in written:
+            path.unlink()
+    for name, text in written.items():
+        (folder / name).write_text(text, encoding="utf-8")
+    print(f"✅ {len(written)} pages in {folder}")

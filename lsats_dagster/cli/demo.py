@@ -1,0 +1,150 @@
+"""`lsats demo`: the whole hub over a simulated campus, in one command."""
+
+import fcntl
+import os
+import shutil
+import subprocess
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
+from pathlib import Path
+from typing import Annotated
+
+import dagster as dg
+import typer
+
+from lsats_dagster.cli.database import upgrade_database
+from lsats_dagster.cli.environment import dagster_instance, hub_database, hub_environment, variables
+from lsats_dagster.cli.run import FAILED, Outcome, execute, show
+from lsats_dagster.demo.campus import Campus, DayChanges, running_campus
+from lsats_dagster.demo.postgres import remove_cluster
+from lsats_dagster.runs import status
+from lsats_dagster.settings import REPOSITORY, ConfigurationError, Settings, load_settings
+from lsats_dagster.sources import STREAMS
+
+EVERYTHING = "hub_daily"
+
+
+def register(app: typer.Typer) -> None:
+    app.command("demo")(demo)
+    app.command("clean")(clean)
+
+
+def demo(
+    days: Annotated[int, typer.Option(min=0, help="Campus days to live through after the first run.")] = 1,
+    ui: Annotated[bool, typer.Option("--ui", help="Open Dagster on the demo data afterwards, until Ctrl-C.")] = False,
+    port: Annotated[int, typer.Option(min=1, max=65535, help="Port of Dagster's UI on loopback.")] = 3000,
+) -> None:
+    """Start Postgres and a simulated campus, materialize everything, live a day, and show what the day changed.
+
+    A later demo goes on from the day and the data of the one before. Example: lsats demo --days 3
+    """
+    with hub_environment() as settings, only_one(settings.lsats_home):
+        state = settings.lsats_home / "campus.json"
+        print("🔄 Preparing the database")
+        upgrade_database(settings)
+        refuse_foreign_data(settings, state)
+        print("🔄 Starting the campus: TeamDynamix and the UMich API gateway, simulated on loopback")
+        with running_campus(size="demo", state=state) as campus, variables(campus.environment):
+            with dagster_instance() as instance:
+                whole = live(campus, instance, days)
+            print_directions(settings)
+            if ui:
+                open_ui(port)
+    if not whole:
+        raise typer.Exit(FAILED)
+
+
+def clean() -> None:
+    """Remove the embedded Postgres with all its data, and what the demo keeps in LSATS_HOME.
+
+    Example: lsats clean
+    """
+    home = load_settings().lsats_home
+    remove_cluster(home)
+    for name in ("campus.json", "demo.lock"):
+        (home / name).unlink(missing_ok=True)
+    shutil.rmtree(home / "dagster", ignore_errors=True)
+    # LSATS_HOME may be a folder that holds other things; these stay.
+    with suppress(OSError):
+        home.rmdir()
+    print(f"✅ The demo data of {home} is gone")
+
+
+@contextmanager
+def only_one(home: Path) -> Iterator[None]:
+    """Two demos would live through each other's days."""
+    with (home / "demo.lock").open("w") as lock:
+        try:
+            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except OSError:
+            raise ConfigurationError(
+                f"another demo runs on {home}: wait until it has ended, or set LSATS_HOME to another folder"
+            ) from None
+        yield
+
+
+def refuse_foreign_data(settings: Settings, state: Path) -> None:
+    """The demo writes invented departments, so it only touches a database that is empty or its own."""
+    with hub_database(settings) as database, database.transaction() as connection:
+        used = bool(status(connection))
+    if used and not state.exists():
+        raise ConfigurationError(
+            "the database holds data that no demo wrote; the demo would mix invented departments into it. "
+            "Unset DATABASE_URL, or name an empty database"
+        )
+
+
+def live(campus: Campus, instance: dg.DagsterInstance, days: int) -> bool:
+    """Materialize everything, then live and materialize day by day; whether all went as the campus says."""
+    print(f"🔄 Campus day {campus.day()}: materializing everything through Dagster")
+    outcome = execute(EVERYTHING, instance, {})
+    show(outcome, as_json=False, dry_run=False)
+    whole = outcome.success
+    for _ in range(days):
+        changes = campus.live_one_day()
+        print(f"\n🔄 Campus day {campus.day()}: a day has passed; the incremental run")
+        outcome = execute(EVERYTHING, instance, {})
+        show(outcome, as_json=False, dry_run=False)
+        whole = whole and outcome.success and agrees(outcome, changes)
+    return whole
+
+
+def agrees(outcome: Outcome, changes: dict[str, DayChanges]) -> bool:
+    """Print, for each stream, what the hub saw beside what the campus did; whether they are the same."""
+    whole = True
+    for stream in STREAMS:
+        seen = outcome.tables.get(f"{stream.layer}/{stream.table}", {})
+        done = changes[stream.name]
+        expected = (len(done.new) + len(done.returned), len(done.changed), len(done.removed))
+        found = tuple(seen.get(figure) for figure in ("created", "updated", "removed"))
+        same = found == expected
+        whole = whole and same
+        print(f"{'✅' if same else '❌'} {stream.name}: new, updated, removed {found}; the campus says {expected}")
+    return whole
+
+
+def print_directions(settings: Settings) -> None:
+    """Where to look next."""
+    print(
+        f"""
+Where to look next
+  make ui                    Dagster over this data: lineage, runs, figures (http://127.0.0.1:3000)
+  lsats status               last run and last success of every table
+  lsats verify               proof that incremental and full refreshes agree
+  lsats run group:tdx        read one source again
+  docs/tables/README.md      every silver column and what it means
+Data, logs and the embedded Postgres are in {settings.lsats_home.absolute()}; `make clean` removes them."""
+    )
+
+
+def open_ui(port: int) -> None:
+    """Dagster's webserver and daemon on loopback, until they are stopped."""
+    print(f"🔄 Dagster opens on http://127.0.0.1:{port} (Ctrl-C ends it)")
+    command = [
+        str(Path(sys.executable).with_name("dagster")),
+        "dev",
+        "-w",
+        str(REPOSITORY / "workspace.yaml"),
+    ]
+    subprocess.run([*command, "-h", "127.0.0.1", "-p", str(port)], cwd=REPOSITORY, env=os.environ, check=False)

@@ -1,0 +1,166 @@
+"""`lsats run`: materialize a job or a selection of assets, in this process, on Dagster's instance."""
+
+import json
+import logging
+from collections.abc import Collection
+from dataclasses import dataclass, field
+from typing import Annotated, Any
+
+import dagster as dg
+import typer
+from rich.console import Console
+from rich.table import Table
+
+from lsats_dagster.cli.environment import dagster_instance, hub_database, hub_environment
+from lsats_dagster.definitions import build_definitions
+from lsats_dagster.settings import ConfigurationError
+
+FIGURES = ("processed", "created", "updated", "skipped", "removed", "failed")
+HEADINGS = ("processed", "new", "updated", "skipped", "removed", "failed", "quality", "duration")
+FAILED = 1
+
+
+@dataclass
+class Outcome:
+    """What one Dagster run did: figures per table, and a sentence per step that failed."""
+
+    dagster_run_id: str
+    success: bool
+    tables: dict[str, dict[str, Any]] = field(default_factory=dict)
+    failures: dict[str, str] = field(default_factory=dict)
+    skipped: list[str] = field(default_factory=list)
+
+
+def register(app: typer.Typer) -> None:
+    app.command("run")(run)
+
+
+def run(
+    selection: Annotated[
+        str, typer.Argument(help="A job (tdx_ingest) or an asset selection (group:tdx, silver/departments).")
+    ],
+    full: Annotated[bool, typer.Option("--full", help="Compute whole silver tables, not only what changed.")] = False,
+    dry_run: Annotated[bool, typer.Option("--dry-run", help="Read and compare, write nothing.")] = False,
+    limit: Annotated[int | None, typer.Option(min=0, help="At most so many records or calls per stream.")] = None,
+    approve_removals: Annotated[
+        str | None,
+        typer.Option(metavar="RUN_ID", help="The run whose refused removals you found to be right."),
+    ] = None,
+    as_json: Annotated[bool, typer.Option("--json", help="Print the result as JSON.")] = False,
+) -> None:
+    """Materialize assets now.
+
+    Example: lsats run tdx_ingest --dry-run
+    """
+    with hub_environment() as settings, hub_database(settings), dagster_instance() as instance:
+        config = {"full": full, "dry_run": dry_run, "limit": limit, "approve_removals": approve_removals}
+        outcome = execute(selection, instance, {name: value for name, value in config.items() if value})
+    show(outcome, as_json=as_json, dry_run=dry_run)
+    if not outcome.success:
+        raise typer.Exit(FAILED)
+
+
+def execute(selection: str, instance: dg.DagsterInstance, config: dict[str, Any]) -> Outcome:
+    """Run a job or an asset selection in this process. ConfigurationError when nothing is meant by `selection`."""
+    definitions = build_definitions()
+    jobs = {job.name for job in definitions.resolve_all_job_defs()}
+    if selection in jobs:
+        job = definitions.resolve_job_def(selection)
+        keys: Collection[dg.AssetKey] = set(job.asset_layer.executable_asset_keys)
+        chosen = None
+    else:
+        keys = select(selection, definitions, jobs)
+        job = definitions.resolve_implicit_global_asset_job_def()
+        chosen = list(keys)
+    result = job.execute_in_process(
+        instance=instance,
+        run_config={"ops": op_config(definitions, keys, config), "loggers": quiet_console()},
+        asset_selection=chosen,
+        raise_on_error=False,
+    )
+    return outcome_of(result, keys)
+
+
+def select(selection: str, definitions: dg.Definitions, jobs: set[str]) -> Collection[dg.AssetKey]:
+    """The assets that `selection` means, in Dagster's selection syntax; a bare `layer/table` is its key."""
+    graph = definitions.resolve_asset_graph()
+    known = {key.to_user_string() for key in graph.get_all_asset_keys()}
+    if selection in known:
+        return [dg.AssetKey.from_user_string(selection)]
+    try:
+        keys = dg.AssetSelection.from_string(selection).resolve(graph)
+    except Exception:
+        keys = set()
+    if not keys:
+        raise ConfigurationError(
+            f"{selection!r} is no job and selects no asset. Jobs: {', '.join(sorted(n for n in jobs if not n.startswith('_')))}. "
+            f"Assets: {', '.join(sorted(known))}"
+        )
+    return keys
+
+
+def op_config(definitions: dg.Definitions, keys: Collection[dg.AssetKey], config: dict[str, Any]) -> dict[str, Any]:
+    """The run config: each asset gets those of `config` that it knows."""
+    graph = definitions.resolve_asset_graph()
+    ops = {}
+    for key in keys:
+        assets = graph.get(key).assets_def
+        fields = assets.op.config_schema.config_type.fields  # type: ignore[union-attr]
+        known = {name: value for name, value in config.items() if name in fields}
+        if known:
+            ops[assets.op.name] = {"config": known}
+    return ops
+
+
+def quiet_console() -> dict[str, Any]:
+    """Dagster's console log stays silent: the hub's own lines say the same in fewer words."""
+    return {"console": {"config": {"log_level": "CRITICAL"}}}
+
+
+def outcome_of(result: dg.ExecuteInProcessResult, keys: Collection[dg.AssetKey]) -> Outcome:
+    """Figures and failures of a finished run, from its events."""
+    outcome = Outcome(result.run_id, result.success)
+    for event in result.all_events:
+        entry: Any = None
+        if event.is_step_materialization:
+            entry = event.step_materialization_data.materialization
+        elif event.event_type_value == "ASSET_OBSERVATION":
+            entry = event.asset_observation_data.asset_observation
+        elif event.is_step_failure:
+            error = event.step_failure_data.user_failure_data or event.step_failure_data.error
+            description = getattr(error, "description", None) or getattr(error, "message", "failed")
+            outcome.failures[(event.step_key or "").replace("__", "/")] = str(description)
+        elif event.event_type_value == "STEP_SKIPPED":
+            outcome.skipped.append((event.step_key or "").replace("__", "/"))
+        if entry is not None:
+            outcome.tables[entry.asset_key.to_user_string()] = figures(entry.metadata)
+    return outcome
+
+
+def figures(metadata: dict[str, dg.MetadataValue[Any]]) -> dict[str, Any]:
+    """The `lsats/` figures of one materialization under their short names."""
+    return {name.removeprefix("lsats/"): value.value for name, value in metadata.items() if name.startswith("lsats/")}
+
+
+def show(outcome: Outcome, *, as_json: bool, dry_run: bool) -> None:
+    """Print an outcome for a person or, as JSON, for a script."""
+    if as_json:
+        print(json.dumps(outcome.__dict__, indent=2))
+        return
+    console = Console()
+    if not console.is_terminal:
+        console.width = 120
+    title = "📊 Summary" + (" 🧪 dry run, nothing written" if dry_run else "")
+    table = Table("table", *HEADINGS, title=title, title_justify="left")
+    for name, row in outcome.tables.items():
+        quality = f"{row['quality_mean']:.2f}" if "quality_mean" in row else ""
+        table.add_row(name, *(str(row.get(figure, 0)) for figure in FIGURES), quality, f"{row.get('seconds', 0):.2f} s")
+    console.print(table)
+    for step, message in outcome.failures.items():
+        console.print(f"❌ {step}: {message}", highlight=False)
+    for step in outcome.skipped:
+        console.print(f"⏭️ {step}: not run, because something before it failed", highlight=False)
+    console.print("🎉 Completed" if outcome.success else f"❌ Failed (Dagster run {outcome.dagster_run_id})")
+
+
+logging.getLogger("dagster").setLevel(logging.CRITICAL)

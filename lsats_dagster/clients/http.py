@@ -1,0 +1,396 @@
+"""One HTTP exchange with a source: paced, bounded in time, retried, and silent about secrets.
+
+Everything that crosses this border as an error is one of ours, raised without its cause: the exceptions of
+requests and urllib3 quote whole URLs and headers.
+"""
+
+import contextlib
+import http.client
+import ipaddress
+import json
+import logging
+import math
+import random
+import socket
+import threading
+import time
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from http.cookiejar import DefaultCookiePolicy
+from typing import Any, TypeVar
+from urllib.parse import urlsplit
+
+import requests
+import urllib3
+from requests.adapters import HTTPAdapter
+from requests.auth import AuthBase
+from urllib3.connection import HTTPConnection, HTTPSConnection
+
+from lsats_dagster.clients.errors import (
+    PermanentSourceError,
+    SourceError,
+    TransientSourceError,
+    UnreadableAnswerError,
+    error_of_exception,
+    error_of_status,
+)
+from lsats_dagster.clients.window import (
+    LONGEST_WAIT,
+    Allowance,
+    CallWindow,
+    Clock,
+    http_date,
+    limit_headers,
+    seconds_until,
+    throttle_seconds,
+)
+
+logger = logging.getLogger(__name__)
+
+T = TypeVar("T")
+
+TRIES = 5  # of one call, when the connection or the server fails
+UNREADABLE_TRIES = 3  # of one call, when the answer is a 200 nobody can read
+RETRY_SECONDS = 600.0  # no further try once the tries and pauses of one call have taken this long
+FIRST_PAUSE, LONGEST_PAUSE = 1.0, 30.0  # most before the second try; before any try
+THROTTLES = 10  # answers 429 that one call waits out; they do not count as tries
+_CHUNK = 1 << 16
+
+
+@dataclass(frozen=True)
+class Timeouts:
+    """Limits of one answer, in seconds."""
+
+    connect: float = 10.0
+    read: float = 120.0  # of silence; the whole head must arrive within it
+    answer: float = 600.0  # in all, checked whenever something arrives: at worst `read` later
+
+
+DEFAULT_TIMEOUTS = Timeouts()
+
+
+@dataclass(frozen=True)
+class Call:
+    """One request, safe to repeat: a GET, a read-only search or a login.
+
+    `signals` are the statuses that are answers to the caller and no errors.
+    """
+
+    verb: str
+    url: str
+    allowance: Allowance
+    params: Mapping[str, str | int] | None = field(default=None, repr=False)
+    json: object = field(default=None, repr=False)
+    form: Mapping[str, str] | None = field(default=None, repr=False)
+    signals: frozenset[int] = frozenset()
+
+    @property
+    def label(self) -> str:
+        return f"{self.verb} {urlsplit(self.url).path}"
+
+
+@dataclass(frozen=True)
+class Answer:
+    """A whole answer; `date` is the server's own time (epoch seconds), to which its other times relate."""
+
+    status: int
+    headers: Mapping[str, str] = field(repr=False)
+    body: bytes = field(repr=False)
+    date: float
+
+    def text(self) -> str:
+        """The body as UTF-8. A wrong byte becomes a lone surrogate: it spoils one value and not the page."""
+        return self.body.decode("utf-8-sig", "surrogateescape")
+
+    def document(self) -> Any:
+        """The body as JSON; UnreadableAnswerError if it is none."""
+        try:
+            # Python refuses integers of thousands of digits: as text, they spoil one record and not the page.
+            return json.loads(self.text(), parse_int=_whole_number)
+        except (ValueError, RecursionError):
+            kind = self.headers.get("Content-Type", "").partition(";")[0].strip()[:40] or "no content type"
+        raise UnreadableAnswerError(f"HTTP {self.status} without JSON ({len(self.body)} bytes, {kind})")
+
+
+@dataclass(frozen=True)
+class Token:
+    """A bearer token and the time of our clock at which to fetch the next (infinite: when it is refused)."""
+
+    value: str = field(repr=False)
+    renew_at: float = math.inf
+
+
+def token_for(value: str, lifetime: float | None, clock: Clock) -> Token:
+    """A token valid for `lifetime` more seconds: renewed 60 s before its end, or at half of a short life."""
+    if lifetime is None or not 0 < lifetime < math.inf:
+        return Token(value)
+    return Token(value, clock.now() + lifetime - min(60.0, lifetime / 2))
+
+
+class TokenKeeper:
+    """The current token of a client. However many threads ask, one logs in and the others get its result."""
+
+    def __init__(self, login: Callable[[], Token], clock: Clock) -> None:
+        self._login = login
+        self._clock = clock
+        self._lock = threading.Lock()
+        self._token: Token | None = None
+        self._refusal: str | None = None
+
+    def current(self) -> Token:
+        with self._lock:
+            if self._refusal is not None:  # repeating a refused login, perhaps from many threads, locks accounts
+                raise PermanentSourceError(self._refusal)
+            if self._token is None or self._clock.now() >= self._token.renew_at:
+                try:
+                    self._token = self._login()
+                except PermanentSourceError as error:
+                    self._refusal = str(error)
+                    raise
+            return self._token
+
+    def refused(self, token: Token) -> None:
+        """The source answered 401 to `token`. Nothing happens if another thread has replaced it meanwhile."""
+        with self._lock:
+            if self._token is token:
+                self._token = None
+
+
+class HttpClient:
+    """Exchanges with one source. Threads may share it."""
+
+    def __init__(self, *, window: CallWindow, timeouts: Timeouts, clock: Clock) -> None:
+        self._window = window
+        self._timeouts = timeouts
+        self._clock = clock
+        self._session = requests.Session()
+        # Proxies and CA bundles of the environment hold; an auth of our own keeps ~/.netrc out.
+        self._session.auth = _Authorization(None)
+        self._session.cookies.set_policy(DefaultCookiePolicy(allowed_domains=[]))
+        for scheme in ("https://", "http://"):
+            self._session.mount(scheme, _Adapter(pool_maxsize=16, max_retries=0))
+        self._count_lock = threading.Lock()
+        self._counts: dict[str, int | float] = dict.fromkeys(
+            ("calls", "retries", "throttled", "renewals", "bytes", "waited_seconds"), 0
+        )
+
+    def evidence(self) -> dict[str, int | float]:
+        """Counts since the client was made.
+
+        Calls sent (logins too), tries after the first (retries), 429s (throttled), 401s met by a new token
+        (renewals), body bytes, and the seconds waited for the window and between tries.
+        """
+        with self._count_lock:
+            return dict(self._counts)
+
+    def close(self) -> None:
+        self._session.close()
+
+    def exchange(
+        self, call: Call, read: Callable[[Answer], T], keeper: TokenKeeper | None = None
+    ) -> tuple[int, T | None]:
+        """Send `call` until it is answered: (200, what `read` made of it), or (status, None) for its signals.
+
+        Raises TransientSourceError, UnreadableAnswerError (as `read` may) or PermanentSourceError.
+        """
+        pace = call.allowance
+        tries = throttles = 0
+        spent = 0.0
+        renewed = False
+        while True:
+            if keeper is not None:
+                keeper.current()  # a login that is due comes before the place in the window, not after
+            self._count(waited_seconds=self._window.wait(pace.method, limit=pace.limit, seconds=pace.seconds))
+            token = keeper.current() if keeper is not None else None
+            began = time.monotonic()
+            failure: SourceError
+            asked = 0.0
+            try:
+                answer = self._send(call, token)
+                if answer.status in call.signals:
+                    return answer.status, None
+                if answer.status == 200:
+                    return answer.status, read(answer)
+                if answer.status == 429:
+                    throttles += 1
+                    self._throttle(call, answer, throttles)
+                    if throttles <= THROTTLES:
+                        continue
+                if answer.status == 401 and keeper is not None and token is not None and not renewed:
+                    renewed = True
+                    self._count(renewals=1)
+                    keeper.refused(token)
+                    continue
+                asked = seconds_until(answer.headers.get("Retry-After", ""), answer.date) or 0.0
+                failure = error_of_status(answer.status)
+            except SourceError as error:
+                failure = error
+            tries += 1
+            pause = max(asked, random.uniform(0, min(LONGEST_PAUSE, FIRST_PAUSE * 2 ** (tries - 1))))
+            spent += time.monotonic() - began + pause
+            most = UNREADABLE_TRIES if isinstance(failure, UnreadableAnswerError) else TRIES
+            final = isinstance(failure, PermanentSourceError) or throttles > THROTTLES
+            if final or tries >= most or spent > RETRY_SECONDS:
+                story = f"tries: {tries}" + (f", answers 429: {throttles}" if throttles else "")
+                raise type(failure)(f"{call.label}: {failure} ({story})")
+            logger.warning("🔄 %s: %s; try %d in %.1f s", call.label, failure, tries + 1, pause)
+            self._count(retries=1, waited_seconds=pause)
+            self._clock.sleep_until(self._clock.now() + pause)
+
+    def _throttle(self, call: Call, answer: Answer, throttles: int) -> None:
+        """Close the window of the call until the source opens it again: every next `wait` stands there."""
+        told = throttle_seconds(answer.headers, answer.date)
+        resets_in = min(5.0 * 2**throttles, LONGEST_WAIT) if told is None else told
+        limit, _ = limit_headers(call.allowance, answer.headers) or (call.allowance.limit, 0)
+        logger.warning("⚠️ %s: HTTP 429, the limit is used up for %.0f s", call.label, resets_in)
+        self._count(throttled=1)
+        self._window.observed(call.allowance.method, limit=limit, remaining=0, resets_in=resets_in)
+
+    def _send(self, call: Call, token: Token | None) -> Answer:
+        deadline = time.monotonic() + self._timeouts.answer
+        headers = {"Accept": "application/json, text/plain;q=0.9", "User-Agent": "lsats-dagster"}
+        data: bytes | Mapping[str, str] | None = call.form
+        if call.json is not None:
+            data = json.dumps(call.json).encode()
+            headers["Content-Type"] = "application/json; charset=utf-8"
+        self._count(calls=1)
+        try:
+            with self._session.request(
+                call.verb,
+                call.url,
+                params=call.params,
+                data=data,
+                headers=headers,
+                auth=_Authorization(token),
+                timeout=(self._timeouts.connect, self._timeouts.read),
+                stream=True,
+                allow_redirects=False,
+            ) as response:
+                body = _body(response.raw, deadline)
+                date = http_date(response.headers.get("Date", ""))
+                answer = Answer(response.status_code, response.headers, body, date or self._clock.now())
+        except (OSError, ValueError, urllib3.exceptions.HTTPError, http.client.HTTPException) as error:
+            failure = error_of_exception(error)
+        else:
+            self._count(bytes=len(body))
+            self._report_limit(call.allowance, answer)
+            return answer
+        raise failure
+
+    def _report_limit(self, allowance: Allowance, answer: Answer) -> None:
+        known = limit_headers(allowance, answer.headers)
+        resets_in = seconds_until(answer.headers.get("X-RateLimit-Reset", ""), answer.date)
+        if known is not None and resets_in is not None:
+            limit, remaining = known
+            self._window.observed(allowance.method, limit=limit, remaining=remaining, resets_in=resets_in)
+
+    def _count(self, **more: int | float) -> None:
+        with self._count_lock:
+            for name, number in more.items():
+                self._counts[name] += number
+
+
+def checked_url(url: str, setting: str) -> str:
+    """`url` without closing slashes. PermanentSourceError naming `setting` if no secret should go there."""
+    try:
+        parts = urlsplit(url.strip())
+        host, _ = parts.hostname, parts.port
+    except ValueError:
+        parts, host = urlsplit(""), None
+    secure = parts.scheme == "https" or (parts.scheme == "http" and host is not None and _is_loopback(host))
+    if not host or not secure or parts.username or parts.password or parts.query or parts.fragment:
+        raise PermanentSourceError(
+            f"{setting} is not usable: it must be an https address (http on loopback only) "
+            "with a host and without user, query or fragment"
+        )
+    return url.strip().rstrip("/")
+
+
+class _Authorization(AuthBase):
+    def __init__(self, token: Token | None) -> None:
+        self._token = token
+
+    def __call__(self, request: requests.PreparedRequest) -> requests.PreparedRequest:
+        if self._token is not None:
+            request.headers["Authorization"] = f"Bearer {self._token.value}"
+        return request
+
+
+def _bounded_head(connection: HTTPConnection, read_head: Callable[[], T]) -> T:
+    """Run `read_head`, which must be done within the read timeout.
+
+    The timeout of a socket begins anew with every byte: a server that drips the head could hold us for days.
+    """
+    sock, expired = connection.sock, threading.Event()
+
+    def expire() -> None:
+        expired.set()
+        with contextlib.suppress(OSError):
+            socket.socket.shutdown(sock, socket.SHUT_RDWR)  # SSLSocket's own would drop the TLS state
+
+    seconds = connection.timeout if isinstance(connection.timeout, int | float) else DEFAULT_TIMEOUTS.read
+    timer = threading.Timer(seconds, expire)
+    timer.daemon = True
+    timer.start()
+    try:
+        head = read_head()
+    except Exception:
+        if not expired.is_set():
+            raise
+    finally:
+        timer.cancel()
+    if expired.is_set():
+        raise TimeoutError
+    return head
+
+
+class _Connection(HTTPConnection):
+    def getresponse(self) -> Any:
+        return _bounded_head(self, super().getresponse)
+
+
+class _TlsConnection(HTTPSConnection):
+    def getresponse(self) -> Any:
+        return _bounded_head(self, super().getresponse)
+
+
+class _Pool(urllib3.HTTPConnectionPool):
+    ConnectionCls = _Connection
+
+
+class _TlsPool(urllib3.HTTPSConnectionPool):
+    ConnectionCls = _TlsConnection
+
+
+class _Adapter(HTTPAdapter):
+    """Connections whose answers have a bounded head, with and without a proxy."""
+
+    def init_poolmanager(self, *args: Any, **kwargs: Any) -> None:
+        super().init_poolmanager(*args, **kwargs)
+        self.poolmanager.pool_classes_by_scheme = {"http": _Pool, "https": _TlsPool}
+
+    def proxy_manager_for(self, *args: Any, **kwargs: Any) -> Any:
+        manager = super().proxy_manager_for(*args, **kwargs)
+        manager.pool_classes_by_scheme = {"http": _Pool, "https": _TlsPool}
+        return manager
+
+
+def _body(raw: Any, deadline: float) -> bytes:
+    """The whole body, read as it arrives, so that the deadline holds for a server that drips too."""
+    pieces = []
+    while piece := raw.read1(_CHUNK, decode_content=True):
+        pieces.append(piece)
+        if time.monotonic() > deadline:
+            raise TransientSourceError("no whole answer within the time allowed")
+    return b"".join(pieces)
+
+
+def _whole_number(text: str) -> int | str:
+    return int(text) if len(text) < 1000 else text
+
+
+def _is_loopback(host: str) -> bool:
+    try:
+        return host == "localhost" or ipaddress.ip_address(host).is_loopback
+    except ValueError:
+        return False

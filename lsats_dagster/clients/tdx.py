@@ -1,0 +1,176 @@
+"""TeamDynamix Web API: login, accounts and one account (sources.md 4.1, 5 and 6)."""
+
+import base64
+import binascii
+import json
+import re
+from dataclasses import dataclass, field
+from urllib.parse import urlsplit
+
+from lsats_dagster.clients.errors import PermanentSourceError, UnreadableAnswerError
+from lsats_dagster.clients.http import (
+    DEFAULT_TIMEOUTS,
+    Answer,
+    Call,
+    HttpClient,
+    Timeouts,
+    Token,
+    TokenKeeper,
+    checked_url,
+    token_for,
+)
+from lsats_dagster.clients.window import SYSTEM_CLOCK, Allowance, CallWindow, Clock
+
+_JWT = re.compile(r"[\w-]+\.[\w-]+\.[\w-]*", re.ASCII)
+_LOGIN_REFUSED = frozenset({400, 401, 403})
+
+
+@dataclass(frozen=True)
+class AdminLogin:
+    """The administrative service account; the only one that some endpoints accept (sources.md 4.1.1)."""
+
+    beid: str = field(repr=False)
+    web_services_key: str = field(repr=False)
+
+
+@dataclass(frozen=True)
+class UserLogin:
+    """An ordinary user of TeamDynamix."""
+
+    username: str = field(repr=False)
+    password: str = field(repr=False)
+
+
+@dataclass(frozen=True)
+class StaticToken:
+    """A token that a person obtained in the browser. It lasts 24 hours and cannot be renewed by us."""
+
+    token: str = field(repr=False)
+
+
+TdxCredentials = AdminLogin | UserLogin | StaticToken
+
+
+class TdxClient:
+    """Reads TeamDynamix. Threads may share it: they log in once and share its connections.
+
+    After bounded tries a read raises TransientSourceError, UnreadableAnswerError or PermanentSourceError.
+    """
+
+    def __init__(
+        self,
+        *,
+        base_url: str,
+        credentials: TdxCredentials,
+        window: CallWindow,
+        timeouts: Timeouts = DEFAULT_TIMEOUTS,
+        clock: Clock = SYSTEM_CLOCK,
+    ) -> None:
+        self._base = checked_url(base_url, "TDX_BASE_URL")
+        self._host = urlsplit(self._base).netloc.lower()
+        self._credentials = credentials
+        self._clock = clock
+        self._static_token_used = False
+        self._http = HttpClient(window=window, timeouts=timeouts, clock=clock)
+        self._keeper = TokenKeeper(self._login, clock)
+
+    def accounts(self) -> list[object]:
+        """All accounts, active or not, as received: an element may be rubbish.
+
+        The search is asked with IsActive null, so that a deactivated account is seen as changed and not as
+        gone (sources.md 5). It has no pages: the list is whole or the answer is not readable.
+        """
+        call = self._call("POST", "accounts/search", json={"IsActive": None})
+        _, found = self._http.exchange(call, _list, self._keeper)
+        return found or []
+
+    def account(self, account_id: str) -> dict[str, object] | None:
+        """One account with its attributes; None if TeamDynamix has none of this id (404).
+
+        Raises ValueError for an id that is not a whole number: in a path it could name something else.
+        """
+        if not (account_id.isascii() and account_id.isdigit()):
+            raise ValueError("the id of a TeamDynamix account is a whole number")
+        call = self._call("GET", "accounts/{id}", path=f"accounts/{account_id}", signals=frozenset({404}))
+        _, found = self._http.exchange(call, _object, self._keeper)
+        return found
+
+    def evidence(self) -> dict[str, int | float]:
+        """What the calls so far took, in numbers (see HttpClient.evidence)."""
+        return self._http.evidence()
+
+    def close(self) -> None:
+        self._http.close()
+
+    def _call(
+        self,
+        verb: str,
+        method: str,
+        *,
+        path: str | None = None,
+        json: object = None,
+        signals: frozenset[int] = frozenset(),
+    ) -> Call:
+        """The call of a method; limits count per method, whatever the id in the path (sources.md 4.1.3)."""
+        allowance = Allowance(f"{self._host} {verb} {method}")
+        return Call(verb, f"{self._base}/{path or method}", allowance, json=json, signals=signals)
+
+    def _login(self) -> Token:
+        match self._credentials:
+            case AdminLogin(beid, key):
+                method, body = "auth/loginadmin", {"BEID": beid, "WebServicesKey": key}
+                settings = "TDX_BEID and TDX_WEB_SERVICES_KEY"
+            case UserLogin(username, password):
+                method, body = "auth", {"username": username, "password": password}
+                settings = "TDX_USERNAME and TDX_PASSWORD"
+            case StaticToken(token):
+                return self._static(token)
+        call = self._call("POST", method, json=body, signals=_LOGIN_REFUSED)
+        status, fetched = self._http.exchange(call, self._read_token)
+        if fetched is None:
+            raise PermanentSourceError(f"TeamDynamix refused the login {method} (HTTP {status}): look at {settings}")
+        return fetched
+
+    def _static(self, token: str) -> Token:
+        text = token.strip().strip('"')
+        if not _JWT.fullmatch(text):
+            raise PermanentSourceError("TDX_API_TOKEN does not hold a token of TeamDynamix")
+        if self._static_token_used:
+            raise PermanentSourceError(
+                "TeamDynamix refused the token of TDX_API_TOKEN (HTTP 401): it has ended or lacks the right. "
+                "It cannot be renewed by the hub: set a new one, or a login"
+            )
+        self._static_token_used = True
+        return Token(text)
+
+    def _read_token(self, answer: Answer) -> Token:
+        """The bare JWT of a login answer; its end relates to the server's clock, which need not be ours."""
+        text = answer.text().strip().strip('"')
+        if not _JWT.fullmatch(text):
+            raise UnreadableAnswerError("HTTP 200 without a token")
+        end = _expiry(text)
+        return token_for(text, None if end is None else end - answer.date, self._clock)
+
+
+def _expiry(token: str) -> float | None:
+    """The `exp` claim of a JWT (seconds since the epoch), None if it has none that can be read."""
+    payload = token.split(".")[1]
+    try:
+        claims = json.loads(base64.urlsafe_b64decode(payload + "=" * (-len(payload) % 4)))
+        return float(claims["exp"])
+    except (ValueError, TypeError, KeyError, RecursionError, OverflowError, binascii.Error):
+        return None
+
+
+def _list(answer: Answer) -> list[object]:
+    document = answer.document()
+    if not isinstance(document, list):
+        raise UnreadableAnswerError("HTTP 200 with JSON that is not a list")
+    return document
+
+
+def _object(answer: Answer) -> dict[str, object]:
+    document = answer.document()
+    if not isinstance(document, dict):
+        raise UnreadableAnswerError("HTTP 200 with JSON that is not an object")
+    return document

@@ -1,0 +1,167 @@
+"""UMich API gateway: token and the department list (sources.md 4.2 and 11)."""
+
+import json
+import re
+from collections.abc import Iterator
+from urllib.parse import urlsplit
+
+from lsats_dagster.clients.errors import PartialFetchError, PermanentSourceError, UnreadableAnswerError
+from lsats_dagster.clients.http import (
+    DEFAULT_TIMEOUTS,
+    Answer,
+    Call,
+    HttpClient,
+    Timeouts,
+    Token,
+    TokenKeeper,
+    checked_url,
+    token_for,
+)
+from lsats_dagster.clients.window import SYSTEM_CLOCK, Allowance, CallWindow, Clock
+
+MOST_PAGES = 10_000  # of one read; a source that never ends is not read for ever
+_TOKEN = re.compile(r"[!-~]+")
+_LOGIN_REFUSED = frozenset({400, 401, 403})
+_MOVED = "pages moved while they were read"
+
+
+class UmichApiClient:
+    """Reads the gateway. Threads may share it: they log in once and share its connections.
+
+    After bounded tries a read raises TransientSourceError, UnreadableAnswerError or PermanentSourceError.
+    """
+
+    def __init__(
+        self,
+        *,
+        base_url: str,
+        token_url: str,
+        category_id: str,
+        client_key: str,
+        client_secret: str,
+        window: CallWindow,
+        calls_per_minute: int = 200,
+        page_size: int = 1000,
+        timeouts: Timeouts = DEFAULT_TIMEOUTS,
+        clock: Clock = SYSTEM_CLOCK,
+    ) -> None:
+        if page_size < 2:
+            raise ValueError("pages overlap by one row, so they need at least two")
+        if not re.fullmatch(r"[\w-]+", category_id, re.ASCII):
+            raise PermanentSourceError("UM_CATEGORY_ID is not usable: it must be one plain path segment")
+        base = checked_url(base_url, "UM_BASE_URL")
+        self._departments_url = f"{base}/{category_id}/Department/v2/DeptData"
+        self._token_url = checked_url(token_url, "UM_TOKEN_URL")
+        self._client_key = client_key
+        self._client_secret = client_secret
+        self._page_size = page_size
+        self._clock = clock
+        # One quota for all calls of the application (sources.md 4.2). The gateway need not say where its
+        # window stands, so ours is a second longer; the setting may be lower, to leave some to others.
+        self._allowance = Allowance(f"{urlsplit(base).netloc.lower()} gateway", calls_per_minute, 61.0, ceiling=True)
+        self._http = HttpClient(window=window, timeouts=timeouts, clock=clock)
+        self._keeper = TokenKeeper(self._login, clock)
+        self._pages = self._rows = 0
+
+    def departments(self) -> Iterator[list[object]]:
+        """All departments in pages, as received: an element may be rubbish.
+
+        The order of the gateway is not promised and the pages are cut by offset, so the read proves itself:
+        each page begins with the last row of the one before (dropped here), and no DeptId comes twice. A page
+        shorter than asked for may be the gateway's own limit; the end is a page with nothing behind the
+        repeated row.
+        Raises PartialFetchError if rows moved between the pages: reading once more can help.
+        """
+        keys: set[str] = set()
+        last: object = None
+        taken = largest = 0
+        for _ in range(MOST_PAGES):
+            page = self._page(max(taken - 1, 0))
+            largest = max(largest, len(page))
+            if taken:
+                if not page or not _same(page[0], last):
+                    raise PartialFetchError(_MOVED)
+                page = page[1:]
+            if not page:
+                # A gateway that grants one row a page would look like the end, so ask for the row behind.
+                if largest == 1 and self._page(taken):
+                    raise PartialFetchError("the gateway gives single rows, which cannot overlap")
+                return
+            for row in page:
+                key = _key(row)
+                if key is not None and key in keys:
+                    raise PartialFetchError(_MOVED)
+                if key is not None:
+                    keys.add(key)
+            taken += len(page)
+            last = page[-1]
+            self._rows += len(page)
+            yield page
+        raise PartialFetchError(f"no end after {MOST_PAGES} pages")
+
+    def evidence(self) -> dict[str, int | float]:
+        """What the calls so far took (see HttpClient.evidence), with the pages read and the rows given."""
+        return self._http.evidence() | {"pages": self._pages, "rows": self._rows}
+
+    def close(self) -> None:
+        self._http.close()
+
+    def _page(self, start: int) -> list[object]:
+        params: dict[str, str | int] = {"$start_index": start, "$count": self._page_size}
+        call = Call("GET", self._departments_url, self._allowance, params=params)
+        _, rows = self._http.exchange(call, _department_rows, self._keeper)
+        self._pages += 1
+        return rows or []
+
+    def _login(self) -> Token:
+        form = {
+            "grant_type": "client_credentials",
+            "client_id": self._client_key,
+            "client_secret": self._client_secret,
+            "scope": "department",
+        }
+        call = Call("POST", self._token_url, self._allowance, form=form, signals=_LOGIN_REFUSED)
+        status, token = self._http.exchange(call, self._read_token)
+        if token is None:
+            raise PermanentSourceError(
+                f"the gateway refused the client credentials (HTTP {status}): "
+                "look at UM_CLIENT_KEY and UM_CLIENT_SECRET"
+            )
+        return token
+
+    def _read_token(self, answer: Answer) -> Token:
+        document = answer.document()
+        value = document.get("access_token") if isinstance(document, dict) else None
+        if not isinstance(value, str) or not _TOKEN.fullmatch(value):
+            raise UnreadableAnswerError("HTTP 200 without a token")
+        try:
+            lifetime: float | None = float(document.get("expires_in"))
+        except (TypeError, ValueError, OverflowError):
+            lifetime = None
+        return token_for(value, lifetime, self._clock)
+
+
+def _department_rows(answer: Answer) -> list[object]:
+    """The rows of {"DepartmentList": {"DeptData": [...]}}; one row may come as an object (sources.md 4.2)."""
+    document = answer.document()
+    envelope = document.get("DepartmentList") if isinstance(document, dict) else None
+    if not isinstance(envelope, dict):
+        raise UnreadableAnswerError("HTTP 200 without the envelope DepartmentList")
+    rows = envelope.get("DeptData")
+    if rows is None:
+        return []
+    if isinstance(rows, dict):
+        return [rows]
+    if not isinstance(rows, list):
+        raise UnreadableAnswerError("HTTP 200 with DeptData that is neither list nor object")
+    return rows
+
+
+def _key(row: object) -> str | None:
+    key = row.get("DeptId") if isinstance(row, dict) else None
+    return str(key).strip() if isinstance(key, str | int) and str(key).strip() else None
+
+
+def _same(one: object, other: object) -> bool:
+    """Equal as JSON. Python's own comparison holds NaN unequal to itself, and True equal to 1."""
+    return json.dumps(one, sort_keys=True) == json.dumps(other, sort_keys=True)

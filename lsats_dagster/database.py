@@ -1,0 +1,177 @@
+"""The hub's Postgres: connections by role, transactions, writer locks, binary COPY, and errors that quote no rows.
+
+What belongs here is true of every table. Migrations are in `migrations.py`, run records in `runs.py`.
+"""
+
+from collections.abc import Iterable, Iterator, Sequence
+from contextlib import contextmanager
+from typing import Any, LiteralString, cast
+
+import psycopg
+from psycopg.adapt import Dumper
+from psycopg.pq import Format
+from sqlalchemy import URL, Connection, create_engine, event, make_url, text
+from sqlalchemy.exc import DBAPIError, SQLAlchemyError
+
+OWNER = "lsats_owner"
+WRITER = "lsats_writer"
+READER = "lsats_reader"
+
+JSONB_OID = 3802
+# Postgres quotes row contents in the message of data (22) and constraint (23) errors; those of these classes name
+# objects, limits and connections only. P0001 is raised by our own functions and triggers.
+QUOTABLE_CLASSES = ("08", "0A", "25", "28", "3D", "3F", "40", "42", "53", "54", "55", "57", "58")
+TRANSIENT_CLASSES = ("08", "40", "53", "57")
+
+
+class DatabaseError(Exception):
+    """A statement or connection failed. Holds class, SQLSTATE, table and constraint; never row contents."""
+
+    def __init__(self, message: str, sqlstate: str | None = None) -> None:
+        super().__init__(message)
+        self.sqlstate = sqlstate
+
+    @property
+    def transient(self) -> bool:
+        """Whether the same statement may succeed when it is tried again."""
+        return self.sqlstate is None or self.sqlstate[:2] in TRANSIENT_CLASSES
+
+
+class LockTimeoutError(DatabaseError):
+    """Another writer of the same table did not finish within the time allowed."""
+
+    @property
+    def transient(self) -> bool:
+        return True
+
+
+def describe_database_error(error: psycopg.Error) -> str:
+    """One line about `error` that is safe in logs and run rows: no values, no statement."""
+    state = error.sqlstate
+    if state is None:
+        # Raised by the client library: unreachable server, wrong password. Its text names host and user only.
+        return str(error).strip().splitlines()[0] if str(error).strip() else type(error).__name__
+    parts = [f"{type(error).__name__} ({state})"]
+    if state[:2] in QUOTABLE_CLASSES or state == "P0001":
+        parts.append(error.diag.message_primary or "")
+    place = ".".join(filter(None, (error.diag.schema_name, error.diag.table_name, error.diag.column_name)))
+    parts += [part for part in (place, error.diag.constraint_name) if part]
+    return ": ".join(filter(None, parts))
+
+
+@contextmanager
+def database_border() -> Iterator[None]:
+    """Re-raise what Postgres and SQLAlchemy raise as DatabaseError, cut off from causes that quote rows."""
+    try:
+        yield
+    except DBAPIError as error:
+        original = error.orig
+        if isinstance(original, psycopg.Error):
+            raise DatabaseError(describe_database_error(original), original.sqlstate) from None
+        raise DatabaseError(type(original).__name__) from None
+    except psycopg.Error as error:
+        raise DatabaseError(describe_database_error(error), error.sqlstate) from None
+    except SQLAlchemyError as error:
+        raise DatabaseError(type(error).__name__) from None
+
+
+class SerializedJsonDumper(Dumper):
+    """Sends bytes that already hold JSON text as jsonb, in COPY, without parsing them again."""
+
+    format = Format.BINARY
+    oid = JSONB_OID
+
+    def dump(self, obj: Any) -> bytes:
+        return b"\x01" + cast(bytes, obj)
+
+
+class Database:
+    """A pool of connections that all act as one role.
+
+    `role` is set in the start-up packet, so RESET ROLE leads back to it, not to the login's own rights. None keeps the
+    login's rights: only migrations want that, before the roles exist.
+    """
+
+    def __init__(
+        self, url: str, *, role: str | None = WRITER, application: str = "lsats", read_only: bool = False
+    ) -> None:
+        self.url: URL = make_url(url).set(drivername="postgresql+psycopg")
+        options = "-c TimeZone=UTC -c DateStyle=ISO"
+        if role:
+            options += f" -c role={role}"
+        if read_only:
+            options += " -c default_transaction_read_only=on"
+        self._engine = create_engine(
+            self.url,
+            pool_pre_ping=True,
+            pool_size=2,
+            hide_parameters=True,
+            connect_args={"options": options, "application_name": application, "connect_timeout": 15},
+        )
+
+        @event.listens_for(self._engine, "connect")
+        def register_json(connection: psycopg.Connection[Any], _record: object) -> None:
+            connection.adapters.register_dumper(None, SerializedJsonDumper)
+
+    @contextmanager
+    def connect(self) -> Iterator[Connection]:
+        """A connection; the caller begins and ends its transactions."""
+        with database_border(), self._engine.connect() as connection:
+            yield connection
+
+    @contextmanager
+    def transaction(self) -> Iterator[Connection]:
+        """A connection in one transaction: committed at the end, rolled back on any exception."""
+        with database_border(), self._engine.begin() as connection:
+            yield connection
+
+    def dispose(self) -> None:
+        """Close all connections."""
+        self._engine.dispose()
+
+
+def take_lock(connection: Connection, name: str, wait_seconds: float) -> None:
+    """Take the session advisory lock `name`; leaves no transaction open. Raises LockTimeoutError after `wait_seconds`.
+
+    The lock belongs to the connection: when its process dies, the server frees it, and no write of it can come after.
+    """
+    # 0 would mean "for ever" to Postgres.
+    milliseconds = max(1, round(wait_seconds * 1000))
+    try:
+        connection.execute(text("select set_config('lock_timeout', :limit, true)"), {"limit": f"{milliseconds}ms"})
+        connection.execute(text("select pg_advisory_lock(hashtextextended(:name, 0))"), {"name": f"lsats:{name}"})
+        connection.commit()
+    except DBAPIError as error:
+        connection.rollback()
+        if isinstance(error.orig, psycopg.errors.LockNotAvailable):
+            raise LockTimeoutError(f"{name} is being written by another run for more than {wait_seconds:g} s") from None
+        raise
+
+
+def release_lock(connection: Connection, name: str) -> None:
+    """Give the lock back; a connection that cannot is closed, which frees it as well."""
+    try:
+        connection.rollback()
+        connection.execute(text("select pg_advisory_unlock(hashtextextended(:name, 0))"), {"name": f"lsats:{name}"})
+        connection.commit()
+    except DBAPIError:
+        connection.invalidate()
+
+
+def copy_rows(
+    connection: Connection,
+    table: LiteralString,
+    columns: Sequence[str],
+    types: Sequence[str],
+    rows: Iterable[Sequence[Any]],
+) -> None:
+    """Stream `rows` into `table` by binary COPY, in the connection's transaction. jsonb values are serialized bytes."""
+    driver = cast("psycopg.Connection[Any]", connection.connection.driver_connection)
+    statement = psycopg.sql.SQL("copy {} ({}) from stdin (format binary)").format(
+        psycopg.sql.Identifier(*table.split(".")),
+        psycopg.sql.SQL(", ").join(map(psycopg.sql.Identifier, columns)),
+    )
+    with driver.cursor() as cursor, cursor.copy(statement) as copy:
+        copy.set_types(list(types))
+        for row in rows:
+            copy.write_row(row)

@@ -1,0 +1,1 @@
+"""The demo: an embedded Postgres and a simulated campus, both on loopback only."""

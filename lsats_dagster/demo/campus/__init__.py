@@ -1,0 +1,186 @@
+"""A simulated campus that answers over the wire as TeamDynamix and the UMich API gateway do, and its handle.
+
+The campus runs as a process of its own. A hub that reads it knows `environment` and nothing else; demo and
+tests hold a `Campus`, which reaches behind it through a side door.
+"""
+
+import http.client
+import json
+import os
+import subprocess
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+from urllib.parse import urlsplit
+
+from lsats_dagster.demo.campus.entities import DayChanges
+
+__all__ = ["Campus", "CampusError", "DayChanges", "running_campus"]
+
+PACKAGE_ROOT = Path(__file__).resolve().parents[3]
+
+
+class CampusError(RuntimeError):
+    """The campus did not start, or refused an operation; the message says why."""
+
+
+class Campus:
+    """A running campus. Streams, routes and fault kinds that do not exist raise CampusError.
+
+    Streams: `tdx/department` and `tdx/department_detail` (key: the account's ID as text),
+    `umich_api/department` (key: DeptId).
+    """
+
+    def __init__(self, environment: dict[str, str], admin_url: str, admin_token: str) -> None:
+        self.environment = environment
+        self._address = urlsplit(admin_url).netloc
+        self._token = admin_token
+
+    def day(self) -> int:
+        """Days lived since the campus began."""
+        return int(self._ask("day"))
+
+    def live_one_day(self) -> dict[str, DayChanges]:
+        """Let a day pass; per stream, what a hub that read just before must see now."""
+        return {stream: DayChanges(**brought) for stream, brought in self._ask("live_one_day").items()}
+
+    def truth(self, stream: str) -> dict[str, dict[str, Any]]:
+        """Per key, the payload that a perfect read returns now (poison is not part of it)."""
+        truth: dict[str, dict[str, Any]] = self._ask("truth", stream=stream)
+        return truth
+
+    def put(self, stream: str, key: str, fields: dict[str, Any], *, touch: bool = True) -> None:
+        """Set fields of one entity; `touch` moves its ModifiedDate where it has one."""
+        self._ask("put", stream=stream, key=key, fields=fields, touch=touch)
+
+    def add(self, stream: str) -> str:
+        """Add a plausible entity to the stream's source and return its key."""
+        return str(self._ask("add", stream=stream))
+
+    def delete(self, stream: str, key: str) -> None:
+        """Let an entity disappear: lists lack it, its detail answers 404."""
+        self._ask("delete", stream=stream, key=key)
+
+    def restore(self, stream: str, key: str) -> None:
+        """Bring a deleted entity back exactly as it was."""
+        self._ask("restore", stream=stream, key=key)
+
+    def poison(self, stream: str, records: list[str]) -> None:
+        """Add these raw texts to every list answer of the stream, after its records; an empty list clears."""
+        self._ask("poison", stream=stream, records=records)
+
+    def poison_detail(self, stream: str, key: str, raw: str | None) -> None:
+        """Answer the detail call of `key` with this raw text; None ends it."""
+        self._ask("poison_detail", stream=stream, key=key, raw=raw)
+
+    def fault(self, route: str, kind: str, *, times: int | None = 1, after: int = 0, **options: float | None) -> None:
+        """Switch a fault on for the calls of a route that would be served (not those answered 401 or 429).
+
+        `after` calls pass first, then `times` calls meet the fault (None: all). Kinds and options: `status`
+        (status=503, retry_after), `latency` (seconds=1), `hang`, `reset`, `truncate`, `cut_json`, `html`,
+        `empty`, `shift` (rows=1: the pages move by so many rows), `storm` (429, to be lifted in seconds=2).
+        """
+        self._ask("fault", route=route, kind=kind, times=times, after=after, options=options)
+
+    def clear_faults(self) -> None:
+        """Switch every fault off."""
+        self._ask("clear_faults")
+
+    def calls(self) -> dict[str, dict[str, int]]:
+        """Route (`unknown` for other paths) -> status, or `fault` where no whole answer was sent -> calls."""
+        calls: dict[str, dict[str, int]] = self._ask("calls")
+        return calls
+
+    def reset_calls(self) -> None:
+        """Count from zero again."""
+        self._ask("reset_calls")
+
+    def limit(self, source: str, calls: int, seconds: float) -> None:
+        """Grant `calls` per window of `seconds`: `tdx` per method and address, `gateway` per client."""
+        self._ask("limit", source=source, calls=calls, seconds=seconds)
+
+    def token_lifetime(self, source: str, seconds: float) -> None:
+        """How long tokens of `tdx` or `gateway` issued from now on live (whole seconds, rounded up)."""
+        self._ask("token_lifetime", source=source, seconds=seconds)
+
+    def expire_tokens(self, source: str) -> None:
+        """Answer 401 to every token issued so far."""
+        self._ask("expire_tokens", source=source)
+
+    def empty_collections(self, style: str) -> None:
+        """Whether lists show Attributes as `null` or as an empty `list`."""
+        self._ask("empty_collections", style=style)
+
+    def single_as_object(self, on: bool) -> None:
+        """Whether the gateway answers a single row as an object in place of a list."""
+        self._ask("single_as_object", on=on)
+
+    def page_size(self, rows: int) -> None:
+        """The gateway's cap of `$count`."""
+        self._ask("page_size", rows=rows)
+
+    def api_token(self) -> str:
+        """A ready token of TDX, as a person would paste it into TDX_API_TOKEN."""
+        return str(self._ask("api_token"))
+
+    def reset(self) -> None:
+        """The campus as on day 0; faults, limits, counters, poison and every switch as at the start."""
+        self._ask("reset")
+
+    def _ask(self, operation: str, **arguments: Any) -> Any:
+        connection = http.client.HTTPConnection(self._address, timeout=60)
+        try:
+            connection.request(
+                "POST",
+                "/operate",
+                json.dumps({"operation": operation, "arguments": arguments}),
+                {"Authorization": f"Bearer {self._token}"},
+            )
+            answer = connection.getresponse()
+            body = answer.read()
+        except OSError as error:
+            raise CampusError(f"the campus does not answer: {type(error).__name__}") from None
+        finally:
+            connection.close()
+        if answer.status not in (200, 400, 404):
+            raise CampusError(f"the campus failed in {operation!r}: status {answer.status}")
+        content = json.loads(body)
+        if answer.status != 200:
+            raise CampusError(f"the campus refused {operation!r}: {content['error']}")
+        return content["result"]
+
+
+@contextmanager
+def running_campus(*, seed: int = 7, size: str = "small", state: Path | None = None) -> Iterator[Campus]:
+    """Start a campus and end it with the block; it also ends when this process does, in whatever way.
+
+    `state` keeps the day between two starts. Raises CampusError if the campus does not start.
+    """
+    command = [sys.executable, "-m", __name__, "--seed", str(seed), "--size", size]
+    if state is not None:
+        command += ["--state", str(state.absolute())]
+    search_path = [str(PACKAGE_ROOT), *filter(None, [os.environ.get("PYTHONPATH")])]
+    # A session of its own: Ctrl-C in a terminal is for the parent, which then ends the campus when it wants.
+    process = subprocess.Popen(
+        command,
+        stdin=subprocess.PIPE,
+        stdout=subprocess.PIPE,
+        env={**os.environ, "PYTHONPATH": os.pathsep.join(search_path)},
+        start_new_session=True,
+    )
+    with process:
+        if process.stdin is None or process.stdout is None:
+            raise CampusError("the campus has no pipes")
+        try:
+            line = process.stdout.readline()
+            if not line:
+                raise CampusError(f"the campus did not start: exit code {process.wait()}, see its messages above")
+            yield Campus(**json.loads(line))
+        finally:
+            process.stdin.close()
+            try:
+                process.wait(timeout=5)
+            except subprocess.TimeoutExpired:
+                process.kill()

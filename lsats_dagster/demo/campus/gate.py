@@ -1,0 +1,163 @@
+"""What every call of a source passes before its answer: limit, token, faults, counters."""
+
+import json
+import math
+import time
+from collections.abc import Awaitable, Callable
+from dataclasses import dataclass
+from email.utils import formatdate
+from typing import Any
+from urllib.parse import parse_qsl
+
+from starlette.requests import Request
+from starlette.responses import PlainTextResponse, Response
+from starlette.types import ASGIApp
+
+from lsats_dagster.demo.campus.entities import as_json
+from lsats_dagster.demo.campus.faults import Fault, Hang, Reset, Truncated, client_left, cut_in_the_middle
+from lsats_dagster.demo.campus.limits import Allowance
+from lsats_dagster.demo.campus.simulation import Simulation
+
+SIGN_IN_PAGE = "<!DOCTYPE html><html><head><title>Sign in</title></head><body>Please sign in.</body></html>"
+
+
+@dataclass(frozen=True)
+class Call:
+    """One call as a handler sees it. `rotated`: by how many rows the pages have moved."""
+
+    request: Request
+    body: bytes
+    rotated: int = 0
+
+    def fields(self) -> dict[str, Any]:
+        """The body's properties by lower-case name, from JSON or a form; ValueError if it is neither."""
+        if "form-urlencoded" in self.request.headers.get("content-type", ""):
+            pairs: dict[str, Any] = dict(parse_qsl(self.body.decode(), keep_blank_values=True))
+        else:
+            try:
+                pairs = json.loads(self.body or b"{}")
+            except RecursionError:
+                raise ValueError("nested too deep") from None
+        if not isinstance(pairs, dict):
+            raise ValueError("not an object")
+        return {str(name).lower(): value for name, value in pairs.items()}
+
+
+Handler = Callable[[Call], Response]
+
+
+@dataclass(frozen=True)
+class Method:
+    """One limited method of a source. `empty` is its answer when it has nothing to say."""
+
+    route: str
+    handler: Handler
+    empty: bytes
+    open_to_all: bool = False
+
+    @property
+    def source(self) -> str:
+        """`tdx` or `gateway`."""
+        return self.route.partition("/")[0]
+
+
+def guarded(simulation: Simulation, method: Method) -> Callable[[Request], Awaitable[ASGIApp]]:
+    """The endpoint of `method`.
+
+    A call over the limit or without a valid token is refused before any fault: a fault strikes exactly the
+    calls that would have been served.
+    """
+
+    async def endpoint(request: Request) -> ASGIApp:
+        body = await request.body()
+        allowance, refusal = _admit(simulation, method, request)
+        answer: ASGIApp
+        if refusal is not None:
+            answer = refusal
+        else:
+            answer = await _answer(simulation, method, Call(request, body), simulation.faults.strike(method.route))
+        if isinstance(answer, Response):
+            simulation.count(method.route, str(answer.status_code))
+            _say_limit(answer, method, allowance)
+        else:
+            simulation.count(method.route, "fault")
+        return answer
+
+    return endpoint
+
+
+def _admit(simulation: Simulation, method: Method, request: Request) -> tuple[Allowance | None, Response | None]:
+    """The state of the limit, and the refusal if the call is not to be served."""
+    token = request.headers.get("authorization", "").removeprefix("Bearer ").strip()
+    if method.source == "tdx":
+        address = request.client.host if request.client else ""
+        allowance = simulation.windows["tdx"].take(method.route, address)
+        if not allowance.granted:
+            return allowance, PlainTextResponse("Rate limit exceeded.", 429)
+        if not method.open_to_all and not simulation.tdx_tokens.accepts(token):
+            return allowance, PlainTextResponse("Unauthorized.", 401)
+        return allowance, None
+    if method.open_to_all:
+        return None, None
+    if not simulation.gateway_tokens.accepts(token):
+        return None, gateway_error(401, "invalid token")
+    # All tokens belong to the one client there is, and the quota is the client's.
+    allowance = simulation.windows["gateway"].take(simulation.client_key)
+    return None, None if allowance.granted else _too_many("gateway", allowance.resets_at - time.time())
+
+
+async def _answer(simulation: Simulation, method: Method, call: Call, fault: Fault | None) -> ASGIApp:
+    if fault is None:
+        return method.handler(call)
+    match fault.kind:
+        case "hang":
+            return Hang()
+        case "reset":
+            return Reset()
+        case "truncate":
+            return Truncated(method.handler(call))
+        case "cut_json":
+            return cut_in_the_middle(method.handler(call))
+        case "html":
+            return Response(SIGN_IN_PAGE, media_type="text/html")
+        case "empty":
+            return Response(method.empty, media_type="application/json")
+        case "shift":
+            return method.handler(Call(call.request, call.body, int(fault.number("rows"))))
+        case "storm":
+            return _too_many(method.source, fault.number("seconds"))
+        case "status":
+            answer = PlainTextResponse("The service is unavailable.", int(fault.number("status")))
+            if fault.options["retry_after"] is not None:
+                answer.headers["Retry-After"] = str(int(fault.number("retry_after")))
+            return answer
+        case _:
+            if await client_left(call.request.receive, fault.number("seconds")):
+                return Hang()
+            return method.handler(call)
+
+
+def _too_many(source: str, seconds: float) -> Response:
+    """The 429 of a source that lets nobody in for `seconds`; the gateway's form is an assumption (Q8)."""
+    if source == "gateway":
+        answer = gateway_error(429, "quota exceeded")
+        answer.headers["Retry-After"] = str(max(0, math.ceil(seconds)))
+        return answer
+    answer = PlainTextResponse("Rate limit exceeded.", 429)
+    answer.headers["X-RateLimit-Remaining"] = "0"
+    answer.headers["X-RateLimit-Reset"] = formatdate(math.ceil(time.time() + seconds), usegmt=True)
+    return answer
+
+
+def _say_limit(answer: Response, method: Method, allowance: Allowance | None) -> None:
+    """Every answer of a limited TDX method tells the state of its window."""
+    if allowance is None:
+        return
+    answer.headers["X-RateLimit-Limit"] = str(allowance.limit)
+    answer.headers.setdefault("X-RateLimit-Remaining", str(allowance.remaining))
+    answer.headers.setdefault("X-RateLimit-Reset", formatdate(allowance.reset_second, usegmt=True))
+
+
+def gateway_error(status: int, text: str) -> Response:
+    """A refusal as the gateway words it."""
+    return Response(as_json({"error": text}), status, media_type="application/json")

@@ -1,0 +1,208 @@
+"""The running campus: the world, how its sources answer, and every operation that the side door offers."""
+
+import json
+import secrets
+import uuid
+from collections.abc import Callable
+from dataclasses import asdict
+from pathlib import Path
+from typing import Any
+
+from lsats_dagster.demo.campus.entities import Behaviour, Payload
+from lsats_dagster.demo.campus.faults import FaultBoard
+from lsats_dagster.demo.campus.limits import FixedWindows, GatewayTokens, TdxTokens
+from lsats_dagster.demo.campus.world import World
+
+ROUTES = (
+    "tdx/auth",
+    "tdx/loginadmin",
+    "tdx/accounts",
+    "tdx/accounts/search",
+    "tdx/accounts/{id}",
+    "gateway/token",
+    "gateway/DeptData",
+)
+CATEGORY = "bf"
+# Streams that are read one entity at a time end so.
+DETAIL = "_detail"
+# Calls of the gateway per minute: the demo keeps the true quota, a small campus never makes tests wait.
+GATEWAY_QUOTA = {"small": 60_000, "demo": 200}
+
+
+class StateError(Exception):
+    """The state file cannot be used; the message says why and what to do."""
+
+
+class Simulation:
+    """One campus with its credentials, limits, faults and counters."""
+
+    world: World
+    behaviour: Behaviour
+    faults: FaultBoard
+    windows: dict[str, FixedWindows]
+
+    def __init__(self, seed: int, size: str, *, day: int = 0, state: Path | None = None) -> None:
+        self.seed = seed
+        self.size = size
+        self.beid = str(uuid.uuid4())
+        self.web_services_key = str(uuid.uuid4())
+        self.username = "hub@campus.example"
+        self.password = secrets.token_urlsafe(16)
+        self.client_key = secrets.token_hex(16)
+        self.client_secret = secrets.token_hex(16)
+        self.tdx_tokens = TdxTokens()
+        self.gateway_tokens = GatewayTokens()
+        self.counts: dict[str, dict[str, int]] = {}
+        self._state = state
+        self._start(self._kept_day(day))
+
+    def environment(self, port: int) -> dict[str, str]:
+        """The hub's variables for this campus."""
+        origin = f"http://127.0.0.1:{port}"
+        return {
+            "TDX_BASE_URL": f"{origin}/TDWebApi/api",
+            "TDX_BEID": self.beid,
+            "TDX_WEB_SERVICES_KEY": self.web_services_key,
+            "TDX_USERNAME": self.username,
+            "TDX_PASSWORD": self.password,
+            "UM_BASE_URL": origin,
+            "UM_TOKEN_URL": f"{origin}/um/oauth2/token",
+            "UM_CATEGORY_ID": CATEGORY,
+            "UM_CLIENT_KEY": self.client_key,
+            "UM_CLIENT_SECRET": self.client_secret,
+            "UM_CALLS_PER_MINUTE": str(GATEWAY_QUOTA[self.size]),
+        }
+
+    def count(self, route: str, outcome: str) -> None:
+        """Note one call: its status, or `fault` where no whole answer was sent."""
+        outcomes = self.counts.setdefault(route, {})
+        outcomes[outcome] = outcomes.get(outcome, 0) + 1
+
+    def operations(self) -> dict[str, Callable[..., Any]]:
+        """What the side door offers, by name."""
+        return {
+            "day": self.day,
+            "live_one_day": self.live_one_day,
+            "truth": lambda stream: self.world.stream(stream).truth(),
+            "put": self.world.put,
+            "add": lambda stream: self.world.stream(stream).newcomer(),
+            "delete": lambda stream, key: self.world.stream(stream).table.remove(key),
+            "restore": lambda stream, key: self.world.stream(stream).table.bring_back(key),
+            "poison": self.poison,
+            "poison_detail": self.poison_detail,
+            "fault": self.fault,
+            "clear_faults": self.faults.clear,
+            "calls": lambda: self.counts,
+            "reset_calls": self.counts.clear,
+            "limit": self.limit,
+            "token_lifetime": self.token_lifetime,
+            "expire_tokens": lambda source: self._tokens(source).revoke_all(),
+            "empty_collections": self.empty_collections,
+            "single_as_object": self.single_as_object,
+            "page_size": self.page_size,
+            "api_token": self.tdx_tokens.issue,
+            "reset": self.reset,
+        }
+
+    def day(self) -> int:
+        """Days lived since the campus began."""
+        return self.world.time.day
+
+    def live_one_day(self) -> dict[str, dict[str, list[str]]]:
+        """Let a day pass; per stream, what it brought."""
+        changes = {stream: asdict(brought) for stream, brought in self.world.live_one_day().items()}
+        self._keep_day()
+        return changes
+
+    def poison(self, stream: str, records: list[str]) -> None:
+        """Add raw JSON texts to the list answers of a stream."""
+        if self.world.stream(stream).name.endswith(DETAIL):
+            raise ValueError("answers of a detail stream are poisoned by key: poison_detail")
+        self.behaviour.poison[stream] = list(records)
+
+    def poison_detail(self, stream: str, key: str, raw: str | None) -> None:
+        """Replace the answer for one key of a detail stream by a raw text; None gives the true one again."""
+        if not self.world.stream(stream).name.endswith(DETAIL):
+            raise ValueError(f"{stream} is not a detail stream")
+        if raw is None:
+            self.behaviour.poisoned_details.pop((stream, key), None)
+        else:
+            self.behaviour.poisoned_details[stream, key] = raw
+
+    def fault(self, route: str, kind: str, times: int | None, after: int, options: Payload) -> None:
+        """Switch a fault on."""
+        if route not in ROUTES:
+            raise ValueError(f"route {route!r} is not one of {', '.join(ROUTES)}")
+        if kind == "shift" and route != "gateway/DeptData":
+            raise ValueError("only gateway/DeptData has pages that can shift")
+        self.faults.add(route, kind, times, after, options)
+
+    def limit(self, source: str, calls: int, seconds: float) -> None:
+        """Grant another number of calls per window, beginning anew."""
+        self._tokens(source)
+        self.windows[source] = FixedWindows(calls, seconds)
+
+    def token_lifetime(self, source: str, seconds: float) -> None:
+        """How long tokens live that are issued from now on."""
+        self._tokens(source).lifetime = seconds
+
+    def empty_collections(self, style: str) -> None:
+        """How lists show collections that they leave out: `null` or `list`."""
+        if style not in ("null", "list"):
+            raise ValueError("the style is null or list")
+        self.behaviour.empty_collections = style
+
+    def single_as_object(self, on: bool) -> None:
+        """Whether the gateway answers one row as an object in place of a list."""
+        self.behaviour.single_as_object = on
+
+    def page_size(self, rows: int) -> None:
+        """The gateway's cap of `$count`."""
+        if rows < 1:
+            raise ValueError("a page has at least one row")
+        self.behaviour.page_size = rows
+
+    def reset(self) -> None:
+        """The campus as it was on day 0, and every switch as it was at the start."""
+        self._start(0)
+
+    def _start(self, day: int) -> None:
+        self.behaviour = Behaviour()
+        self.faults = FaultBoard()
+        self.counts.clear()
+        self.windows = {"tdx": FixedWindows(60, 1.0), "gateway": FixedWindows(GATEWAY_QUOTA[self.size], 60.0)}
+        for tokens in (self.tdx_tokens, self.gateway_tokens):
+            tokens.lifetime = type(tokens).lifetime
+        self.world = World(self.seed, self.size, self.behaviour)
+        for _ in range(day):
+            self.world.live_one_day()
+        self._keep_day()
+
+    def _tokens(self, source: str) -> TdxTokens | GatewayTokens:
+        if source == "tdx":
+            return self.tdx_tokens
+        if source == "gateway":
+            return self.gateway_tokens
+        raise ValueError(f"source {source!r} is not one of tdx, gateway")
+
+    def _kept_day(self, day: int) -> int:
+        if self._state is None or not self._state.exists():
+            return day
+        try:
+            kept = json.loads(self._state.read_text(encoding="utf-8"))
+            belongs = (kept["seed"], kept["size"]) == (self.seed, self.size)
+            day = int(kept["day"])
+        except (ValueError, KeyError, TypeError):
+            raise StateError(f"{self._state} is no state of a campus: remove it to begin anew") from None
+        if not belongs:
+            raise StateError(f"{self._state} belongs to a campus of another seed or size: remove it to begin anew")
+        return day
+
+    def _keep_day(self) -> None:
+        if self._state is None:
+            return
+        self._state.parent.mkdir(parents=True, exist_ok=True)
+        draft = self._state.with_name(f"{self._state.name}.new")
+        kept = {"seed": self.seed, "size": self.size, "day": self.day()}
+        draft.write_text(json.dumps(kept), encoding="utf-8")
+        draft.replace(self._state)

@@ -1,0 +1,74 @@
+"""The call window of the clients in Postgres: all runs on all hosts share what a source allows.
+
+The form for one process, and the rule in words, is `lsats_dagster.clients.window`.
+"""
+
+from datetime import UTC, datetime
+from typing import Any, Protocol
+
+from sqlalchemy import text
+
+from lsats_dagster.database import Database
+
+# One statement decides: join the open window if it has room, open a new one when it has ended, else say when it ends.
+TAKE = """
+insert into meta.call_windows as w (method, ends_at, allowance, used)
+values (:method, :now + make_interval(secs => :seconds), :allowance, 1)
+on conflict (method) do update set
+    used = case when w.ends_at <= :now then 1 else w.used + 1 end,
+    ends_at = case when w.ends_at <= :now then excluded.ends_at else w.ends_at end
+where w.ends_at <= :now or w.used < w.allowance
+returning true
+"""
+
+OBSERVED = """
+update meta.call_windows set
+    allowance = :allowance,
+    used = greatest(used, :used),
+    ends_at = :ends_at
+where method = :method
+"""
+
+
+class Clock(Protocol):
+    """The time and a way to wait for it, as the clients have it."""
+
+    def now(self) -> float: ...
+
+    def sleep_until(self, when: float) -> None: ...
+
+
+class PostgresCallWindow:
+    """Fixed windows per method, kept in meta.call_windows and shared by every run on this database."""
+
+    def __init__(self, database: Database, clock: Clock) -> None:
+        self._database = database
+        self._clock = clock
+
+    def wait(self, method: str, *, limit: int = 60, seconds: float = 60.0) -> float:
+        """Block until one call of `method` may be sent, and count it; the seconds waited. `limit` calls per `seconds`
+        are assumed until an answer has told better."""
+        began = self._clock.now()
+        values: dict[str, Any] = {"method": method, "allowance": limit, "seconds": seconds}
+        while True:
+            with self._database.transaction() as connection:
+                values["now"] = datetime.fromtimestamp(self._clock.now(), UTC)
+                if connection.execute(text(TAKE), values).scalar_one_or_none():
+                    return self._clock.now() - began
+                ends_at = connection.execute(
+                    text("select ends_at from meta.call_windows where method = :method"), {"method": method}
+                ).scalar_one()
+            self._clock.sleep_until(ends_at.timestamp())
+
+    def observed(self, method: str, *, limit: int, remaining: int, resets_in: float) -> None:
+        """Take over what an answer's headers say of the window of `method`."""
+        with self._database.transaction() as connection:
+            connection.execute(
+                text(OBSERVED),
+                {
+                    "method": method,
+                    "allowance": limit,
+                    "used": limit - remaining,
+                    "ends_at": datetime.fromtimestamp(self._clock.now() + resets_in, UTC),
+                },
+            )

@@ -1,0 +1,153 @@
+"""From a record to (key, hash, body): JSON-safe conversion, the declared projection, and the canonical hash.
+
+Rules: sources.md 4.7 (JSON-safe conversion) and B2, B5 of its section 2.3.
+"""
+
+import base64
+import json
+from collections.abc import Mapping
+from datetime import UTC, date, datetime
+from decimal import Decimal
+from hashlib import sha256
+from typing import Any, NamedTuple
+from uuid import UUID
+
+import orjson
+
+from lsats_dagster.ingestion.stream import HashRule, ListStream, Stream, UnkeyedRecordError
+
+# Long keys do not fit a btree entry; no source has one.
+KEY_LENGTH = 255
+# Integers beyond 2^53 become text: a JSON number would lose digits in other readers.
+SERIALIZATION = orjson.OPT_SORT_KEYS | orjson.OPT_STRICT_INTEGER | orjson.OPT_PASSTHROUGH_DATETIME
+
+
+class RejectedRecordError(Exception):
+    """A record that goes to quarantine. `stage` is read, key or convert; `reason` holds no row contents."""
+
+    def __init__(self, stage: str, reason: str, external_id: str | None = None) -> None:
+        super().__init__(reason)
+        self.stage = stage
+        self.reason = reason
+        self.external_id = external_id
+
+
+class Prepared(NamedTuple):
+    """A record as the engine handles it: key, SHA-256 of its content, JSON text of its payload, source's version mark."""
+
+    external_id: str
+    entity_hash: bytes
+    body: bytes
+    source_version: str | None
+
+
+def prepare(stream: Stream[Any], record: object) -> Prepared:
+    """Key, hash and serialize one record as received; RejectedRecordError says why it cannot be done."""
+    if not isinstance(record, Mapping):
+        raise RejectedRecordError("read", f"not an object but {type(record).__name__}")
+    external_id = checked_key(stream, record)
+    try:
+        payload, body = serialize(stream, record)
+        entity_hash = content_hash(payload, body, stream.hash_rule)
+    except (TypeError, ValueError, RecursionError):
+        # The library's message may quote the value.
+        raise RejectedRecordError("convert", "cannot be written as JSON", external_id) from None
+    mark = payload.get(stream.version_field) if isinstance(stream, ListStream) and stream.version_field else None
+    return Prepared(external_id, entity_hash, body, None if mark is None else str(mark))
+
+
+def checked_key(stream: Stream[Any], record: Mapping[str, Any]) -> str:
+    """The external id of `record`, fit to be stored; RejectedRecordError otherwise."""
+    try:
+        external_id = stream.key(record)
+    except UnkeyedRecordError as error:
+        raise RejectedRecordError("key", str(error)) from None
+    if not external_id or len(external_id) > KEY_LENGTH or "\x00" in external_id or not is_unicode(external_id):
+        raise RejectedRecordError("key", "key is empty, too long or not text")
+    return external_id
+
+
+def is_unicode(value: str) -> bool:
+    """Whether `value` holds no lone surrogates, which JSON can carry and UTF-8 cannot."""
+    try:
+        value.encode()
+    except UnicodeEncodeError:
+        return False
+    return True
+
+
+def serialize(stream: Stream[Any], record: Mapping[str, Any]) -> tuple[Mapping[str, Any], bytes]:
+    """The payload that is stored, and its canonical JSON text: sorted keys, no NUL characters."""
+    payload = project(record, stream.left_out)
+    try:
+        body = orjson.dumps(payload, option=SERIALIZATION)
+        if b"\\u0000" not in body:
+            return payload, body
+    except TypeError:
+        pass
+    payload = json_safe(payload)
+    return payload, orjson.dumps(payload, option=SERIALIZATION)
+
+
+def content_hash(payload: Mapping[str, Any], body: bytes, rule: HashRule) -> bytes:
+    """SHA-256 of the canonical JSON of `payload` without what `rule` calls volatile, its sets in sorted order."""
+    if rule.volatile or rule.sets:
+        content = {name: value for name, value in payload.items() if name not in rule.volatile}
+        for name in rule.sets & content.keys():
+            if isinstance(content[name], list):
+                content[name] = sorted(content[name], key=lambda item: orjson.dumps(item, option=SERIALIZATION))
+        body = orjson.dumps(content, option=SERIALIZATION)
+    return sha256(body).digest()
+
+
+def project(record: Mapping[str, Any], left_out: tuple[str, ...]) -> Mapping[str, Any]:
+    """`record` without the paths of `left_out`; a path names keys joined by dots, `[]` behind a key enters its list."""
+    for path in left_out:
+        record = _without(record, path.split("."))
+    return record
+
+
+def _without(value: Any, steps: list[str]) -> Any:
+    if isinstance(value, list):
+        return [_without(item, steps) for item in value]
+    if not isinstance(value, Mapping):
+        return value
+    step = steps[0].removesuffix("[]")
+    if step not in value:
+        return value
+    if len(steps) == 1:
+        return {name: item for name, item in value.items() if name != step}
+    return {**value, step: _without(value[step], steps[1:])}
+
+
+def json_safe(value: Any) -> Any:
+    """`value` as JSON can hold it (sources.md 4.7); TypeError for what has no rule."""
+    match value:
+        case None | bool():
+            return value
+        case str():
+            return value.replace("\x00", "")
+        case int():
+            return value if abs(value) <= 2**53 else str(value)
+        case float():
+            return value
+        case Decimal():
+            return str(value)
+        case bytes():
+            return base64.b64encode(value).decode()
+        case datetime():
+            return (value if value.tzinfo else value.replace(tzinfo=UTC)).astimezone(UTC).isoformat()
+        case date():
+            return value.isoformat()
+        case UUID():
+            return str(value)
+        case Mapping():
+            return {str(name).replace("\x00", ""): json_safe(item) for name, item in value.items()}
+        case list() | tuple() | set() | frozenset():
+            return [json_safe(item) for item in value]
+    raise TypeError(type(value).__name__)
+
+
+def quarantine_text(record: object) -> str:
+    """A record that may not be storable as JSON, as ASCII text that can be read back: NUL and surrogates are escapes."""
+    return json.dumps(record, default=str, ensure_ascii=True, sort_keys=True, skipkeys=True)

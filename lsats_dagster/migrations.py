@@ -1,0 +1,227 @@
+"""`lsats db upgrade`: roles, numbered migrations, and everything that is derived from definitions, in one transaction.
+
+Migrations are forward-only files of sql/migrations. Functions, stream views, silver tables and reader views have no
+migrations: they are made again from what the checkout says.
+"""
+
+import csv
+import hashlib
+import logging
+import re
+from dataclasses import dataclass
+from pathlib import Path
+
+from sqlalchemy import Connection, text
+
+from lsats_dagster.database import OWNER, READER, WRITER, Database, database_border, take_lock
+from lsats_dagster.ingestion.views import StreamDeclaration, view_statements
+from lsats_dagster.transforms.definition import Definition
+from lsats_dagster.transforms.tables import deploy
+
+logger = logging.getLogger(__name__)
+
+MIGRATION_NAME = re.compile(r"^(?P<version>\d{4})_[a-z0-9_]+\.sql$")
+ROLES = {
+    OWNER: "owns the hub's schemas; migrations",
+    WRITER: "runs the assets",
+    READER: "reads the views",
+}
+
+
+class MigrationError(Exception):
+    """The database cannot be brought to this checkout's state. The message says what to do."""
+
+
+@dataclass(frozen=True)
+class Migration:
+    version: int
+    name: str
+    sql: str
+
+    @property
+    def checksum(self) -> str:
+        return hashlib.sha256(self.sql.encode()).hexdigest()
+
+
+@dataclass(frozen=True)
+class Upgrade:
+    """What an upgrade did."""
+
+    applied: list[str]
+    streams: int
+    tables: int
+
+
+def load_migrations(folder: Path) -> list[Migration]:
+    """The migrations of `folder` in order; MigrationError when names or numbers are wrong."""
+    migrations = []
+    for path in sorted(folder.glob("*.sql")):
+        match = MIGRATION_NAME.match(path.name)
+        if match is None:
+            raise MigrationError(f"{path.name}: migrations are named 0001_what_it_does.sql")
+        migrations.append(Migration(int(match["version"]), path.name, path.read_text(encoding="utf-8")))
+    if [m.version for m in migrations] != list(range(1, len(migrations) + 1)):
+        raise MigrationError("the numbers of the migrations have a gap or stand twice")
+    return migrations
+
+
+def upgrade(
+    database: Database,
+    sql_root: Path,
+    streams: tuple[StreamDeclaration, ...],
+    definitions: tuple[Definition, ...],
+) -> Upgrade:
+    """Bring the database to the state of this checkout, wholly or not at all. `database` acts with its login's own rights.
+
+    Raises MigrationError (changed or unknown migration, missing rights) and DatabaseError.
+    """
+    migrations = load_migrations(sql_root / "migrations")
+    with database.connect() as connection:
+        take_lock(connection, "db upgrade", 600)
+        with database_border(), connection.begin():
+            prepare_roles(connection)
+            connection.exec_driver_sql(f"set local role {OWNER}")
+            applied = apply_migrations(connection, migrations)
+            derive(connection, sql_root, streams, definitions)
+        connection.invalidate()  # closes the session, and with it the lock
+    return Upgrade(applied, len(streams), len(definitions))
+
+
+def prepare_roles(connection: Connection) -> None:
+    """Make the roles and grant them to this login, or say which statements an administrator has to run."""
+    login, database = connection.exec_driver_sql("select current_user, current_database()").one()
+    quote = connection.dialect.identifier_preparer.quote_identifier
+    known = set(
+        connection.execute(
+            text("select rolname from pg_roles where rolname = any(:names)"), {"names": list(ROLES)}
+        ).scalars()
+    )
+    needed = [f"create role {role} nologin" for role in ROLES if role not in known]
+    needed += [
+        f"grant {role} to {quote(login)}"
+        for role in ROLES
+        if role not in known
+        or not connection.execute(text("select pg_has_role(:role, 'member')"), {"role": role}).scalar_one()
+    ]
+    if (
+        OWNER not in known
+        or not connection.execute(
+            text("select has_database_privilege(:role, current_database(), 'create')"), {"role": OWNER}
+        ).scalar_one()
+    ):
+        needed.append(f"grant create, temporary on database {quote(database)} to {OWNER}")
+    if not needed:
+        return
+    may = connection.exec_driver_sql(
+        "select rolsuper or rolcreaterole from pg_roles where rolname = current_user"
+    ).scalar_one()
+    if not may:
+        statements = "\n".join(f"  {statement};" for statement in needed)
+        raise MigrationError(
+            f"this login may not create roles; ask an administrator of the server to run:\n{statements}"
+        )
+    for statement in needed:
+        connection.exec_driver_sql(statement)
+
+
+def recorded_migrations(connection: Connection) -> dict[int, tuple[str, str]]:
+    """version -> (name, checksum) of what was applied; empty on a new database."""
+    if not connection.exec_driver_sql("select to_regclass('meta.schema_migrations') is not null").scalar_one():
+        return {}
+    rows = connection.exec_driver_sql("select version, name, checksum from meta.schema_migrations order by version")
+    return {row.version: (row.name, row.checksum) for row in rows}
+
+
+def check_recorded(recorded: dict[int, tuple[str, str]], migrations: list[Migration]) -> None:
+    """MigrationError when the database knows a migration that this checkout does not have, or has otherwise."""
+    by_version = {migration.version: migration for migration in migrations}
+    for version, (name, checksum) in recorded.items():
+        migration = by_version.get(version)
+        if migration is None:
+            raise MigrationError(
+                f"the database has migration {name}, which this checkout does not know: "
+                "it was upgraded by a newer version. Use that version, or restore the database"
+            )
+        if migration.checksum != checksum:
+            raise MigrationError(
+                f"migration {migration.name} was changed after it was applied: "
+                "put the file back as it was and write a new migration"
+            )
+
+
+def apply_migrations(connection: Connection, migrations: list[Migration]) -> list[str]:
+    """Apply what is missing; the names of what was applied."""
+    recorded = recorded_migrations(connection)
+    check_recorded(recorded, migrations)
+    if not recorded:
+        connection.exec_driver_sql("create schema if not exists meta")
+        connection.exec_driver_sql(
+            "create table if not exists meta.schema_migrations (version integer primary key, name text not null, "
+            "checksum text not null, applied_at timestamptz not null default now())"
+        )
+    applied = []
+    for migration in migrations:
+        if migration.version in recorded:
+            continue
+        run_script(connection, migration.sql)
+        connection.execute(
+            text("insert into meta.schema_migrations (version, name, checksum) values (:version, :name, :checksum)"),
+            {"version": migration.version, "name": migration.name, "checksum": migration.checksum},
+        )
+        applied.append(migration.name)
+        logger.info("✅ applied %s", migration.name)
+    return applied
+
+
+def run_script(connection: Connection, sql: str) -> None:
+    """Run a file of several statements; without parameters the driver sends it as it is."""
+    driver = connection.connection.driver_connection
+    driver.execute(sql)  # type: ignore[union-attr]
+
+
+def derive(
+    connection: Connection,
+    sql_root: Path,
+    streams: tuple[StreamDeclaration, ...],
+    definitions: tuple[Definition, ...],
+) -> None:
+    """Make functions, stream views, silver tables and reader views as the checkout says. Nothing here holds data."""
+    views = connection.exec_driver_sql(
+        "select format('%%I.%%I', schemaname, viewname) from pg_views where schemaname in ('bronze', 'enriched', 'silver')"
+    ).scalars()
+    if names := ", ".join(views):
+        connection.exec_driver_sql(f"drop view {names}")
+    for path in sorted((sql_root / "functions").glob("*.sql")):
+        run_script(connection, path.read_text(encoding="utf-8"))
+    for stream in streams:
+        for statement in view_statements(stream):
+            run_script(connection, statement)
+    load_flag_deductions(connection, sql_root)
+    for definition in definitions:
+        deploy(connection, definition)
+    for path in sorted((sql_root / "views").glob("*.sql")):
+        run_script(connection, f"create view silver.{path.stem} as\n{path.read_text(encoding='utf-8')}")
+        connection.exec_driver_sql(f"grant select on silver.{path.stem} to {READER}")
+
+
+def load_flag_deductions(connection: Connection, sql_root: Path) -> None:
+    """Make curated.flag_deductions equal to the reviewed file."""
+    with (sql_root / "curated" / "flag_deductions.csv").open(encoding="utf-8", newline="") as file:
+        rows = list(csv.DictReader(file))
+    connection.exec_driver_sql("delete from curated.flag_deductions")
+    connection.execute(
+        text("insert into curated.flag_deductions values (:table_name, :flag, :deduction, :meaning)"), rows
+    )
+
+
+def pending(connection: Connection, sql_root: Path, definitions: tuple[Definition, ...]) -> list[str]:
+    """What `upgrade` would still do, in words; MigrationError when it would refuse."""
+    migrations = load_migrations(sql_root / "migrations")
+    recorded = recorded_migrations(connection)
+    check_recorded(recorded, migrations)
+    waiting = [f"migration {migration.name}" for migration in migrations if migration.version not in recorded]
+    if not waiting:
+        rows = connection.exec_driver_sql("select table_name, definition_hash from meta.silver_definitions")
+        deployed = {row.table_name: row.definition_hash for row in rows}
+        waiting = [f"table {d.name}" for d in definitions if deployed.get(d.table) != d.hash]
+    return waiting

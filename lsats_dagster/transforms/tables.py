@@ -1,0 +1,99 @@
+"""Silver tables are made and altered from their definitions. Called by `lsats db upgrade`, inside its transaction."""
+
+from sqlalchemy import Connection, text
+
+from lsats_dagster.transforms.definition import Column, Definition
+
+
+def deploy(connection: Connection, definition: Definition) -> None:
+    """Make the table as its definition says, and record that it is so. Views on it must be gone."""
+    connection.exec_driver_sql(f"create table if not exists {definition.name} ()")
+    present = _columns(connection, definition)
+    for column in definition.columns:
+        if column.name in present and present[column.name] != _canonical_type(connection, column):
+            connection.exec_driver_sql(f"alter table {definition.name} drop column {column.name} cascade")
+            present.pop(column.name)
+        if column.name not in present:
+            connection.exec_driver_sql(f"alter table {definition.name} add column {column.name} {column.type}")
+    for name in present.keys() - {column.name for column in definition.columns}:
+        connection.exec_driver_sql(f"alter table {definition.name} drop column {name} cascade")
+    _constrain(connection, definition)
+    _index(connection, definition)
+    _comment(connection, definition)
+    connection.execute(
+        text(
+            "insert into meta.silver_definitions (table_name, definition_hash) values (:table, :hash) "
+            "on conflict (table_name) do update set definition_hash = excluded.definition_hash, deployed_at = now() "
+            "where silver_definitions.definition_hash <> excluded.definition_hash"
+        ),
+        {"table": definition.table, "hash": definition.hash},
+    )
+
+
+def _columns(connection: Connection, definition: Definition) -> dict[str, str]:
+    rows = connection.execute(
+        text(
+            "select attname, format_type(atttypid, atttypmod) from pg_attribute "
+            "where attrelid = cast(:table as regclass) and attnum > 0 and not attisdropped"
+        ),
+        {"table": definition.name},
+    )
+    return dict(rows.tuples().all())
+
+
+def _canonical_type(connection: Connection, column: Column) -> str:
+    """The type as Postgres spells it: `int` and `integer` are no difference."""
+    connection.exec_driver_sql(f"create temporary table type_probe (probe {column.type}) on commit drop")
+    spelled: str = connection.exec_driver_sql(
+        "select format_type(atttypid, atttypmod) from pg_attribute where attrelid = 'type_probe'::regclass and attnum = 1"
+    ).scalar_one()
+    connection.exec_driver_sql("drop table type_probe")
+    return spelled
+
+
+def _constrain(connection: Connection, definition: Definition) -> None:
+    has_key = connection.execute(
+        text("select exists (select from pg_constraint where conrelid = cast(:table as regclass) and contype = 'p')"),
+        {"table": definition.name},
+    ).scalar_one()
+    if not has_key:
+        # The key or its type has changed: what stands there was made by another rule, and bronze gives it again.
+        connection.exec_driver_sql(f"truncate {definition.name}")
+        connection.exec_driver_sql(f"alter table {definition.name} add primary key ({', '.join(definition.key)})")
+
+
+def _index(connection: Connection, definition: Definition) -> None:
+    """Indexes are named after what they hold, so what the definition no longer asks for is found and dropped."""
+    wanted = {"changed_seq": "(changed_seq)"}
+    scope_type = next(column.type for column in definition.columns if column.name == definition.scope)
+    if scope_type != "text":
+        wanted[f"{definition.scope}_text"] = f"(({definition.scope}::text))"
+    elif definition.scope != definition.key[0]:
+        wanted[definition.scope] = f"({definition.scope})"
+    for entry in definition.indexes:
+        names = [name.strip() for name in entry.split(",")]
+        types = {column.name: column.type for column in definition.columns}
+        method = "using gin " if types[names[0]].endswith("[]") or types[names[0]] == "jsonb" else ""
+        wanted["_".join(names)] = f"{method}({entry})"
+    names_in_place = set(
+        connection.execute(
+            text(
+                "select i.indexrelid::regclass::text from pg_index i "
+                "where i.indrelid = cast(:table as regclass) and not i.indisprimary"
+            ),
+            {"table": definition.name},
+        ).scalars()
+    )
+    by_name = {f"{definition.table}_{suffix}_idx"[:63]: body for suffix, body in wanted.items()}
+    for name in names_in_place - {f"silver.{name}" for name in by_name}:
+        connection.exec_driver_sql(f"drop index {name}")
+    for name, body in by_name.items():
+        connection.exec_driver_sql(f"create index if not exists {name} on {definition.name} {body}")
+
+
+def _comment(connection: Connection, definition: Definition) -> None:
+    comments = {f"table {definition.name}": f"{definition.row} {definition.description}"}
+    comments |= {f"column {definition.name}.{column.name}": column.comment for column in definition.columns}
+    for target, comment in comments.items():
+        quoted = comment.replace("'", "''").replace("%", "%%")
+        connection.exec_driver_sql(f"comment on {target} is '{quoted}'")

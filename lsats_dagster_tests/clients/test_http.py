@@ -1,0 +1,384 @@
+"""One exchange: bounds, retries, throttling, tokens and what errors may say."""
+
+import gzip
+import json
+import logging
+import math
+import threading
+import time
+from email.utils import formatdate
+from pathlib import Path
+
+import pytest
+
+from lsats_dagster.clients import http
+from lsats_dagster.clients.errors import (
+    PermanentSourceError,
+    SourceError,
+    TransientSourceError,
+    UnreadableAnswerError,
+)
+from lsats_dagster.clients.http import Answer, Call, HttpClient, Timeouts, Token, TokenKeeper, checked_url
+from lsats_dagster.clients.window import LONGEST_WAIT, Allowance, LocalCallWindow
+from lsats_dagster_tests.clients.aids import (
+    SHORT,
+    Reply,
+    Request,
+    Script,
+    VirtualClock,
+    Wire,
+    drips,
+    first,
+    hang,
+    reset,
+    sends,
+    serving,
+)
+
+HEAD = b"HTTP/1.1 200 OK\r\nContent-Type: application/json\r\n"
+
+
+def read_document(answer: Answer) -> object:
+    return answer.document()
+
+
+class Caller:
+    """An HttpClient against a script, on a clock that does not wait."""
+
+    def __init__(
+        self, script: Script, *, timeouts: Timeouts = SHORT, keeper: TokenKeeper | None = None
+    ) -> None:
+        self.clock = VirtualClock()
+        self.client = HttpClient(window=LocalCallWindow(self.clock), timeouts=timeouts, clock=self.clock)
+        self.script, self.keeper = script, keeper
+        self.requests: list[Request] = []
+
+    def get(self, *, path: str = "/thing", signals: frozenset[int] = frozenset()) -> tuple[int, object]:
+        with serving(self.script, now=self.clock.now) as server:
+            call = Call("GET", server.url + path, Allowance("m"), params={"secret": "query"}, signals=signals)
+            try:
+                return self.client.exchange(call, read_document, self.keeper)
+            finally:
+                self.requests = server.requests
+
+
+GOOD = Reply(200, b'{"a": 1}')
+
+
+@pytest.mark.parametrize(
+    "fault",
+    [
+        Reply(500),
+        Reply(502),
+        Reply(503),
+        Reply(504),
+        Reply(408),
+        hang,
+        reset,
+        sends(b""),
+        sends(HEAD + b'Content-Length: 500\r\n\r\n{"a": 1}'),
+        sends(HEAD + b'Transfer-Encoding: chunked\r\n\r\n8\r\n{"a": 1}\r\n'),
+        sends(HEAD + b"Content-Encoding: gzip\r\nContent-Length: 5\r\n\r\nhello"),
+        sends(b"hello\r\n\r\n"),
+        drips(HEAD + b"Content-Length: 100000\r\n\r\n", b" "),
+        drips(HEAD + b"Transfer-Encoding: chunked\r\n\r\n", b"1\r\n \r\n"),
+        drips(HEAD + b"Transfer-Encoding: chunked\r\n\r\nFFFF\r\n", b" "),
+        drips(HEAD, b"X-More: and more\r\n"),
+        drips(HEAD + b"X-Long: ", b"x"),
+    ],
+)
+def test_a_fault_of_the_connection_or_server_is_tried_again(fault: Reply | Wire) -> None:
+    caller = Caller(first(fault, GOOD))
+    assert caller.get() == (200, {"a": 1})
+    assert caller.client.evidence()["retries"] == 1
+
+
+@pytest.mark.parametrize(
+    ("fault", "name"),
+    [
+        (Reply(503), "HTTP 503"),
+        (reset, "ConnectionResetError"),
+        (hang, "ReadTimeout"),
+        (drips(HEAD, b"X-More: and more\r\n"), "ReadTimeout"),
+        (drips(HEAD + b"Content-Length: 100000\r\n\r\n", b" "), "no whole answer within the time allowed"),
+        (sends(HEAD + b"Content-Length: 500\r\n\r\n{}"), "IncompleteRead"),
+    ],
+)
+def test_tries_are_bounded_and_the_error_names_call_and_class_only(fault: Reply | Wire, name: str) -> None:
+    caller = Caller(first(fault), timeouts=Timeouts(2.0, 0.15, 0.2))
+    with pytest.raises(TransientSourceError) as caught:
+        caller.get()
+    assert str(caught.value) == f"GET /thing: {name} (tries: {http.TRIES})"
+    assert caught.value.__cause__ is None
+    assert caught.value.__context__ is None
+    assert len(caller.requests) == http.TRIES
+    assert caller.clock.now() - VirtualClock().now() <= http.TRIES * http.LONGEST_PAUSE
+
+
+def test_a_refused_connection_is_transient() -> None:
+    caller = Caller(first(GOOD))
+    with serving(caller.script) as server:
+        url = server.url
+    with pytest.raises(TransientSourceError, match="ConnectionRefusedError"):
+        caller.client.exchange(Call("GET", url, Allowance("m")), read_document)
+
+
+def test_slow_tries_use_up_the_time_for_further_ones(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(http, "RETRY_SECONDS", 0.1)
+    caller = Caller(first(hang))
+    with pytest.raises(TransientSourceError, match=r"tries: 1\)"):
+        caller.get()
+
+
+@pytest.mark.parametrize(
+    "answer",
+    [
+        Reply(200, b"<html><body>down</body></html>", {"Content-Type": "text/html"}),
+        Reply(200, b'{"a": [1, 2'),
+        Reply(200, b""),
+        Reply(200, b"[" * 200_000),
+        Reply(204, b""),
+    ],
+)
+def test_an_answer_nobody_can_read_is_tried_again_a_few_times(answer: Reply) -> None:
+    assert Caller(first(answer, answer, GOOD)).get() == (200, {"a": 1})
+    caller = Caller(first(answer))
+    with pytest.raises(UnreadableAnswerError) as caught:
+        caller.get()
+    assert len(caller.requests) == http.UNREADABLE_TRIES
+    assert "down" not in str(caught.value)
+    assert caught.value.__context__ is None
+
+
+@pytest.mark.parametrize("status", [400, 403, 404, 405, 410, 301, 302, 307, 304])
+def test_a_refusal_is_not_repeated(status: int) -> None:
+    caller = Caller(first(Reply(status, b"{}", {"Location": "/elsewhere"})))
+    with pytest.raises(PermanentSourceError, match=f"GET /thing: HTTP {status}"):
+        caller.get()
+    assert len(caller.requests) == 1
+
+
+def test_a_signal_is_an_answer() -> None:
+    assert Caller(first(Reply(404))).get(signals=frozenset({404})) == (404, None)
+
+
+def test_one_bad_value_does_not_spoil_the_page() -> None:
+    page = b'[{"a": "\\ud800"}, {"a": "caf\xe9"}, {"a": ' + b"9" * 5000 + b'}, {"a": NaN}, null, {"a": 12}]'
+    _, rows = Caller(first(Reply(200, page))).get()
+    assert isinstance(rows, list)
+    assert rows[:3] == [{"a": "\ud800"}, {"a": "caf\udce9"}, {"a": "9" * 5000}]
+    assert math.isnan(rows[3]["a"])
+    assert rows[4:] == [None, {"a": 12}]
+
+
+def test_compressed_chunked_and_marked_answers_are_read_whole() -> None:
+    document = [{"a": "x" * 1000, "n": number} for number in range(2000)]
+    packed = gzip.compress(json.dumps(document).encode())
+    assert Caller(first(Reply(200, packed, {"Content-Encoding": "gzip"}))).get() == (200, document)
+    chunks = b"".join(b"%x\r\n%s\r\n" % (len(p), p) for p in (packed[:700], packed[700:])) + b"0\r\n\r\n"
+    head = HEAD + b"Content-Encoding: gzip\r\nTransfer-Encoding: chunked\r\n\r\n"
+    assert Caller(first(sends(head + chunks))).get() == (200, document)
+    assert Caller(first(Reply(200, b'\xef\xbb\xbf{"a": 1}'))).get() == (200, {"a": 1})
+
+
+def throttled(**headers: str) -> Reply:
+    return Reply(429, b"slow down", {name.replace("_", "-"): value for name, value in headers.items()})
+
+
+def test_a_429_is_waited_out_to_its_reset_and_costs_no_try() -> None:
+    date = VirtualClock().now()
+    limits = {"X_RateLimit_Limit": "60", "X_RateLimit_Remaining": "0"}
+    storm = throttled(X_RateLimit_Reset=formatdate(date + 40, usegmt=True), **limits)
+    caller = Caller(first(storm, *[Reply(503)] * (http.TRIES - 1), GOOD))
+    assert caller.get() == (200, {"a": 1})
+    evidence = caller.client.evidence()
+    assert (evidence["throttled"], evidence["retries"]) == (1, http.TRIES - 1)
+    assert caller.clock.now() - date >= 41
+    assert evidence["waited_seconds"] == pytest.approx(caller.clock.now() - date)
+
+
+def test_the_reset_relates_to_the_date_of_the_answer_and_not_to_our_clock() -> None:
+    caller = Caller(first(GOOD))
+    date = caller.clock.now()
+    skewed = {
+        "Date": formatdate(date - 9000, usegmt=True),
+        "X-RateLimit-Reset": formatdate(date - 8980, usegmt=True),
+    }
+    caller.script = first(Reply(429, b"", skewed), GOOD)
+    caller.get()
+    assert caller.clock.now() - date == 21
+
+
+@pytest.mark.parametrize(
+    "headers", [{}, {"Retry_After": "3600"}, {"X_RateLimit_Reset": "Fri, 15 Jan 2099 08:00:00 GMT"}]
+)
+def test_waiting_out_429s_is_bounded(headers: dict[str, str]) -> None:
+    caller = Caller(first(throttled(**headers)))
+    with pytest.raises(TransientSourceError, match=f"HTTP 429 .*answers 429: {http.THROTTLES + 1}"):
+        caller.get()
+    assert len(caller.requests) == http.THROTTLES + 1
+    assert 60 < caller.clock.now() - VirtualClock().now() <= http.THROTTLES * LONGEST_WAIT
+
+
+def test_an_answer_with_a_far_reset_does_not_stop_us_for_ever() -> None:
+    headers = {"X-RateLimit-Limit": "60", "X-RateLimit-Remaining": "0", "X-RateLimit-Reset": "4070000000"}
+    caller = Caller(first(Reply(200, b"{}", headers)))
+    caller.get()
+    caller.get()
+    assert caller.client.evidence()["waited_seconds"] == LONGEST_WAIT
+
+
+def test_a_503_may_name_the_pause() -> None:
+    caller = Caller(first(Reply(503, b"", {"Retry-After": "50"}), GOOD))
+    caller.get()
+    assert caller.clock.now() - VirtualClock().now() == 51
+
+
+class Logins:
+    """Hands out t1, t2, ...; counts."""
+
+    def __init__(self, *, slow: bool = False) -> None:
+        self.count, self.slow = 0, slow
+
+    def __call__(self) -> Token:
+        self.count += 1
+        if self.slow:
+            time.sleep(0.05)
+        return Token(f"t{self.count}")
+
+
+def test_a_401_renews_the_token_once() -> None:
+    logins = Logins()
+
+    def script(request: Request) -> Reply:
+        return GOOD if request.headers["Authorization"] == "Bearer t2" else Reply(401)
+
+    caller = Caller(script, keeper=TokenKeeper(logins, VirtualClock()))
+    assert caller.get() == (200, {"a": 1})
+    assert logins.count == 2
+    assert caller.client.evidence()["renewals"] == 1
+
+
+def test_a_second_401_is_final() -> None:
+    logins = Logins()
+    caller = Caller(first(Reply(401)), keeper=TokenKeeper(logins, VirtualClock()))
+    with pytest.raises(PermanentSourceError, match="HTTP 401"):
+        caller.get()
+    assert logins.count == 2
+
+
+def test_a_token_is_renewed_before_its_end() -> None:
+    clock = VirtualClock()
+    ends: list[float] = []
+    keeper = TokenKeeper(lambda: ends.append(clock.now()) or http.token_for("t", 3600, clock), clock)  # type: ignore[func-returns-value]
+    keeper.current()
+    clock.sleep_until(clock.now() + 3539)
+    keeper.current()
+    assert len(ends) == 1
+    clock.sleep_until(clock.now() + 1)
+    keeper.current()
+    assert len(ends) == 2
+
+
+@pytest.mark.parametrize(
+    ("lifetime", "renewed_after"),
+    [
+        (86400, 86340),
+        (121, 61),
+        (10, 5),
+        (0, math.inf),
+        (-5, math.inf),
+        (None, math.inf),
+        (math.nan, math.inf),
+    ],
+)
+def test_when_a_token_is_renewed(lifetime: float | None, renewed_after: float) -> None:
+    clock = VirtualClock()
+    assert http.token_for("t", lifetime, clock).renew_at == clock.now() + renewed_after
+
+
+def test_many_threads_log_in_once_and_renew_once() -> None:
+    logins = Logins(slow=True)
+    keeper = TokenKeeper(logins, VirtualClock())
+    barrier = threading.Barrier(8)
+
+    def work() -> None:
+        barrier.wait()
+        token = keeper.current()
+        barrier.wait()
+        keeper.refused(token)
+        keeper.current()
+
+    threads = [threading.Thread(target=work) for _ in range(8)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join(30)
+    assert logins.count == 2
+
+
+def test_a_refused_login_is_not_repeated() -> None:
+    tries: list[int] = []
+
+    def login() -> Token:
+        tries.append(1)
+        raise PermanentSourceError("wrong")
+
+    keeper = TokenKeeper(login, VirtualClock())
+    for _ in range(3):
+        with pytest.raises(PermanentSourceError, match="wrong"):
+            keeper.current()
+    assert len(tries) == 1
+
+
+def test_netrc_does_not_replace_our_header(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    netrc = tmp_path / "netrc"
+    netrc.write_text("default login somebody password something\n")
+    netrc.chmod(0o600)
+    monkeypatch.setenv("NETRC", str(netrc))
+    caller = Caller(first(GOOD), keeper=TokenKeeper(Logins(), VirtualClock()))
+    caller.get()
+    assert caller.requests[0].headers["Authorization"] == "Bearer t1"
+    caller = Caller(first(GOOD))
+    caller.get()
+    assert "Authorization" not in caller.requests[0].headers
+
+
+def test_cookies_are_not_kept() -> None:
+    caller = Caller(first(Reply(200, b"{}", {"Set-Cookie": "a=b; Path=/"})))
+    caller.get()
+    caller.get()
+    assert "Cookie" not in caller.requests[-1].headers
+
+
+@pytest.mark.parametrize("token", ["to\nken-value", "token-välue€"])
+def test_neither_errors_nor_logs_hold_a_secret(token: str, caplog: pytest.LogCaptureFixture) -> None:
+    caplog.set_level(logging.DEBUG, "lsats_dagster")
+    keeper = TokenKeeper(lambda: Token(token), VirtualClock())
+    with pytest.raises(SourceError) as caught:
+        Caller(first(GOOD), keeper=keeper).get()
+    caller = Caller(first(Reply(503), reset, throttled(), GOOD), keeper=TokenKeeper(Logins(), VirtualClock()))
+    caller.get()
+    said = f"{caught.value!r} {caught.value.__context__!r} {keeper!r} {caller.client!r} {caplog.text}"
+    assert "HTTP 503" in said
+    for secret in ("ken-value", "lue€", "query", "Bearer", "127.0.0.1"):
+        assert secret not in said
+
+
+@pytest.mark.parametrize(
+    "url",
+    ["http://example.org/api", "ftp://example.org", "example.org/api", "https://", "https://a:b@example.org",
+     "https://example.org/?q=1", "https://example.org/#x", "https://example.org:99999/", "https://[::1",
+     "http://10.0.0.1", ""],
+)  # fmt: skip
+def test_secrets_go_to_sound_addresses_only(url: str) -> None:
+    with pytest.raises(PermanentSourceError, match="TDX_BASE_URL is not usable") as caught:
+        checked_url(url, "TDX_BASE_URL")
+    assert not url or url not in str(caught.value)
+
+
+@pytest.mark.parametrize(
+    "url", ["https://example.org/api//", "http://127.0.0.1:8080", "http://localhost/x", "http://[::1]:80"]
+)
+def test_sound_addresses(url: str) -> None:
+    assert checked_url(f" {url} ", "X") == url.rstrip("/")

@@ -1,0 +1,9 @@
+-- Truth value from true/t/yes/y/1 and false/f/no/n/0 in any case (code B); anything else is NULL.
+create or replace function clean.boolean(value text) returns boolean
+language sql immutable parallel safe
+return case
+    when lower(btrim(value)) in ('true', 't', 'yes', 'y', '1') then true
+    when lower(btrim(value)) in ('false', 'f', 'no', 'n', '0') then false
+end;
+
+comment on function clean.boolean(text) is 'Truth value; anything else becomes NULL';

@@ -1,0 +1,18 @@
+-- Whole number from 8, 8.0, " 8 " (code I); anything else, and what does not fit, is NULL.
+create or replace function clean.integer(value text) returns integer
+language sql immutable parallel safe
+return case
+    when btrim(value) ~ '^[+-]?[0-9]{1,10}(\.0*)?$'
+        then case
+            when btrim(value)::numeric between -2147483648 and 2147483647 then btrim(value)::numeric::integer
+        end
+end;
+
+comment on function clean.integer(text) is 'Whole number of 32 bits; anything else becomes NULL';
+
+-- The same where the source writes 0 for "not set" (code I0).
+create or replace function clean.reference(value text) returns integer
+language sql immutable parallel safe
+return nullif(clean.integer(value), 0);
+
+comment on function clean.reference(text) is 'Whole number where 0 means "not set" and becomes NULL';

@@ -1,0 +1,187 @@
+/*
+row = "One TeamDynamix account (department), active or not."
+description = """
+From the account search (bronze.tdx_departments); each field is taken from the newer of search and detail, the custom
+attributes from the detail (enriched.tdx_department_details). dept_id joins to the HR departments and is not unique.
+An account that TeamDynamix no longer lists stands with is_present = false.
+"""
+key = ["tdx_id"]
+indexes = ["dept_id", "parent_id"]
+
+[columns]
+tdx_id = ["integer", "TeamDynamix account ID"]
+dept_id = ["text", "Department code; NULL when the account has none"]
+department_name = ["text", "Name"]
+dept_notes = ["text", "Notes, free text"]
+is_active = ["boolean", "Whether the account is active in TeamDynamix"]
+parent_id = ["integer", "Account ID of the parent; NULL at the top"]
+manager_uid = ["uuid", "TeamDynamix UID of the manager; NULL when there is none"]
+tdx_created_date = ["timestamp with time zone", "When the account was made in TeamDynamix"]
+tdx_modified_date = ["timestamp with time zone", "When it was changed there, as of the last change of content"]
+location_info = ["jsonb", "Address, phone, fax and URL, as far as filled"]
+attributes = ["jsonb", "Custom attributes from the detail, without their choice lists"]
+is_enriched = ["boolean", "Whether the detail has been fetched"]
+detail_raw_id = ["uuid", "Bronze row of the detail"]
+
+[inputs."bronze.tdx_departments"]
+reach = '''
+with changed as (
+    select external_id from bronze.tdx_departments where seq > :since
+)
+select external_id from changed
+union
+-- accounts that share the code which a changed one has now, or had before: their duplicate flag may move
+select o.tdx_id::text from silver.tdx_departments o
+where o.dept_id in (
+    select clean.text(l.payload ->> 'Code') from bronze.tdx_departments l where l.external_id in (select external_id from changed)
+    union all
+    select clean.text(d.payload ->> 'Code') from enriched.tdx_department_details d
+    where d.external_id in (select external_id from changed)
+    union all
+    select w.dept_id from silver.tdx_departments w where w.tdx_id::text in (select external_id from changed)
+)
+'''
+
+[inputs."enriched.tdx_department_details"]
+reach = '''
+with changed as (
+    select external_id from enriched.tdx_department_details where seq > :since
+)
+select external_id from changed
+union
+-- accounts that share the code which a changed one has now, or had before: their duplicate flag may move
+select o.tdx_id::text from silver.tdx_departments o
+where o.dept_id in (
+    select clean.text(l.payload ->> 'Code') from bronze.tdx_departments l where l.external_id in (select external_id from changed)
+    union all
+    select clean.text(d.payload ->> 'Code') from enriched.tdx_department_details d
+    where d.external_id in (select external_id from changed)
+    union all
+    select w.dept_id from silver.tdx_departments w where w.tdx_id::text in (select external_id from changed)
+)
+'''
+*/
+with newest as (
+    select
+        l.external_id,
+        l.raw_id,
+        l.first_seen_at,
+        l.is_present,
+        l.removed_at,
+        d.raw_id as detail_raw_id,
+        d.payload as detail_payload,
+        case when d.seq > l.seq then d.payload else l.payload end as payload
+    from bronze.tdx_departments l
+    left join enriched.tdx_department_details d on l.external_id = d.external_id and d.is_present
+),
+
+active_codes as (
+    select clean.text(n.payload ->> 'Code') as code
+    from newest n
+    where n.is_present and clean.boolean(n.payload ->> 'IsActive') is not false
+    group by 1
+    having count(*) > 1
+),
+
+cleaned as (
+    select
+        n.external_id,
+        n.raw_id,
+        n.first_seen_at,
+        n.is_present,
+        n.removed_at,
+        n.detail_raw_id,
+        n.detail_payload,
+        clean.text(f."Code") as dept_id,
+        clean.text(f."Name") as department_name,
+        clean.text(f."Notes") as dept_notes,
+        clean.boolean(f."IsActive") as is_active,
+        f."ParentID" as parent_text,
+        clean.reference(f."ParentID") as parent_id,
+        f."ManagerUID" as manager_text,
+        clean.uuid(f."ManagerUID") as manager_uid,
+        f."CreatedDate" as created_text,
+        clean.tdx_time(f."CreatedDate") as tdx_created_date,
+        f."ModifiedDate" as modified_text,
+        clean.tdx_time(f."ModifiedDate") as tdx_modified_date,
+        jsonb_strip_nulls(jsonb_build_object(
+            'address1', clean.text(f."Address1"),
+            'address2', clean.text(f."Address2"),
+            'address3', clean.text(f."Address3"),
+            'address4', clean.text(f."Address4"),
+            'city', clean.text(f."City"),
+            'state_abbr', clean.text(f."StateAbbr"),
+            'state_name', clean.text(f."StateName"),
+            'postal_code', clean.text(f."PostalCode"),
+            'country', clean.text(f."Country"),
+            'phone', clean.text(f."Phone"),
+            'fax', clean.text(f."Fax"),
+            'url', clean.text(f."Url")
+        )) as location_info
+    from newest n
+    cross join lateral jsonb_to_record(n.payload) f (
+        "Code" text,
+        "Name" text,
+        "Notes" text,
+        "IsActive" text,
+        "ParentID" text,
+        "ManagerUID" text,
+        "CreatedDate" text,
+        "ModifiedDate" text,
+        "Address1" text,
+        "Address2" text,
+        "Address3" text,
+        "Address4" text,
+        "City" text,
+        "StateAbbr" text,
+        "StateName" text,
+        "PostalCode" text,
+        "Country" text,
+        "Phone" text,
+        "Fax" text,
+        "Url" text
+    )
+    where cast(:keys as text[]) is null or n.external_id = any(cast(:keys as text[]))
+)
+
+select
+    c.external_id::integer as tdx_id,
+    c.dept_id,
+    c.department_name,
+    c.dept_notes,
+    c.is_active,
+    c.parent_id,
+    c.manager_uid,
+    c.tdx_created_date,
+    c.tdx_modified_date,
+    c.location_info,
+    clean.list(c.detail_payload -> 'Attributes') as attributes,
+    c.detail_raw_id is not null as is_enriched,
+    c.detail_raw_id,
+    c.raw_id,
+    array['tdx'] as source_systems,
+    clean.flags(
+        case when c.dept_id is null then 'missing_dept_code' end,
+        case when c.department_name is null then 'missing_dept_name' end,
+        case when c.is_active is null then 'missing_active_status' end,
+        case when c.detail_raw_id is null then 'not_enriched' end,
+        case when c.tdx_modified_date < c.tdx_created_date then 'modified_before_created' end,
+        case when c.location_info = '{}' then 'no_location_data' end,
+        case when c.is_present and c.is_active is not false and a.code is not null then 'duplicate_dept_code' end,
+        case
+            when c.parent_id is null and clean.text(c.parent_text) is not null and clean.integer(c.parent_text) is null
+                then 'bad_integer:parent_id'
+        end,
+        case when c.manager_uid is null and not clean.is_no_uuid(c.manager_text) then 'bad_uuid:manager_uid' end,
+        case
+            when c.tdx_created_date is null and not clean.is_no_time(c.created_text) then 'bad_date:tdx_created_date'
+        end,
+        case
+            when c.tdx_modified_date is null and not clean.is_no_time(c.modified_text) then 'bad_date:tdx_modified_date'
+        end
+    ) as quality_flags,
+    c.first_seen_at,
+    c.is_present,
+    c.removed_at
+from cleaned c
+left join active_codes a on c.dept_id = a.code
