@@ -10,6 +10,7 @@ from lsats_dagster.assets.enriched import ENRICHED_ASSETS
 from lsats_dagster.assets.silver import SILVER_ASSETS
 from lsats_dagster.automation.jobs import JOBS
 from lsats_dagster.automation.schedules import SCHEDULES
+from lsats_dagster.automation.sensors import SENSORS
 from lsats_dagster.resources import HubDatabase, SourceClients
 
 
@@ -20,6 +21,7 @@ def build_definitions(overrides: Mapping[str, Any] | None = None) -> dg.Definiti
         assets=[*BRONZE_ASSETS, *ENRICHED_ASSETS, *SILVER_ASSETS],
         jobs=JOBS,
         schedules=SCHEDULES,
+        sensors=SENSORS,
         resources=resources | dict(overrides or {}),
         executor=dg.in_process_executor,
     )

@@ -3,18 +3,32 @@ code loads with an empty environment, and a source whose settings are missing fa
 """
 
 from collections.abc import Callable, Mapping
-from typing import Any
+from typing import TYPE_CHECKING, Any, cast
 
 import dagster as dg
 from pydantic import PrivateAttr
+from sqlalchemy import text
 
 from lsats_dagster.clients.http import Timeouts
 from lsats_dagster.clients.tdx import AdminLogin, StaticToken, TdxClient, TdxCredentials, UserLogin
 from lsats_dagster.clients.umich_api import UmichApiClient
 from lsats_dagster.clients.window import SYSTEM_CLOCK, CallWindow, LocalCallWindow
-from lsats_dagster.database import Database
+from lsats_dagster.database import READER, Database
 from lsats_dagster.ingestion.call_window import PostgresCallWindow
 from lsats_dagster.settings import Settings, load_settings
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+
+# Postgres type -> pandas type that knows NULL: boolean, whole numbers, decimal numbers, text, times with zone.
+NULLABLE_TYPES: Mapping[int, str] = {
+    16: "boolean",
+    **dict.fromkeys((20, 21, 23), "Int64"),
+    **dict.fromkeys((700, 701, 1700), "Float64"),
+    **dict.fromkeys((25, 1042, 1043), "string"),
+    1184: "datetime64[us, UTC]",
+}
 
 
 def open_database(settings: Settings, application: str = "lsats") -> Database:
@@ -37,6 +51,33 @@ class HubDatabase(dg.ConfigurableResource[Any]):
         if self._database is not None:
             self._database.dispose()
             self._database = None
+
+    def query_to_dataframe(self, sql: str, params: Mapping[str, Any] | None = None) -> "pd.DataFrame":
+        """The rows of one query, for analysts: reader role, read only, so it sees the views and can write nothing.
+
+        `:name` in `sql` takes its value from `params`. Columns have nullable types: NULL stays NULL (pandas.NA) and turns
+        no whole number into a decimal one. Raises ConfigurationError and DatabaseError.
+        """
+        import pandas as pd
+
+        settings = load_settings()
+        settings.require("database")
+        assert settings.database_url is not None
+        database = Database(
+            settings.database_url.get_secret_value(), role=READER, application="analyst", read_only=True
+        )
+        try:
+            with database.transaction() as connection:
+                result = connection.execute(text(sql), dict(params or {}))
+                types = [cast(int, column[1]) for column in result.cursor.description]
+                rows = pd.DataFrame(result.all(), columns=list(result.keys()), dtype=object)
+        finally:
+            database.dispose()
+        # By the type of the column, not by the values met: a column that is all NULL keeps its type.
+        wanted = {
+            name: NULLABLE_TYPES[oid] for name, oid in zip(rows.columns, types, strict=True) if oid in NULLABLE_TYPES
+        }
+        return rows.astype(wanted)
 
     def open(self) -> Database:
         """The database, opened at its first use in this run."""

@@ -8,9 +8,9 @@ import json
 import logging
 import time
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import asdict, dataclass, field
-from datetime import datetime
+from datetime import datetime, timedelta
 from typing import Any, Literal
 from uuid import UUID
 
@@ -20,6 +20,9 @@ from lsats_dagster.database import Database, DatabaseError, LockTimeoutError, re
 
 logger = logging.getLogger(__name__)
 
+# A larger share of rows gone between two runs is shown, also where each removal was allowed.
+LARGEST_FALL = 0.10
+DIED = "the process ended before it could close this run"
 Mode = Literal["full", "incremental"]
 
 
@@ -57,13 +60,16 @@ class Origin:
 
 @dataclass(frozen=True)
 class Check:
-    """A finding about what a run wrote; `numbers` are counts and names of columns or flags, never row contents."""
+    """A finding about what a run wrote; `numbers` are counts and names of columns or flags, never row contents.
+
+    severe: red where it fails, else yellow. No check stops a run: what must not land raises before it is written.
+    """
 
     name: str
     passed: bool
     description: str
     numbers: dict[str, int | float | str] = field(default_factory=dict)
-    blocking: bool = False
+    severe: bool = False
 
 
 @dataclass
@@ -91,6 +97,25 @@ def describe_error(error: BaseException) -> str:
     """The message of our own errors, which are written to hold no row contents; of any other only its class."""
     name = type(error).__name__
     return f"{name}: {error}" if type(error).__module__.split(".")[0] == __name__.split(".")[0] else name
+
+
+def last_metadata(connection: Connection, subject: Subject) -> dict[str, Any]:
+    """Metadata of the newest completed run of `subject`; empty before the first."""
+    row = connection.execute(
+        text(
+            "select metadata from meta.ingestion_runs where source_system = :source_system "
+            "and entity_type = :entity_type and status = 'completed' order by run_seq desc limit 1"
+        ),
+        asdict(subject),
+    ).scalar_one_or_none()
+    return dict(row or {})
+
+
+def volume_check(run: Run, before: dict[str, Any]) -> Check:
+    """Whether the number of present rows fell by more than a tenth since the last completed run (`before`)."""
+    previous, now = before.get("row_count") or 0, run.row_count or 0
+    numbers: dict[str, int | float | str] = {"rows": now, "rows_before": previous}
+    return Check("volume", now >= previous * (1 - LARGEST_FALL), "present rows fell by at most a tenth", numbers)
 
 
 def running(connection: Connection, subject: Subject) -> str | None:
@@ -130,14 +155,42 @@ def reap(connection: Connection, subject: Subject) -> int:
     closed = connection.execute(
         text(
             "update meta.ingestion_runs set status = 'failed', completed_at = clock_timestamp(), "
-            "error_message = 'the process ended before it could close this run' "
+            "error_message = :message "
             "where source_system = :source_system and entity_type = :entity_type and status = 'running'"
         ),
-        asdict(subject),
+        {**asdict(subject), "message": DIED},
     ).rowcount
     if closed:
         logger.warning("⚠️ %s: closed %d run(s) whose process had died", subject.name, closed)
     return closed
+
+
+def close_dead_runs(database: Database) -> int:
+    """Close every open row whose owner no longer holds its lock; returns how many. Live runs are not touched."""
+    with database.transaction() as connection:
+        rows = connection.execute(
+            text("select distinct source_system, entity_type from meta.ingestion_runs where status = 'running'")
+        )
+        subjects = [Subject(**row) for row in rows.mappings()]
+    closed = 0
+    for subject in subjects:
+        with suppress(LockTimeoutError), sole_writer(database, subject, 0) as connection:
+            closed += reap(connection, subject)
+            connection.commit()
+    return closed
+
+
+def recently_dead(connection: Connection, look_back: timedelta) -> list[str]:
+    """Dagster runs of the rows that were closed for a dead owner within `look_back`."""
+    return list(
+        connection.execute(
+            text(
+                "select distinct dagster_run_id from meta.ingestion_runs where error_message = :message "
+                "and dagster_run_id is not null and completed_at > clock_timestamp() - cast(:look_back as interval)"
+            ),
+            {"message": DIED, "look_back": look_back},
+        ).scalars()
+    )
 
 
 def open_run(connection: Connection, subject: Subject, mode: Mode, origin: Origin, metadata: dict[str, Any]) -> Run:
@@ -158,6 +211,8 @@ def open_run(connection: Connection, subject: Subject, mode: Mode, origin: Origi
 def close_run(connection: Connection, run: Run, *, error: BaseException | None = None) -> None:
     """Write the final state of `run` in the connection's transaction, which the caller commits."""
     run.seconds = time.monotonic() - run.started
+    failed = {check.name: check.description for check in run.checks if not check.passed}
+    run.metadata |= {"row_count": run.row_count, "failed_checks": failed}
     connection.execute(
         text(
             "update meta.ingestion_runs set status = :status, completed_at = clock_timestamp(), mode = :mode, "
@@ -223,6 +278,7 @@ class Status:
     last_success: datetime | None
     records_processed: int
     error_message: str | None
+    failed_checks: dict[str, str]
 
 
 def status(connection: Connection) -> list[Status]:
@@ -232,7 +288,9 @@ def status(connection: Connection) -> list[Status]:
             "select s.source_system || '/' || s.entity_type as name, s.status, s.started_at, s.completed_at, "
             "(select max(r.completed_at) from meta.ingestion_runs r where r.source_system = s.source_system "
             "and r.entity_type = s.entity_type and r.status = 'completed') as last_success, "
-            "s.records_processed, s.error_message from meta.current_ingestion_status s order by 1"
+            "s.records_processed, s.error_message, "
+            "coalesce((select r.metadata -> 'failed_checks' from meta.ingestion_runs r where r.run_id = s.run_id), '{}') "
+            "as failed_checks from meta.current_ingestion_status s order by 1"
         )
     )
     return [Status(**row) for row in rows.mappings()]

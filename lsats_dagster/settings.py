@@ -76,6 +76,14 @@ class Settings(BaseSettings):
     detail_workers: int = Field(3, ge=1, le=16, description="Detail calls under way at the same time.")
     batch_size: int = Field(10_000, ge=1, le=20_000, description="Records compared and written at once.")
     lock_wait_seconds: float = Field(600.0, ge=0, description="Longest wait for another writer of the same table.")
+    alert_webhook_url: SecretStr | None = Field(
+        None, description="Alerts are posted here as JSON with a field text, as chat systems take it."
+    )
+    alert_smtp_host: str | None = Field(None, description="Plain mail relay for alerts; no login.")
+    alert_smtp_port: int = Field(25, gt=0, lt=65536, description="Port of the mail relay.")
+    alert_email_from: str = Field("lsats-hub@localhost", description="Sender of alerts.")
+    alert_email_to: str | None = Field(None, description="Receivers of alerts, separated by commas.")
+    alert_repeat_hours: float = Field(12.0, gt=0, description="The same alert is sent again only after so long.")
     log_level: Literal["DEBUG", "INFO", "WARNING", "ERROR"] = Field("INFO", description="Least severe line logged.")
 
     def missing(self, parts: list[str]) -> list[str]:

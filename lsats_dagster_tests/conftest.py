@@ -16,7 +16,7 @@ from lsats_dagster.clients.umich_api import UmichApiClient
 from lsats_dagster.clients.window import LocalCallWindow
 from lsats_dagster.database import Database
 from lsats_dagster.demo.campus import Campus, running_campus
-from lsats_dagster.demo.postgres import EmbeddedPostgres, embedded_postgres
+from lsats_dagster.demo.postgres import EmbeddedPostgres, embedded_postgres, remove_cluster
 from lsats_dagster.ingestion.details import enrich
 from lsats_dagster.ingestion.extract import ReadRequest, ingest
 from lsats_dagster.ingestion.stream import DetailStream
@@ -36,11 +36,14 @@ _numbers = itertools.count(1)
 @pytest.fixture(scope="session")
 def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[EmbeddedPostgres]:
     """A private Postgres server for the session, with one upgraded hub database as template."""
-    with embedded_postgres(tmp_path_factory.mktemp("postgres")) as running:
+    home = tmp_path_factory.mktemp("postgres")
+    with embedded_postgres(home) as running:
         template = Database(running.url("lsats"), role=None)
         upgrade(template, SQL_ROOT, STREAMS, DEFINITIONS)
         template.dispose()
         yield running
+    # As root, temporary folders are closed to the server's user, and the cluster lies outside.
+    remove_cluster(home)
 
 
 def new_database(server: EmbeddedPostgres, *, template: str = "lsats") -> str:

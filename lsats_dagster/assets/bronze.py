@@ -8,6 +8,7 @@ import dagster as dg
 from pydantic import Field
 
 from lsats_dagster.assets.common import (
+    BALANCE,
     OWNERS,
     RETRY_POLICY,
     AssetEvent,
@@ -17,6 +18,7 @@ from lsats_dagster.assets.common import (
     report,
     table_metadata,
 )
+from lsats_dagster.automation.cadence import freshness_policy
 from lsats_dagster.ingestion.extract import ReadRequest, ingest
 from lsats_dagster.ingestion.stream import ListStream
 from lsats_dagster.ingestion.views import COLUMNS
@@ -26,7 +28,7 @@ from lsats_dagster.sources import STREAMS
 
 
 class ReadConfig(dg.Config):
-    """What one run of a stream may be asked for."""
+    """What one run of a list stream may be asked for."""
 
     limit: int | None = Field(None, ge=0, description="Stop after so many records; nothing is removed then.")
     approve_removals: str | None = Field(
@@ -53,12 +55,9 @@ def bronze_asset(stream: ListStream[Any]) -> dg.AssetsDefinition:
         description=f"{stream.row}\n\n{stream.description}",
         metadata=table_metadata(table, ((name, *spec) for name, spec in COLUMNS.items())),
         check_specs=check_specs(
-            table,
-            [
-                ("integrity", "Every record that was read was written, skipped or kept aside.", True),
-                ("removal_guard", "What is gone at the source stays within the limit of one run.", False),
-            ],
+            table, BALANCE, ("removal_guard", "What is gone at the source stays within the limit of one run.")
         ),
+        freshness_policy=freshness_policy(table),
         output_required=False,
         retry_policy=RETRY_POLICY,
     )

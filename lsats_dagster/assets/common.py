@@ -1,6 +1,6 @@
 """What all assets share: metadata keys, checks, column schemas, and the border where errors become Dagster's."""
 
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator
 from typing import Any
 
 import dagster as dg
@@ -27,10 +27,14 @@ def table_metadata(table: str, columns: Iterable[tuple[str, str, str]]) -> dict[
     return {"dagster/table_name": table, "dagster/column_schema": schema}
 
 
-def check_specs(table: str, checks: Sequence[tuple[str, str, bool]]) -> list[dg.AssetCheckSpec]:
-    """Specs of the checks that the asset's own step reports, as (name, description, blocking)."""
-    key = asset_key(table)
-    return [dg.AssetCheckSpec(name, asset=key, description=text, blocking=blocks) for name, text, blocks in checks]
+# What every table's own step reports besides its own checks.
+VOLUME = ("volume", "Present rows have not fallen by more than a tenth since the last run.")
+BALANCE = ("integrity", "Every record that was read was written, skipped or kept aside.")
+
+
+def check_specs(table: str, *checks: tuple[str, str]) -> list[dg.AssetCheckSpec]:
+    """Specs of the checks that the asset's own step reports, as (name, description)."""
+    return [dg.AssetCheckSpec(name, asset=asset_key(table), description=text) for name, text in (*checks, VOLUME)]
 
 
 def origin(context: dg.AssetExecutionContext) -> Origin:
@@ -91,7 +95,7 @@ def report(context: dg.AssetExecutionContext, run: Run) -> Iterator[AssetEvent]:
             dg.AssetCheckResult(
                 check_name=check.name,
                 passed=check.passed,
-                severity=dg.AssetCheckSeverity.ERROR if check.blocking else dg.AssetCheckSeverity.WARN,
+                severity=dg.AssetCheckSeverity.ERROR if check.severe else dg.AssetCheckSeverity.WARN,
                 description=check.description,
                 metadata=dict(check.numbers),
             )

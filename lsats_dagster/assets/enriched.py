@@ -5,9 +5,10 @@ from datetime import timedelta
 from typing import Any
 
 import dagster as dg
+from pydantic import Field
 
-from lsats_dagster.assets.bronze import ReadConfig
 from lsats_dagster.assets.common import (
+    BALANCE,
     OWNERS,
     RETRY_POLICY,
     AssetEvent,
@@ -18,12 +19,22 @@ from lsats_dagster.assets.common import (
     report,
     table_metadata,
 )
+from lsats_dagster.automation.cadence import freshness_policy
 from lsats_dagster.ingestion.details import enrich
+from lsats_dagster.ingestion.extract import ReadRequest
 from lsats_dagster.ingestion.stream import DetailStream
 from lsats_dagster.ingestion.views import COLUMNS
 from lsats_dagster.resources import HubDatabase, SourceClients
 from lsats_dagster.settings import load_settings
 from lsats_dagster.sources import STREAMS
+
+
+class DetailConfig(dg.Config):
+    """What one run of a detail stream may be asked for."""
+
+    full: bool = Field(False, description="Fetch every detail again; goes on where the last such run stopped.")
+    budget: int | None = Field(None, ge=0, description="Most calls of this run; default: DETAIL_CALL_BUDGET.")
+    dry_run: bool = Field(False, description="Report what is due, make no call, write nothing.")
 
 
 def enriched_asset(stream: DetailStream[Any]) -> dg.AssetsDefinition:
@@ -39,14 +50,13 @@ def enriched_asset(stream: DetailStream[Any]) -> dg.AssetsDefinition:
         tags={"lsats/source": stream.source_system},
         description=f"{stream.row}\n\n{stream.description}",
         metadata=table_metadata(table, ((name, *spec) for name, spec in COLUMNS.items())),
-        check_specs=check_specs(
-            table, [("integrity", "Every record that was read was written, skipped or kept aside.", True)]
-        ),
+        check_specs=check_specs(table, BALANCE),
+        freshness_policy=freshness_policy(table),
         output_required=False,
         retry_policy=RETRY_POLICY,
     )
     def fetch_details(
-        context: dg.AssetExecutionContext, config: ReadConfig, hub: HubDatabase, clients: SourceClients
+        context: dg.AssetExecutionContext, config: DetailConfig, hub: HubDatabase, clients: SourceClients
     ) -> Iterator[AssetEvent]:
         def work() -> Any:
             settings = load_settings()
@@ -55,9 +65,9 @@ def enriched_asset(stream: DetailStream[Any]) -> dg.AssetsDefinition:
                 database,
                 stream,
                 clients.open(stream.source_system, database, dry_run=config.dry_run),
-                request=config.request(),
+                request=ReadRequest(full=config.full, dry_run=config.dry_run),
                 origin=origin(context),
-                budget=settings.detail_call_budget,
+                budget=settings.detail_call_budget if config.budget is None else config.budget,
                 workers=settings.detail_workers,
                 max_age=timedelta(days=settings.detail_max_age_days),
                 lock_wait_seconds=settings.lock_wait_seconds,

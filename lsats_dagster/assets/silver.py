@@ -17,6 +17,7 @@ from lsats_dagster.assets.common import (
     report,
     table_metadata,
 )
+from lsats_dagster.automation.cadence import FOLLOW_INPUTS, freshness_policy
 from lsats_dagster.resources import HubDatabase
 from lsats_dagster.settings import SQL_ROOT, load_settings
 from lsats_dagster.sources import STREAMS
@@ -33,16 +34,19 @@ class RefreshConfig(dg.Config):
     dry_run: bool = Field(False, description="Compute and compare, write nothing.")
 
 
-def source_of(definition: Definition) -> str | None:
-    """The source system of a table that reads the streams of one source only."""
-    systems = {f"{stream.layer}.{stream.table}": stream.source_system for stream in STREAMS}
-    found = {systems.get(name) for name in definition.inputs}
-    return found.pop() if len(found) == 1 else None
+def sources_of(definition: Definition) -> set[str]:
+    """The source systems whose streams reach this table, also through other tables."""
+    streams = {f"{stream.layer}.{stream.table}": {stream.source_system} for stream in STREAMS}
+    tables = {table.name: table for table in DEFINITIONS}
+    found: set[str] = set()
+    for name in definition.inputs:
+        found |= sources_of(tables[name]) if name in tables else streams.get(name, set())
+    return found
 
 
 def silver_asset(definition: Definition) -> dg.AssetsDefinition:
     """The asset that refreshes one silver table."""
-    source = source_of(definition)
+    sources = sources_of(definition)
 
     @dg.asset(
         key=definition.name.split("."),
@@ -50,21 +54,18 @@ def silver_asset(definition: Definition) -> dg.AssetsDefinition:
         group_name=definition.group,
         kinds={"postgres", "sql"},
         owners=OWNERS,
-        tags={"lsats/source": source} if source else {},
+        # A merged table belongs to no source; the job of each of its sources may refresh it.
+        tags={"lsats/source": min(sources)} if len(sources) == 1 else {},
         description=f"{definition.row}\n\n{definition.description}",
         metadata=table_metadata(definition.name, ((c.name, c.type, c.comment) for c in definition.columns)),
         code_version=definition.hash[:12],
         check_specs=check_specs(
             definition.name,
-            [
-                ("integrity", "Keys are unique and every flag has its deduction.", True),
-                (
-                    "quality",
-                    f"The mean quality score of present rows is at least {QUALITY_THRESHOLD}.",
-                    False,
-                ),
-            ],
+            ("integrity", "Keys are unique, every flag has its deduction, few references lead nowhere."),
+            ("quality", f"The mean quality score of present rows is at least {QUALITY_THRESHOLD}."),
         ),
+        automation_condition=FOLLOW_INPUTS,
+        freshness_policy=freshness_policy(definition.name),
         output_required=False,
         retry_policy=RETRY_POLICY,
     )

@@ -3,11 +3,15 @@
 from typing import Any
 
 import dagster as dg
+from pydantic import Field
 
+from lsats_dagster.assets.silver import DEFINITIONS, sources_of
 from lsats_dagster.sources import STREAMS
 
 # What define_asset_job returns has no public name.
 UnresolvedJob = Any
+# For a call budget: more than any source holds.
+NO_LIMIT = 10**9
 SOURCES = tuple(dict.fromkeys(stream.source_system for stream in STREAMS))
 
 
@@ -38,4 +42,55 @@ TDX_DETAILS = dg.define_asset_job(
     tags={"lsats/source": "tdx"},
 )
 
-JOBS = [*(ingest_job(source) for source in SOURCES), SILVER_REFRESH, HUB_DAILY, TDX_DETAILS]
+
+class BackfillConfig(dg.Config):
+    """What a backfill of one source may be asked for."""
+
+    full: bool = Field(
+        False,
+        description="Fetch every detail again and compute whole silver tables. Goes on where the last one stopped.",
+    )
+    budget: int | None = Field(None, ge=0, description="Most detail calls of this run; default: all that are due.")
+    approve_removals: str | None = Field(
+        None, description="Run id (lsats/ingestion_run_id) whose refused removals you have found to be right."
+    )
+    dry_run: bool = Field(False, description="Read and compare, write nothing.")
+
+
+def backfill_job(source_system: str) -> UnresolvedJob:
+    """The job that brings one source up to date through to the merged tables, whatever its schedule."""
+
+    @dg.config_mapping
+    def to_assets(config: BackfillConfig) -> dg.RunConfig:
+        asked = config.model_dump(exclude_none=True)
+        budget = {} if "budget" in asked else {"budget": NO_LIMIT}
+        ops: dict[str, Any] = {}
+        for stream in (stream for stream in STREAMS if stream.source_system == source_system):
+            names = ("full", "budget", "dry_run") if stream.layer == "enriched" else ("approve_removals", "dry_run")
+            values = asked | budget
+            ops[f"{stream.layer}__{stream.table}"] = {name: values[name] for name in names if name in values}
+        for definition in DEFINITIONS:
+            if source_system in sources_of(definition):
+                ops[f"silver__{definition.table}"] = {name: asked[name] for name in ("full", "dry_run")}
+        return dg.RunConfig(ops={name: {"config": values} for name, values in ops.items()})
+
+    return dg.define_asset_job(
+        f"{source_system}_backfill",
+        selection=dg.AssetSelection.tag("lsats/source", source_system).downstream(),
+        config=to_assets,
+        description=(
+            f"Reads {source_system} again, fetches its details, and refreshes everything made of it. Can be stopped and "
+            "started again at any time, also while the daily job runs: they wait for one another table by table."
+        ),
+        # Details at 60 calls a minute take their time.
+        tags={"lsats/source": source_system, "dagster/max_runtime": str(3 * 24 * 3600)},
+    )
+
+
+JOBS = [
+    *(ingest_job(source) for source in SOURCES),
+    *(backfill_job(source) for source in SOURCES),
+    SILVER_REFRESH,
+    HUB_DAILY,
+    TDX_DETAILS,
+]

@@ -19,9 +19,9 @@ WRONG_USE = 2
 
 def main() -> None:
     """Entry point: what users can mend is one sentence and exit code 2, never a traceback."""
-    from lsats_dagster.cli import database, demo, reports, run
+    from lsats_dagster.cli import backfill, database, demo, dev, doctor, explain, quarantine, reports, run
 
-    for module in (demo, run, reports, database):
+    for module in (demo, dev, run, backfill, reports, doctor, explain, quarantine, database):
         module.register(app)
     try:
         log_to_stderr(load_settings().log_level)

@@ -1,10 +1,7 @@
 """`lsats demo`: the whole hub over a simulated campus, in one command."""
 
 import fcntl
-import os
 import shutil
-import subprocess
-import sys
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
@@ -14,12 +11,20 @@ import dagster as dg
 import typer
 
 from lsats_dagster.cli.database import upgrade_database
-from lsats_dagster.cli.environment import dagster_instance, hub_database, hub_environment, variables
+from lsats_dagster.cli.dev import PORT, check_port, open_ui
+from lsats_dagster.cli.environment import (
+    CAMPUS_SIZE,
+    campus_state,
+    dagster_instance,
+    hub_database,
+    hub_environment,
+    variables,
+)
 from lsats_dagster.cli.run import FAILED, Outcome, execute, show
 from lsats_dagster.demo.campus import Campus, DayChanges, running_campus
 from lsats_dagster.demo.postgres import remove_cluster
 from lsats_dagster.runs import status
-from lsats_dagster.settings import REPOSITORY, ConfigurationError, Settings, load_settings
+from lsats_dagster.settings import ConfigurationError, Settings, load_settings
 from lsats_dagster.sources import STREAMS
 
 EVERYTHING = "hub_daily"
@@ -33,19 +38,21 @@ def register(app: typer.Typer) -> None:
 def demo(
     days: Annotated[int, typer.Option(min=0, help="Campus days to live through after the first run.")] = 1,
     ui: Annotated[bool, typer.Option("--ui", help="Open Dagster on the demo data afterwards, until Ctrl-C.")] = False,
-    port: Annotated[int, typer.Option(min=1, max=65535, help="Port of Dagster's UI on loopback.")] = 3000,
+    port: PORT = 3000,
 ) -> None:
     """Start Postgres and a simulated campus, materialize everything, live a day, and show what the day changed.
 
     A later demo goes on from the day and the data of the one before. Example: lsats demo --days 3
     """
+    if ui:
+        check_port(port)
     with hub_environment() as settings, only_one(settings.lsats_home):
-        state = settings.lsats_home / "campus.json"
+        state = campus_state(settings)
         print("🔄 Preparing the database")
         upgrade_database(settings)
         refuse_foreign_data(settings, state)
         print("🔄 Starting the campus: TeamDynamix and the UMich API gateway, simulated on loopback")
-        with running_campus(size="demo", state=state) as campus, variables(campus.environment):
+        with running_campus(size=CAMPUS_SIZE, state=state) as campus, variables(campus.environment):
             with dagster_instance() as instance:
                 whole = live(campus, instance, days)
             print_directions(settings)
@@ -62,8 +69,8 @@ def clean() -> None:
     """
     home = load_settings().lsats_home
     remove_cluster(home)
-    for name in ("campus.json", "demo.lock"):
-        (home / name).unlink(missing_ok=True)
+    for path in (campus_state(load_settings()), home / "demo.lock"):
+        path.unlink(missing_ok=True)
     shutil.rmtree(home / "dagster", ignore_errors=True)
     # LSATS_HOME may be a folder that holds other things; these stay.
     with suppress(OSError):
@@ -136,15 +143,3 @@ Where to look next
   docs/tables/README.md      every silver column and what it means
 Data, logs and the embedded Postgres are in {settings.lsats_home.absolute()}; `make clean` removes them."""
     )
-
-
-def open_ui(port: int) -> None:
-    """Dagster's webserver and daemon on loopback, until they are stopped."""
-    print(f"🔄 Dagster opens on http://127.0.0.1:{port} (Ctrl-C ends it)")
-    command = [
-        str(Path(sys.executable).with_name("dagster")),
-        "dev",
-        "-w",
-        str(REPOSITORY / "workspace.yaml"),
-    ]
-    subprocess.run([*command, "-h", "127.0.0.1", "-p", str(port)], cwd=REPOSITORY, env=os.environ, check=False)

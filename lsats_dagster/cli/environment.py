@@ -10,21 +10,42 @@ import dagster as dg
 from sqlalchemy import make_url
 
 from lsats_dagster.database import Database
+from lsats_dagster.demo.campus import running_campus
 from lsats_dagster.demo.postgres import embedded_postgres
 from lsats_dagster.migrations import pending
-from lsats_dagster.resources import open_database
-from lsats_dagster.settings import REPOSITORY, SQL_ROOT, ConfigurationError, Settings, load_settings
+from lsats_dagster.resources import CLIENTS, open_database
+from lsats_dagster.settings import REPOSITORY, REQUIRED, SQL_ROOT, ConfigurationError, Settings, load_settings
 from lsats_dagster.transforms.definition import load_definitions
 
 DAGSTER_DATABASE = "dagster"
+CAMPUS_SIZE = "demo"
 
 
 @contextmanager
-def hub_environment() -> Iterator[Settings]:
+def hub_environment(*, sources: bool = False) -> Iterator[Settings]:
     """Settings with a reachable database. Without DATABASE_URL the embedded server runs as long as the block.
 
     Sets DATABASE_URL, DAGSTER_PG_* and DAGSTER_HOME where they are not set, so that Dagster and its children find them.
+    With `sources`, over the data of a demo and without a source of its own, the demo's campus runs as well.
     """
+    with database_environment() as settings:
+        state = campus_state(settings)
+        own_sources = any(getattr(settings, name) for part in CLIENTS for way in REQUIRED[part] for name in way)
+        if sources and state.exists() and not own_sources:
+            with running_campus(size=CAMPUS_SIZE, state=state) as campus, variables(campus.environment):
+                yield load_settings()
+        else:
+            yield settings
+
+
+def campus_state(settings: Settings) -> Path:
+    """Where the demo keeps the day of its campus."""
+    return settings.lsats_home / "campus.json"
+
+
+@contextmanager
+def database_environment() -> Iterator[Settings]:
+    """The part of `hub_environment` that is about Postgres."""
     settings = load_settings()
     if settings.database_url is not None:
         with variables(dagster_variables(settings, settings.database_url.get_secret_value())):

@@ -18,6 +18,8 @@ from lsats_dagster.settings import ConfigurationError
 FIGURES = ("processed", "created", "updated", "skipped", "removed", "failed")
 HEADINGS = ("processed", "new", "updated", "skipped", "removed", "failed", "quality", "duration")
 FAILED = 1
+# Dagster's console log stays silent: the hub's own lines say the same in fewer words.
+QUIET_CONSOLE: dict[str, Any] = {"console": {"config": {"log_level": "CRITICAL"}}}
 
 
 @dataclass
@@ -52,7 +54,7 @@ def run(
 
     Example: lsats run tdx_ingest --dry-run
     """
-    with hub_environment() as settings, hub_database(settings), dagster_instance() as instance:
+    with hub_environment(sources=True) as settings, hub_database(settings), dagster_instance() as instance:
         config = {"full": full, "dry_run": dry_run, "limit": limit, "approve_removals": approve_removals}
         outcome = execute(selection, instance, {name: value for name, value in config.items() if value})
     show(outcome, as_json=as_json, dry_run=dry_run)
@@ -72,13 +74,10 @@ def execute(selection: str, instance: dg.DagsterInstance, config: dict[str, Any]
         keys = select(selection, definitions, jobs)
         job = definitions.resolve_implicit_global_asset_job_def()
         chosen = list(keys)
-    result = job.execute_in_process(
-        instance=instance,
-        run_config={"ops": op_config(definitions, keys, config), "loggers": quiet_console()},
-        asset_selection=chosen,
-        raise_on_error=False,
+    run_config = {"ops": op_config(definitions, keys, config), "loggers": QUIET_CONSOLE}
+    return outcome_of(
+        job.execute_in_process(instance=instance, run_config=run_config, asset_selection=chosen, raise_on_error=False)
     )
-    return outcome_of(result, keys)
 
 
 def select(selection: str, definitions: dg.Definitions, jobs: set[str]) -> Collection[dg.AssetKey]:
@@ -112,12 +111,7 @@ def op_config(definitions: dg.Definitions, keys: Collection[dg.AssetKey], config
     return ops
 
 
-def quiet_console() -> dict[str, Any]:
-    """Dagster's console log stays silent: the hub's own lines say the same in fewer words."""
-    return {"console": {"config": {"log_level": "CRITICAL"}}}
-
-
-def outcome_of(result: dg.ExecuteInProcessResult, keys: Collection[dg.AssetKey]) -> Outcome:
+def outcome_of(result: dg.ExecuteInProcessResult) -> Outcome:
     """Figures and failures of a finished run, from its events."""
     outcome = Outcome(result.run_id, result.success)
     for event in result.all_events:

@@ -4,14 +4,12 @@ Everything that crosses this border as an error is one of ours, raised without i
 requests and urllib3 quote whole URLs and headers.
 """
 
-import contextlib
 import http.client
 import ipaddress
 import json
 import logging
 import math
 import random
-import socket
 import threading
 import time
 from collections.abc import Callable, Mapping
@@ -22,10 +20,9 @@ from urllib.parse import urlsplit
 
 import requests
 import urllib3
-from requests.adapters import HTTPAdapter
 from requests.auth import AuthBase
-from urllib3.connection import HTTPConnection, HTTPSConnection
 
+from lsats_dagster.clients.connections import BoundedAdapter
 from lsats_dagster.clients.errors import (
     PermanentSourceError,
     SourceError,
@@ -127,6 +124,17 @@ def token_for(value: str, lifetime: float | None, clock: Clock) -> Token:
     return Token(value, clock.now() + lifetime - min(60.0, lifetime / 2))
 
 
+@dataclass(frozen=True)
+class Probe:
+    """What a source's answers told about itself.
+
+    clock_difference: its clock minus ours, in seconds, None before an answer. limits: method -> (limit, remaining calls).
+    """
+
+    clock_difference: float | None
+    limits: dict[str, tuple[int, int]]
+
+
 class TokenKeeper:
     """The current token of a client. However many threads ask, one logs in and the others get its result."""
 
@@ -164,12 +172,12 @@ class HttpClient:
         self._timeouts = timeouts
         self._clock = clock
         self._session = requests.Session()
-        # Proxies and CA bundles of the environment hold; an auth of our own keeps ~/.netrc out.
-        self._session.auth = _Authorization(None)
         self._session.cookies.set_policy(DefaultCookiePolicy(allowed_domains=[]))
         for scheme in ("https://", "http://"):
-            self._session.mount(scheme, _Adapter(pool_maxsize=16, max_retries=0))
+            self._session.mount(scheme, BoundedAdapter(pool_maxsize=16, max_retries=0))
         self._count_lock = threading.Lock()
+        self._clock_difference: float | None = None
+        self._limits: dict[str, tuple[int, int]] = {}
         self._counts: dict[str, int | float] = dict.fromkeys(
             ("calls", "retries", "throttled", "renewals", "bytes", "waited_seconds"), 0
         )
@@ -182,6 +190,10 @@ class HttpClient:
         """
         with self._count_lock:
             return dict(self._counts)
+
+    def probe(self) -> Probe:
+        """What the answers so far told of the source's clock and limits."""
+        return Probe(self._clock_difference, dict(self._limits))
 
     def close(self) -> None:
         self._session.close()
@@ -241,7 +253,8 @@ class HttpClient:
         """Close the window of the call until the source opens it again: every next `wait` stands there."""
         told = throttle_seconds(answer.headers, answer.date)
         resets_in = min(5.0 * 2**throttles, LONGEST_WAIT) if told is None else told
-        limit, _ = limit_headers(call.allowance, answer.headers) or (call.allowance.limit, 0)
+        known = None if call.allowance.ceiling else limit_headers(answer.headers)
+        limit = call.allowance.limit if known is None else known[0]
         logger.warning("⚠️ %s: HTTP 429, the limit is used up for %.0f s", call.label, resets_in)
         self._count(throttled=1)
         self._window.observed(call.allowance.method, limit=limit, remaining=0, resets_in=resets_in)
@@ -268,6 +281,7 @@ class HttpClient:
             ) as response:
                 body = _body(response.raw, deadline)
                 date = http_date(response.headers.get("Date", ""))
+                self._clock_difference = None if date is None else date - self._clock.now()
                 answer = Answer(response.status_code, response.headers, body, date or self._clock.now())
         except (OSError, ValueError, urllib3.exceptions.HTTPError, http.client.HTTPException) as error:
             failure = error_of_exception(error)
@@ -278,10 +292,11 @@ class HttpClient:
         raise failure
 
     def _report_limit(self, allowance: Allowance, answer: Answer) -> None:
-        known = limit_headers(allowance, answer.headers)
+        known = None if allowance.ceiling else limit_headers(answer.headers)
         resets_in = seconds_until(answer.headers.get("X-RateLimit-Reset", ""), answer.date)
         if known is not None and resets_in is not None:
             limit, remaining = known
+            self._limits[allowance.method] = known
             self._window.observed(allowance.method, limit=limit, remaining=remaining, resets_in=resets_in)
 
     def _count(self, **more: int | float) -> None:
@@ -307,6 +322,10 @@ def checked_url(url: str, setting: str) -> str:
 
 
 class _Authorization(AuthBase):
+    """Our header or none. Given with every request, it keeps ~/.netrc out; proxies and CA bundles of the
+    environment still hold.
+    """
+
     def __init__(self, token: Token | None) -> None:
         self._token = token
 
@@ -314,65 +333,6 @@ class _Authorization(AuthBase):
         if self._token is not None:
             request.headers["Authorization"] = f"Bearer {self._token.value}"
         return request
-
-
-def _bounded_head(connection: HTTPConnection, read_head: Callable[[], T]) -> T:
-    """Run `read_head`, which must be done within the read timeout.
-
-    The timeout of a socket begins anew with every byte: a server that drips the head could hold us for days.
-    """
-    sock, expired = connection.sock, threading.Event()
-
-    def expire() -> None:
-        expired.set()
-        with contextlib.suppress(OSError):
-            socket.socket.shutdown(sock, socket.SHUT_RDWR)  # SSLSocket's own would drop the TLS state
-
-    seconds = connection.timeout if isinstance(connection.timeout, int | float) else DEFAULT_TIMEOUTS.read
-    timer = threading.Timer(seconds, expire)
-    timer.daemon = True
-    timer.start()
-    try:
-        head = read_head()
-    except Exception:
-        if not expired.is_set():
-            raise
-    finally:
-        timer.cancel()
-    if expired.is_set():
-        raise TimeoutError
-    return head
-
-
-class _Connection(HTTPConnection):
-    def getresponse(self) -> Any:
-        return _bounded_head(self, super().getresponse)
-
-
-class _TlsConnection(HTTPSConnection):
-    def getresponse(self) -> Any:
-        return _bounded_head(self, super().getresponse)
-
-
-class _Pool(urllib3.HTTPConnectionPool):
-    ConnectionCls = _Connection
-
-
-class _TlsPool(urllib3.HTTPSConnectionPool):
-    ConnectionCls = _TlsConnection
-
-
-class _Adapter(HTTPAdapter):
-    """Connections whose answers have a bounded head, with and without a proxy."""
-
-    def init_poolmanager(self, *args: Any, **kwargs: Any) -> None:
-        super().init_poolmanager(*args, **kwargs)
-        self.poolmanager.pool_classes_by_scheme = {"http": _Pool, "https": _TlsPool}
-
-    def proxy_manager_for(self, *args: Any, **kwargs: Any) -> Any:
-        manager = super().proxy_manager_for(*args, **kwargs)
-        manager.pool_classes_by_scheme = {"http": _Pool, "https": _TlsPool}
-        return manager
 
 
 def _body(raw: Any, deadline: float) -> bytes:

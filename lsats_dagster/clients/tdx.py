@@ -13,6 +13,7 @@ from lsats_dagster.clients.http import (
     Answer,
     Call,
     HttpClient,
+    Probe,
     Timeouts,
     Token,
     TokenKeeper,
@@ -94,6 +95,13 @@ class TdxClient:
         call = self._call("GET", "accounts/{id}", path=f"accounts/{account_id}", signals=frozenset({404}))
         _, found = self._http.exchange(call, _object, self._keeper)
         return found
+
+    def probe(self) -> Probe:
+        """Log in and read one account by the search that reads all; what the answers told of limits and clock."""
+        self._http.exchange(
+            self._call("POST", "accounts/search", json={"IsActive": None, "MaxResults": 1}), _list, self._keeper
+        )
+        return self._http.probe()
 
     def evidence(self) -> dict[str, int | float]:
         """What the calls so far took, in numbers (see HttpClient.evidence)."""

@@ -11,6 +11,7 @@ from lsats_dagster.clients.http import (
     Answer,
     Call,
     HttpClient,
+    Probe,
     Timeouts,
     Token,
     TokenKeeper,
@@ -76,7 +77,7 @@ class UmichApiClient:
         last: object = None
         taken = largest = 0
         for _ in range(MOST_PAGES):
-            page = self._page(max(taken - 1, 0))
+            page = self._page(max(taken - 1, 0), self._page_size)
             largest = max(largest, len(page))
             if taken:
                 if not page or not _same(page[0], last):
@@ -84,7 +85,7 @@ class UmichApiClient:
                 page = page[1:]
             if not page:
                 # A gateway that grants one row a page would look like the end, so ask for the row behind.
-                if largest == 1 and self._page(taken):
+                if largest == 1 and self._page(taken, self._page_size):
                     raise PartialFetchError("the gateway gives single rows, which cannot overlap")
                 return
             for row in page:
@@ -99,6 +100,11 @@ class UmichApiClient:
             yield page
         raise PartialFetchError(f"no end after {MOST_PAGES} pages")
 
+    def probe(self) -> Probe:
+        """Log in and read one row; what the answers told of limits and clock."""
+        self._page(0, 1)
+        return self._http.probe()
+
     def evidence(self) -> dict[str, int | float]:
         """What the calls so far took (see HttpClient.evidence), with the pages read and the rows given."""
         return self._http.evidence() | {"pages": self._pages, "rows": self._rows}
@@ -106,8 +112,8 @@ class UmichApiClient:
     def close(self) -> None:
         self._http.close()
 
-    def _page(self, start: int) -> list[object]:
-        params: dict[str, str | int] = {"$start_index": start, "$count": self._page_size}
+    def _page(self, start: int, size: int) -> list[object]:
+        params: dict[str, str | int] = {"$start_index": start, "$count": size}
         call = Call("GET", self._departments_url, self._allowance, params=params)
         _, rows = self._http.exchange(call, _department_rows, self._keeper)
         self._pages += 1

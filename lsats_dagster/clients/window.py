@@ -122,7 +122,7 @@ LONGEST_WAIT = 120.0  # seconds believed of a reset or Retry-After header; the w
 class Allowance:
     """The key of a call in the `CallWindow` and what is assumed of its limit until an answer tells better.
 
-    A `ceiling` is our own: it holds even where the source grants more.
+    A `ceiling` is our own: what answers grant does not move it, only a 429 closes its window.
     """
 
     method: str
@@ -131,14 +131,12 @@ class Allowance:
     ceiling: bool = False
 
 
-def limit_headers(allowance: Allowance, headers: Mapping[str, str]) -> tuple[int, int] | None:
-    """(limit, remaining) of the X-RateLimit headers, lowered to the ceiling; None without readable ones."""
+def limit_headers(headers: Mapping[str, str]) -> tuple[int, int] | None:
+    """(limit, remaining) of the X-RateLimit headers; None without readable ones."""
     texts = [headers.get(f"X-RateLimit-{name}", "").strip() for name in ("Limit", "Remaining")]
     if not all(text.isascii() and text.isdigit() and len(text) < 10 for text in texts):
         return None
-    limit, remaining = map(int, texts)
-    surplus = max(0, limit - allowance.limit) if allowance.ceiling else 0
-    return limit - surplus, max(0, remaining - surplus)
+    return int(texts[0]), int(texts[1])
 
 
 def seconds_until(text: str, date: float) -> float | None:

@@ -12,19 +12,24 @@ from lsats_dagster.database import Database
 
 # One statement decides: join the open window if it has room, open a new one when it has ended, else say when it ends.
 TAKE = """
-insert into meta.call_windows as w (method, ends_at, allowance, used)
-values (:method, :now + make_interval(secs => :seconds), :allowance, 1)
+insert into meta.call_windows as w (method, ends_at, seconds, allowance, used)
+values (:method, :now + make_interval(secs => :seconds), :seconds, :allowance, 1)
 on conflict (method) do update set
+    seconds = excluded.seconds,
     used = case when w.ends_at <= :now then 1 else w.used + 1 end,
     ends_at = case when w.ends_at <= :now then excluded.ends_at else w.ends_at end
 where w.ends_at <= :now or w.used < w.allowance
 returning true
 """
 
+# An end that jumps by a whole window means that the source has begun its next one (see LocalCallWindow).
 OBSERVED = """
 update meta.call_windows set
     allowance = :allowance,
-    used = greatest(used, :used),
+    used = case
+        when extract(epoch from :ends_at - ends_at) > seconds / 2 then :used
+        else greatest(used, :used)
+    end,
     ends_at = :ends_at
 where method = :method
 """

@@ -8,7 +8,7 @@ import logging
 import time
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
@@ -17,9 +17,19 @@ from sqlalchemy import Connection, text
 from lsats_dagster.database import Database
 from lsats_dagster.ingestion.batch import BatchWriter
 from lsats_dagster.ingestion.content import RejectedRecordError, checked_key
-from lsats_dagster.ingestion.extract import EMPTY_PAYLOAD_HASH, ReadRequest, position, start
+from lsats_dagster.ingestion.extract import EMPTY_PAYLOAD_HASH, ReadRequest, position, removal_limit, start
 from lsats_dagster.ingestion.stream import DetailStream, UnprovenReadError, UnreadableRecordError
-from lsats_dagster.runs import Check, Origin, Run, close_run, fail_run, sole_writer, summary
+from lsats_dagster.runs import (
+    Check,
+    Origin,
+    Run,
+    close_run,
+    fail_run,
+    last_metadata,
+    sole_writer,
+    summary,
+    volume_check,
+)
 
 logger = logging.getLogger(__name__)
 
@@ -30,12 +40,13 @@ CALLS_PER_COMMIT = 100
 # What is due, most urgent first: gone from the list (the call's 404 is the tombstone), never fetched, the list row has
 # changed since (its content, or the source's own mark of modification), too old.
 QUEUE = """
-select q.external_id, q.list_seq, q.source_version, count(*) over () as due
+select q.external_id, q.list_seq, q.source_version, q.listed, count(*) over () as due
 from (
     select
         l.external_id,
         l.seq as list_seq,
         l.source_version,
+        l.removed_at is null as listed,
         case
             when l.removed_at is not null and d.external_id is not null and d.removed_at is null
                 and coalesce(f.list_seq < l.seq, true) then 1
@@ -43,7 +54,7 @@ from (
             when l.removed_at is null
                 and (f.list_seq < l.seq or f.source_version is distinct from l.source_version) then 3
             when (l.removed_at is null or d.removed_at is null and d.external_id is not null)
-                and f.fetched_at < clock_timestamp() - cast(:max_age as interval) then 4
+                and f.fetched_at < :fetched_before then 4
         end as urgency
     from bronze.current_entities l
     left join bronze.current_entities d
@@ -100,6 +111,7 @@ class Due:
     external_id: str
     list_seq: int
     source_version: str | None
+    listed: bool
 
 
 @dataclass(frozen=True)
@@ -133,15 +145,19 @@ def enrich(
 ) -> Run:
     """Fetch at most `budget` due details (request.limit lowers it) and return the closed run.
 
+    Due is what is new, changed, gone or older than `max_age`; with request.full everything.
+
     The extract is complete when the queue is empty afterwards. A dry run makes no call: it reports the queue. Raises
     what the client raised; what was fetched before is kept.
     """
     budget = budget if request.limit is None else min(budget, request.limit)
     with sole_writer(database, stream.subject, lock_wait_seconds) as connection:
-        run = start(connection, stream, request, origin)
+        fetched_before = begin_of_full(connection, stream) if request.full else datetime.now(UTC) - max_age
+        run = start(connection, stream, "full" if request.full else "incremental", request, origin)
+        run.metadata["fetched_before"] = fetched_before.isoformat()
         try:
             writer = BatchWriter(connection, stream, run, CALLS_PER_COMMIT)
-            calls, due = queue(connection, stream, max_age, budget)
+            calls, due = queue(connection, stream, fetched_before, budget)
             logger.info("🔄 %s: %d details are due, budget %d calls", stream.name, due, budget)
             if not run.dry:
                 for answers in _answers(stream, client, calls, workers):
@@ -149,6 +165,7 @@ def enrich(
             with connection.begin():
                 _certify(run, due=due, calls=0 if run.dry else len(calls))
                 run.watermark, run.row_count = position(connection, stream)
+                run.checks.append(volume_check(run, last_metadata(connection, stream.subject)))
                 if not run.dry:
                     close_run(connection, run)
         except BaseException as error:
@@ -160,20 +177,40 @@ def enrich(
     return run
 
 
-def queue(connection: Connection, stream: DetailStream[Any], max_age: timedelta, budget: int) -> tuple[list[Due], int]:
+def begin_of_full(connection: Connection, stream: DetailStream[Any]) -> datetime:
+    """The moment that a full fetch counts from: that of the last one as long as it has not come to its end, else now.
+
+    So a full fetch that a budget or a failure cut short goes on where it stopped.
+    """
+    with connection.begin():
+        last = connection.execute(
+            text(
+                "select status, metadata from meta.ingestion_runs where source_system = :source_system "
+                "and entity_type = :entity_type and mode = 'full' order by run_seq desc limit 1"
+            ),
+            {"source_system": stream.source_system, "entity_type": stream.entity_type},
+        ).one_or_none()
+    unfinished = last and (last.status != "completed" or last.metadata["extract"]["state"] != "complete")
+    began = last.metadata.get("fetched_before") if last and unfinished else None
+    return datetime.fromisoformat(began) if began else datetime.now(UTC)
+
+
+def queue(
+    connection: Connection, stream: DetailStream[Any], fetched_before: datetime, budget: int
+) -> tuple[list[Due], int]:
     """The `budget` most urgent details, and how many are due in all."""
     values = {
         "source_system": stream.source_system,
         "entity_type": stream.entity_type,
         "list_source_system": stream.list_stream.source_system,
         "list_entity_type": stream.list_stream.entity_type,
-        "max_age": max_age,
+        "fetched_before": fetched_before,
         # One row at least, for the count that stands in it.
         "budget": max(budget, 1),
     }
     with connection.begin():
         rows = connection.execute(text(QUEUE), values).all()
-    due = [Due(row.external_id, row.list_seq, row.source_version) for row in rows[:budget]]
+    due = [Due(row.external_id, row.list_seq, row.source_version, row.listed) for row in rows[:budget]]
     return due, rows[0].due if rows else 0
 
 
@@ -216,6 +253,7 @@ def _write(
     }
     with connection.begin():
         if gone:
+            refuse_contradiction(connection, stream, run, sum(answer.due.listed for answer in answers if answer.gone))
             run.counts.removed += connection.execute(
                 text(ENTOMB_GONE),
                 {
@@ -233,12 +271,29 @@ def _write(
                 [
                     {
                         **stream_values,
-                        **asdict(answer.due),
+                        "external_id": answer.due.external_id,
+                        "list_seq": answer.due.list_seq,
+                        "source_version": answer.due.source_version,
                         "outcome": outcomes[answer.external_id],
                     }
                     for answer in answers
                 ],
             )
+
+
+def refuse_contradiction(connection: Connection, stream: DetailStream[Any], run: Run, gone_but_listed: int) -> None:
+    """UnprovenReadError when more keys that the list has are answered "not there" than one run may remove.
+
+    An account can go between list and call; that many point to a wrong address or a proxy that answers for the source.
+    """
+    contradictions = run.metadata.get("gone_but_listed", 0) + gone_but_listed
+    run.metadata["gone_but_listed"] = contradictions
+    _, present = position(connection, stream)
+    if contradictions > removal_limit(present):
+        raise UnprovenReadError(
+            f"{stream.name}: {contradictions} records that the list has were answered as not there; "
+            "look at the source's address. Nothing more was removed"
+        )
 
 
 def _outcome(stream: DetailStream[Any], writer: BatchWriter, answer: Answer) -> str:
@@ -275,4 +330,4 @@ def _certify(run: Run, *, due: int, calls: int) -> None:
     if remaining and calls:
         left = timedelta(seconds=remaining * (time.monotonic() - run.started) / calls)
         run.metadata["extract"]["expected_finish"] = (datetime.now(UTC) + left).isoformat(timespec="minutes")
-    run.checks.append(Check("integrity", True, "every record read was written, skipped or kept aside", blocking=True))
+    run.checks.append(Check("integrity", True, "every record read was written, skipped or kept aside", severe=True))

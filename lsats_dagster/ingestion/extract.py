@@ -5,7 +5,6 @@ Only a complete read of everything may remove, and never more than the removal g
 
 import logging
 from dataclasses import dataclass
-from datetime import datetime
 from hashlib import sha256
 from typing import Any
 from uuid import UUID
@@ -15,7 +14,19 @@ from sqlalchemy import Connection, text
 from lsats_dagster.database import Database
 from lsats_dagster.ingestion.batch import BatchWriter, read_all, resolve_absent_poison
 from lsats_dagster.ingestion.stream import Extract, ListStream, Stream, UnprovenReadError
-from lsats_dagster.runs import Check, Mode, Origin, Run, close_run, fail_run, open_run, sole_writer, summary
+from lsats_dagster.runs import (
+    Check,
+    Mode,
+    Origin,
+    Run,
+    close_run,
+    fail_run,
+    last_metadata,
+    open_run,
+    sole_writer,
+    summary,
+    volume_check,
+)
 
 logger = logging.getLogger(__name__)
 
@@ -26,7 +37,12 @@ ABSENT = """
 create temporary table absent on commit drop as
 select c.external_id, a.external_id is not null as approved
 from bronze.current_entities c
-left join meta.refused_removals a on a.run_id = :approval and a.external_id = c.external_id
+left join (
+    select r.external_id
+    from meta.refused_removals r
+    join meta.ingestion_runs using (run_id)
+    where r.run_id = :approval and source_system = :source_system and entity_type = :entity_type
+) a on a.external_id = c.external_id
 where c.source_system = :source_system and c.entity_type = :entity_type and c.removed_at is null
     and not exists (select from seen s where s.external_id = c.external_id)
 """
@@ -54,12 +70,13 @@ where c.source_system = :source_system and c.entity_type = :entity_type and c.ex
 class ReadRequest:
     """What one run is asked to do.
 
-    limit: stop after so many records or calls, which makes the read partial. since: read only what changed after.
-    approve_removals: the run whose refused removals a person has approved. dry_run: compare only, write nothing.
+    limit: stop after so many records or calls, which makes the read partial. approve_removals: the run whose refused
+    removals a person has approved. full: details fetch everything again, not only what is due; lists always read whole.
+    dry_run: compare only, write nothing.
     """
 
     limit: int | None = None
-    since: datetime | None = None
+    full: bool = False
     approve_removals: UUID | None = None
     dry_run: bool = False
 
@@ -69,10 +86,9 @@ def removal_limit(present: int) -> int:
     return max(10, present * 5 // 100) if present <= 10_000 else max(500, present // 100)
 
 
-def start(connection: Connection, stream: Stream[Any], request: ReadRequest, origin: Origin) -> Run:
+def start(connection: Connection, stream: Stream[Any], mode: Mode, request: ReadRequest, origin: Origin) -> Run:
     """The open run of a read, or for a dry run a report without a row."""
     metadata: dict[str, Any] = {"extract": {"state": "partial", "reason": "the read has not ended"}}
-    mode: Mode = "incremental" if request.since else "full"
     if request.dry_run:
         return Run(stream.subject, mode, metadata=metadata)
     return open_run(connection, stream.subject, mode, origin, metadata)
@@ -95,13 +111,14 @@ def ingest(
     """
     logger.info("🔄 %s: reading", stream.name)
     with sole_writer(database, stream.subject, lock_wait_seconds) as connection:
-        run = start(connection, stream, request, origin)
+        run = start(connection, stream, "full", request, origin)
         try:
             writer = BatchWriter(connection, stream, run, batch_size)
             extract = read(stream, client, writer, request, run)
             with connection.begin():
                 certify(connection, stream, run, writer, extract, request)
                 run.watermark, run.row_count = position(connection, stream)
+                run.checks.append(volume_check(run, last_metadata(connection, stream.subject)))
                 if run.dry:
                     connection.get_transaction().rollback()  # type: ignore[union-attr]
                 else:
@@ -120,7 +137,7 @@ def ingest(
 def read(stream: ListStream[Any], client: Any, writer: BatchWriter, request: ReadRequest, run: Run) -> Extract:
     """Read once, and once more when the first read could not prove that it is whole."""
     for attempt in (1, 2):
-        extract = Extract(since=request.since)
+        extract = Extract()
         extract.evidence["attempt"] = attempt
         try:
             whole = read_all(writer, stream.read(client, extract), request.limit)
@@ -154,13 +171,8 @@ def certify(
     request: ReadRequest,
 ) -> None:
     """Decide whether the read was complete, and remove what it proved gone, within the guard."""
-    run.checks.append(Check("integrity", True, "every record read was written, skipped or kept aside", blocking=True))
-    if request.since or (request.limit is not None and extract.completed_by is None):
-        run.metadata["extract"] = {
-            "reason": "only what changed was asked for",
-            **run.metadata["extract"],
-            "state": "partial",
-        }
+    run.checks.append(Check("integrity", True, "every record read was written, skipped or kept aside", severe=True))
+    if request.limit is not None and extract.completed_by is None:
         return
     if extract.completed_by is None:
         raise UnprovenReadError(f"{stream.name}: the read ended without stating that it is complete")
@@ -243,7 +255,7 @@ def remove_absent(
             numbers["approve_removals"] = str(run.run_id)
             description += f"; if they are really gone, run again with approve_removals {run.run_id}"
         logger.warning("⚠️ %s: %s", stream.name, description)
-    run.checks.append(Check("removal_guard", not refused, description, numbers, blocking=False))
+    run.checks.append(Check("removal_guard", not refused, description, numbers, severe=True))
 
 
 def _values(stream: Any) -> dict[str, str]:

@@ -2,7 +2,10 @@
 
 import json
 import logging
+from dataclasses import dataclass
+from datetime import datetime
 from typing import Any
+from uuid import UUID
 
 from sqlalchemy import Connection, text
 
@@ -25,6 +28,39 @@ REPLAYED = """
 update meta.quarantine set resolved_at = now(), resolution = 'replayed', resolved_by = :run_id
 where quarantine_id = any(:replayed)
 """
+
+
+@dataclass(frozen=True)
+class Kept:
+    """A record that was kept aside, without its contents."""
+
+    quarantine_id: UUID
+    stream: str
+    stage: str
+    reason: str
+    run_id: UUID
+    quarantined_at: datetime
+    resolution: str | None
+
+
+def kept(connection: Connection, *, every: bool) -> list[Kept]:
+    """What is kept aside, oldest first; with `every` also what is resolved."""
+    rows = connection.execute(
+        text(
+            "select quarantine_id, source_system || '/' || entity_type as stream, stage, reason, run_id, quarantined_at, "
+            "resolution from meta.quarantine where :every or resolved_at is null order by quarantined_at, quarantine_id"
+        ),
+        {"every": every},
+    )
+    return [Kept(**row) for row in rows.mappings()]
+
+
+def payload(connection: Connection, quarantine_id: UUID) -> str | None:
+    """The record itself, as JSON text; None when there is none with this id."""
+    found: str | None = connection.execute(
+        text("select payload from meta.quarantine where quarantine_id = :id"), {"id": quarantine_id}
+    ).scalar_one_or_none()
+    return found
 
 
 def replay(

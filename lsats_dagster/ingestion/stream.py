@@ -5,7 +5,6 @@ Sources import this module and nothing else of the engine. A declaration holds p
 
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
-from datetime import datetime
 from typing import Any, Generic, TypeVar
 
 from lsats_dagster.runs import Subject
@@ -68,12 +67,8 @@ class Stream(Generic[Client]):
 
 @dataclass
 class Extract:
-    """What a reader states about its read. It is partial until the reader says why it is complete.
+    """What a reader states about its read. It is partial until the reader says why it is complete."""
 
-    since: read only what changed after this moment, where the source can answer that; None = everything.
-    """
-
-    since: datetime | None = None
     evidence: dict[str, Any] = field(default_factory=dict)
     completed_by: str | None = None
 

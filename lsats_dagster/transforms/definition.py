@@ -57,7 +57,12 @@ class Column:
 
 @dataclass(frozen=True)
 class Definition:
-    """One silver table. `scope` is the column whose values an incremental refresh is asked for; usually the key."""
+    """One silver table.
+
+    scope: the column whose values an incremental refresh is asked for; usually the key. reaches: input -> the query for the
+    scope values that a change of it reaches. sources: table alias of the SELECT -> source system, for merged tables.
+    dangling: flags that mean a reference to something that is not there. deductions: flag -> (deduction, meaning).
+    """
 
     table: str
     group: str
@@ -69,6 +74,7 @@ class Definition:
     reaches: Mapping[str, str]
     sources: Mapping[str, str]
     indexes: tuple[str, ...]
+    dangling: tuple[str, ...]
     deductions: Mapping[str, tuple[str, str]]
     select: str
     path: Path
@@ -142,6 +148,7 @@ def parse(path: Path, deductions: Mapping[str, tuple[str, str]]) -> Definition:
             reaches={name: spec["reach"].strip() for name, spec in header["inputs"].items()},
             sources=header.get("sources", {}),
             indexes=tuple(header.get("indexes", ())),
+            dangling=tuple(header.get("dangling", ())),
             deductions=deductions,
             select=match["select"].strip().removesuffix(";"),
             path=path,
@@ -158,6 +165,9 @@ def check(definition: Definition) -> None:
     problems = [f"column name {name!r}" for name in names if not IDENTIFIER.match(name)]
     problems += [f"column {name} stands twice" for name in names if names.count(name) > 1]
     problems += [f"key column {name} is not a column" for name in definition.key if name not in names]
+    problems += [
+        f"dangling flag {flag} has no deduction" for flag in definition.dangling if flag not in definition.deductions
+    ]
     problems += [f"{reach}: schema and table" for reach in definition.reaches if reach.count(".") != 1]
     if definition.scope not in names:
         problems.append(f"scope {definition.scope} is not a column")

@@ -20,9 +20,11 @@ from lsats_dagster.runs import (
     Subject,
     close_run,
     fail_run,
+    last_metadata,
     open_run,
     sole_writer,
     summary,
+    volume_check,
 )
 from lsats_dagster.transforms.definition import Definition, DefinitionError
 
@@ -33,6 +35,7 @@ SOURCE_SYSTEM = "silver_transformation"
 FULL_FROM_SHARE = 0.05
 FULL_FROM_KEYS = 5_000
 QUALITY_THRESHOLD = 0.70
+DANGLING_SHARE = 0.02
 
 
 class OutdatedTableError(Exception):
@@ -107,18 +110,20 @@ def apply(connection: Connection, definition: Definition, run: Run, *, full: boo
     run.metadata["as_of"] = scope.as_of.isoformat() if scope.as_of else None
     if scope.quiet:
         run.row_count, run.quality_mean = scope.previous.get("row_count"), scope.previous.get("quality_mean")
+        run.metadata["flags"] = scope.previous.get("flags", {})
     else:
         compute(connection, definition, scope.keys)
         count(connection, definition, run, scope)
         if not run.dry:
             write(connection, definition, run, scope)
         run.row_count, run.quality_mean = measure(connection, definition)
-    run.metadata |= {"row_count": run.row_count, "quality_mean": run.quality_mean}
+        run.metadata["flags"] = flag_counts(connection, definition)
+    run.metadata["quality_mean"] = run.quality_mean
     run.metadata["affected"] = None if scope.keys is None else len(scope.keys)
     run.watermark = int(
         connection.exec_driver_sql(f"select coalesce(max(changed_seq), 0) from {definition.name}").scalar_one()
     )
-    run.checks += checks(run)
+    run.checks += checks(definition, run, scope)
     return scope
 
 
@@ -133,24 +138,12 @@ def check_deployed(connection: Connection, definition: Definition) -> None:
         raise OutdatedTableError(f"{definition.name} {what}: run `lsats db upgrade`")
 
 
-def last_completed(connection: Connection, table: str) -> dict[str, Any]:
-    """Metadata of the newest completed refresh of a silver table; empty before the first."""
-    row = connection.execute(
-        text(
-            "select metadata from meta.ingestion_runs where source_system = :source_system and entity_type = :table "
-            "and status = 'completed' order by run_seq desc limit 1"
-        ),
-        {"source_system": SOURCE_SYSTEM, "table": table},
-    ).scalar_one_or_none()
-    return dict(row or {})
-
-
 def input_position(connection: Connection, name: str) -> tuple[int, datetime | None]:
     """(cursor, newest moment of bronze) of one input as this transaction sees it."""
     schema, table = name.split(".")
     if schema == "silver":
         seq = connection.exec_driver_sql(f"select coalesce(max(changed_seq), 0) from {name}").scalar_one()
-        as_of = last_completed(connection, table).get("as_of")
+        as_of = last_metadata(connection, Subject(SOURCE_SYSTEM, table)).get("as_of")
         return int(seq), datetime.fromisoformat(as_of) if as_of else None
     if schema == "curated":
         # People change these rarely and in whole; their content is the cursor.
@@ -167,7 +160,7 @@ def decide_scope(connection: Connection, definition: Definition, *, full: bool) 
     positions = {name: input_position(connection, name) for name in definition.inputs}
     watermarks = {name: seq for name, (seq, _) in positions.items()}
     as_of = max((moment for _, moment in positions.values() if moment), default=None)
-    previous = last_completed(connection, definition.table)
+    previous = last_metadata(connection, subject(definition))
     since: dict[str, int] = previous.get("watermarks", {})
     everything = Scope("full", None, watermarks, as_of, previous)
     if full or previous.get("definition") != definition.hash or since.keys() != watermarks.keys():
@@ -309,21 +302,35 @@ def measure(connection: Connection, definition: Definition) -> tuple[int, float 
     return int(rows), None if mean is None else round(float(mean), 4)
 
 
-def checks(run: Run) -> list[Check]:
-    """What a refresh says of its table: that the engine's own conditions held, and the mean quality."""
-    mean = run.quality_mean
+def flag_counts(connection: Connection, definition: Definition) -> dict[str, int]:
+    """How many present rows carry each flag, details after the colon aside."""
+    rows = connection.exec_driver_sql(
+        f"select split_part(f, ':', 1), count(*) from {definition.name}, unnest(quality_flags) f "
+        "where is_present group by 1 order by 1"
+    )
+    return dict(rows.tuples().all())
+
+
+def checks(definition: Definition, run: Run, scope: Scope) -> list[Check]:
+    """What a refresh says of its table: dangling references, quality by flags, volume.
+
+    Doubled keys and flags without a deduction do not get this far: they fail the refresh.
+    """
+    rows, mean, flags = run.row_count or 0, run.quality_mean, run.metadata["flags"]
+    dangling = sum(flags.get(flag, 0) for flag in definition.dangling)
     return [
         Check(
             "integrity",
-            True,
-            "keys are unique and every flag has its deduction",
-            {"rows": run.row_count or 0},
-            blocking=True,
+            dangling <= DANGLING_SHARE * rows,
+            f"keys are unique, every flag has its deduction, at most {DANGLING_SHARE:.0%} of references lead nowhere",
+            {"rows": rows, "dangling": dangling},
+            severe=True,
         ),
         Check(
             "quality",
             mean is None or mean >= QUALITY_THRESHOLD,
             f"mean quality score of present rows, at least {QUALITY_THRESHOLD}",
-            {"mean": mean or 0.0, "threshold": QUALITY_THRESHOLD},
+            {"mean": mean or 0.0} | {f"rows with {flag}": number for flag, number in flags.items()},
         ),
+        volume_check(run, scope.previous),
     ]

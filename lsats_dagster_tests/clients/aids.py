@@ -144,9 +144,7 @@ def serving(
     http_server.daemon_threads = True
     http_server.block_on_close = False
     if tls is not None:
-        http_server.socket = tls.wrap_socket(
-            http_server.socket, server_side=True, do_handshake_on_connect=False
-        )
+        http_server.socket = tls.wrap_socket(http_server.socket, server_side=True, do_handshake_on_connect=False)
     server = Server(f"http{'s' if tls else ''}://127.0.0.1:{http_server.server_address[1]}")
     thread = threading.Thread(target=http_server.serve_forever, kwargs={"poll_interval": 0.02}, daemon=True)
     thread.start()

@@ -87,9 +87,7 @@ def read_accounts(campus: Campus, *, timeouts: Timeouts = PATIENT) -> dict[str, 
         client.close()
 
 
-def read_departments(
-    campus: Campus, *, timeouts: Timeouts = PATIENT, page_size: int = 1000
-) -> dict[str, object]:
+def read_departments(campus: Campus, *, timeouts: Timeouts = PATIENT, page_size: int = 1000) -> dict[str, object]:
     client = gateway_client(campus, timeouts=timeouts, page_size=page_size)
     try:
         return by_key([row for page in client.departments() for row in page], "DeptId")

@@ -35,7 +35,7 @@ from lsats_dagster_tests.clients.aids import (
     serving,
 )
 
-HEAD = b"HTTP/1.1 200 OK\r\nContent-Type: application/json\r\n"
+HEAD = b"HTTP/1.1 200 OK\r\nContent-Type: application/json\r\nConnection: close\r\n"
 
 
 def read_document(answer: Answer) -> object:
@@ -45,9 +45,7 @@ def read_document(answer: Answer) -> object:
 class Caller:
     """An HttpClient against a script, on a clock that does not wait."""
 
-    def __init__(
-        self, script: Script, *, timeouts: Timeouts = SHORT, keeper: TokenKeeper | None = None
-    ) -> None:
+    def __init__(self, script: Script, *, timeouts: Timeouts = SHORT, keeper: TokenKeeper | None = None) -> None:
         self.clock = VirtualClock()
         self.client = HttpClient(window=LocalCallWindow(self.clock), timeouts=timeouts, clock=self.clock)
         self.script, self.keeper = script, keeper

@@ -67,9 +67,7 @@ class Tdx:
             return Reply(401)
         if request.path == "/api/accounts/search":
             return self.list
-        return self.details.get(
-            request.path.removeprefix("/api/accounts/"), Reply(404, b'{"Message": "none"}')
-        )
+        return self.details.get(request.path.removeprefix("/api/accounts/"), Reply(404, b'{"Message": "none"}'))
 
 
 @contextmanager
@@ -181,7 +179,7 @@ def test_a_token_is_renewed_before_its_end_whatever_the_two_clocks_say(skew: flo
 
 
 def test_a_token_that_ends_during_a_wait_for_the_window_is_renewed_first() -> None:
-    tdx = Tdx(VirtualClock(), lifetime=90)
+    tdx = Tdx(VirtualClock(), lifetime=50)
     with client_of(tdx, tdx.clock) as (client, _):
         for _ in range(130):
             client.account("7")

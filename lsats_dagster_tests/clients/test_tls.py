@@ -35,9 +35,7 @@ def test_a_certificate_that_does_not_verify_is_not_tried_again() -> None:
         assert server.requests == []
 
 
-def test_a_certificate_of_another_name_does_not_verify(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_a_certificate_of_another_name_does_not_verify(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     authority, context = tls_server("source.example.org")
     authority.cert_pem.write_to_path(str(tmp_path / "ca.pem"))
     monkeypatch.setenv("REQUESTS_CA_BUNDLE", str(tmp_path / "ca.pem"))
@@ -51,9 +49,7 @@ def test_an_authority_of_the_environment_is_trusted(tmp_path: Path, monkeypatch:
     authority, context = tls_server("127.0.0.1")
     authority.cert_pem.write_to_path(str(tmp_path / "ca.pem"))
     monkeypatch.setenv("REQUESTS_CA_BUNDLE", str(tmp_path / "ca.pem"))
-    script = first(
-        drips(b"HTTP/1.1 200 OK\r\nX-Long: ", b"x"), drips(b"HTTP/1.1 200 OK\r\n\r\n", b" "), Reply()
-    )
+    script = first(drips(b"HTTP/1.1 200 OK\r\nX-Long: ", b"x"), drips(b"HTTP/1.1 200 OK\r\n\r\n", b" "), Reply())
     with serving(script, tls=context) as server:
         assert get(server.url) == (200, {})
 

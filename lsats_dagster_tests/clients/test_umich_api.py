@@ -259,6 +259,24 @@ def test_our_own_rate_holds_for_pages_and_logins_together() -> None:
         assert client.evidence()["waited_seconds"] == 2 * 61
 
 
+def test_our_own_rate_holds_where_the_gateway_grants_more() -> None:
+    gateway = Gateway(departments(20), cap=3)
+    began = gateway.clock.now()
+
+    def script(request: Request) -> Reply:
+        headers = {
+            "X-RateLimit-Limit": "200",
+            "X-RateLimit-Remaining": "199",
+            "X-RateLimit-Reset": "1",  # a burst limit: our minute must not become its second
+        }
+        reply = gateway(request)
+        return Reply(reply.status, reply.body, headers)
+
+    with client_of(script, gateway.clock, rate=4) as (client, _):
+        assert sum(len(page) for page in client.departments()) == 20
+    assert gateway.clock.now() - began == 2 * 61
+
+
 @pytest.mark.parametrize("category", ["", "bf/x", "..", "b f"])
 def test_the_category_is_one_path_segment(category: str) -> None:
     with pytest.raises(PermanentSourceError, match="UM_CATEGORY_ID"):

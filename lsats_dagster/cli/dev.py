@@ -1,0 +1,54 @@
+"""`lsats dev`: Dagster's UI and daemon on the configured database."""
+
+import os
+import socket
+import subprocess
+import sys
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from lsats_dagster.cli.environment import hub_database, hub_environment
+from lsats_dagster.settings import REPOSITORY, ConfigurationError
+
+PORT = Annotated[int, typer.Option(min=1, max=65535, help="Port of Dagster's UI on loopback.")]
+
+
+def register(app: typer.Typer) -> None:
+    app.command("dev")(dev)
+
+
+def dev(port: PORT = 3000) -> None:
+    """Open Dagster's UI on loopback and run its daemon: schedules and sensors work. Ctrl-C ends both.
+
+    Example: lsats dev --port 3001
+    """
+    check_port(port)
+    with hub_environment(sources=True) as settings:
+        with hub_database(settings):
+            pass
+        open_ui(port)
+
+
+def check_port(port: int) -> None:
+    """ConfigurationError when something listens on the port already."""
+    with socket.socket() as probe:
+        if probe.connect_ex(("127.0.0.1", port)) == 0:
+            raise ConfigurationError(f"port {port} is in use: name another one with --port")
+
+
+def open_ui(port: int) -> None:
+    """Dagster's webserver and daemon on loopback, until they are stopped."""
+    print(f"🔄 Dagster opens on http://127.0.0.1:{port} (Ctrl-C ends it)", flush=True)
+    command = [str(Path(sys.executable).with_name("dagster")), "dev", "-w", str(REPOSITORY / "workspace.yaml")]
+    child = subprocess.Popen([*command, "-h", "127.0.0.1", "-p", str(port)], cwd=REPOSITORY, env=os.environ)
+    try:
+        child.wait()
+    except KeyboardInterrupt:
+        # The child has had the same Ctrl-C.
+        child.wait()
+    finally:
+        if child.poll() is None:
+            child.terminate()
+            child.wait()

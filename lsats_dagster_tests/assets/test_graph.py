@@ -1,0 +1,208 @@
+"""The asset graph as Dagster shows it: it loads anywhere, says everything about every table, and changes on purpose only."""
+
+import os
+import subprocess
+import sys
+from functools import cache
+from pathlib import Path
+from typing import Any
+
+import dagster as dg
+import pytest
+
+from lsats_dagster.definitions import build_definitions
+from lsats_dagster.ingestion.stream import DetailStream
+from lsats_dagster.settings import REPOSITORY, SQL_ROOT
+from lsats_dagster.sources import STREAMS
+from lsats_dagster.transforms.definition import Definition, load_definitions, tables_read
+
+SNAPSHOT = Path(__file__).with_name("graph_snapshot.txt")
+BIN = Path(sys.executable).parent
+DEFINITIONS = load_definitions(SQL_ROOT)
+KEYS = [
+    *(f"{stream.layer}/{stream.table}" for stream in STREAMS),
+    *(definition.name.replace(".", "/") for definition in DEFINITIONS),
+]
+# Refuses the network from within, where no rights are needed for it, and says what was tried.
+LOAD = """
+import os, sys
+def refuse(event, arguments):
+    if event in ("socket.connect", "socket.getaddrinfo", "socket.gethostbyname", "socket.sendto"):
+        os.write(2, f"network: {event} {arguments}".encode())
+        os._exit(3)
+sys.addaudithook(refuse)
+import dagster as dg
+from lsats_dagster.definitions import build_definitions
+dg.Definitions.validate_loadable(build_definitions())
+print(*sorted(key.to_user_string() for key in build_definitions().resolve_asset_graph().get_all_asset_keys()))
+"""
+
+
+@cache
+def definitions() -> dg.Definitions:
+    return build_definitions()
+
+
+def node(key: str) -> Any:
+    return definitions().resolve_asset_graph().get(dg.AssetKey(key.split("/")))
+
+
+def bare(home: Path) -> dict[str, str]:
+    """The least environment that a command can have."""
+    return {"PATH": f"{BIN}{os.pathsep}/usr/bin{os.pathsep}/bin", "HOME": str(home)}
+
+
+def test_loads_in_a_new_interpreter_without_environment_and_network(tmp_path: Path) -> None:
+    loaded = subprocess.run(
+        [sys.executable, "-c", LOAD],
+        cwd=tmp_path,
+        env={"PATH": "/usr/bin:/bin"},
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert loaded.returncode == 0, loaded.stderr
+    assert loaded.stdout.split() == sorted(KEYS)
+    assert list(tmp_path.iterdir()) == []
+
+
+@pytest.mark.parametrize(
+    "command", [("dagster", "definitions", "validate", "-w", "workspace.yaml"), ("dg", "check", "defs")]
+)
+def test_both_of_dagsters_ways_load_it(tmp_path: Path, command: tuple[str, ...]) -> None:
+    done = subprocess.run(
+        [str(BIN / command[0]), *command[1:]],
+        cwd=REPOSITORY,
+        env=bare(tmp_path),
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert done.returncode == 0, done.stdout + done.stderr
+
+
+def test_definitions_are_new_each_time_and_take_other_resources() -> None:
+    marker = dg.ResourceDefinition.none_resource()
+    assert build_definitions() is not build_definitions()
+    assert build_definitions({"hub": marker}).resources["hub"] is marker
+    assert build_definitions().resources["hub"] is not marker
+
+
+def described(name: str, entries: dict[str, object]) -> list[str]:
+    return [name, *(f"    {label}: {value}" for label, value in entries.items() if value not in (None, "", "-"))]
+
+
+def listed(values: Any) -> str:
+    return ", ".join(sorted(str(value) for value in values)) or "-"
+
+
+def keys_of(keys: Any) -> str:
+    return listed(key.to_user_string() for key in keys)
+
+
+def graph_as_text() -> str:
+    """Everything of the graph that somebody else relies on, one fact per line."""
+    found = definitions()
+    repository = found.get_repository_def()
+    lines = []
+    for key in sorted(KEYS):
+        asset = node(key)
+        lines += described(
+            f"asset {key}",
+            {
+                "deps": keys_of(asset.parent_keys),
+                "group": asset.group_name,
+                "owners": listed(asset.owners),
+                "kinds": listed(asset.kinds),
+                "tags": listed(f"{n}={v}" for n, v in asset.tags.items() if not n.startswith("dagster/kind/")),
+                "checks": listed(check.name for check in asset.check_keys),
+                "follows its inputs": asset.automation_condition is not None,
+            },
+        )
+    for job in sorted(repository.get_all_jobs(), key=lambda job: job.name):
+        if not job.name.startswith("__"):
+            selected = keys_of(job.asset_layer.executable_asset_keys)
+            tags = listed(f"{n}={v}" for n, v in job.tags.items())
+            lines += described(f"job {job.name}", {"selection": selected, "tags": tags})
+    for schedule in sorted(repository.schedule_defs, key=lambda schedule: schedule.name):
+        when = f"{schedule.cron_schedule} {schedule.execution_timezone}"
+        entries = {"job": schedule.job_name, "when": when, "at first": schedule.default_status.value}
+        lines += described(f"schedule {schedule.name}", entries)
+    for sensor in sorted(repository.sensor_defs, key=lambda sensor: sensor.name):
+        entries = {
+            "kind": sensor.sensor_type.value,
+            "jobs": listed(target.job_name for target in sensor.targets),
+            "every": f"{sensor.minimum_interval_seconds} s",
+            "at first": sensor.default_status.value,
+        }
+        lines += described(f"sensor {sensor.name}", entries)
+    return "\n".join(lines) + "\n"
+
+
+def test_the_graph_is_as_the_snapshot_says() -> None:
+    text = graph_as_text()
+    if os.environ.get("UPDATE_SNAPSHOT") == "1":
+        SNAPSHOT.write_text(text, encoding="utf-8")
+    assert text == SNAPSHOT.read_text(encoding="utf-8"), (
+        "the graph changed; if that is meant, run these tests with UPDATE_SNAPSHOT=1 and review the difference"
+    )
+
+
+@pytest.mark.parametrize("key", KEYS)
+def test_an_asset_says_everything_about_its_table(key: str) -> None:
+    asset = node(key)
+    layer, table = key.split("/")
+    assert asset.owners == ["team:lsats"]
+    assert {"postgres"} < asset.kinds
+    grain, _, rest = asset.description.partition("\n")
+    assert grain.startswith("One ")
+    assert grain.endswith(".")
+    assert len(rest.strip()) > 30
+    assert asset.metadata["dagster/table_name"] == f"{layer}.{table}"
+    columns = asset.metadata["dagster/column_schema"].columns
+    assert len({column.name for column in columns}) == len(columns) > 5
+    assert [column.name for column in columns if not (column.type and column.description)] == []
+    assert 1 <= len(asset.check_keys) <= 4
+
+
+@pytest.mark.parametrize("stream", STREAMS, ids=lambda stream: stream.name)
+def test_an_asset_of_a_stream_belongs_to_its_source(stream: Any) -> None:
+    asset = node(f"{stream.layer}/{stream.table}")
+    assert asset.group_name == stream.source_system
+    assert asset.tags["lsats/source"] == stream.source_system
+    lists = [stream.list_stream] if isinstance(stream, DetailStream) else []
+    assert {key.to_user_string() for key in asset.parent_keys} == {f"{s.layer}/{s.table}" for s in lists}
+
+
+@pytest.mark.parametrize("definition", DEFINITIONS, ids=lambda definition: definition.table)
+def test_a_silver_asset_depends_on_what_its_sql_reads(definition: Definition) -> None:
+    asset = node(definition.name.replace(".", "/"))
+    read = tables_read(definition.select)
+    assert definition.name not in read
+    assert set(definition.inputs) == read
+    assert {".".join(key.path) for key in asset.parent_keys} == {t for t in read if not t.startswith("curated.")}
+    assert asset.group_name == f"silver_{definition.path.parent.name}"
+    assert asset.code_version == definition.hash[:12]
+    # A reach query sees the table itself and the inputs, nothing else: no other change would call it.
+    for reach in definition.reaches.values():
+        assert tables_read(reach) <= {*read, definition.name}
+
+
+def test_a_source_job_holds_all_that_is_made_of_its_source_alone() -> None:
+    for source in {stream.source_system for stream in STREAMS}:
+        job = definitions().resolve_job_def(f"{source}_ingest")
+        keys = {key.to_user_string() for key in job.asset_layer.executable_asset_keys}
+        assert {f"{s.layer}/{s.table}" for s in STREAMS if s.source_system == source} <= keys
+        for key in keys:
+            assert {parent.to_user_string() for parent in node(key).parent_keys} <= keys
+
+
+def test_the_daily_job_holds_every_table() -> None:
+    job = definitions().resolve_job_def("hub_daily")
+    assert {key.to_user_string() for key in job.asset_layer.executable_asset_keys} == set(KEYS)
+
+
+def test_schedules_run_in_the_time_of_the_university() -> None:
+    schedules = definitions().get_repository_def().schedule_defs
+    assert schedules
+    assert {schedule.execution_timezone for schedule in schedules} == {"America/Detroit"}

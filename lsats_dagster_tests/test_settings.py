@@ -1,0 +1,176 @@
+"""Settings: what is missing or wrong is named at once, and no value is ever told."""
+
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from lsats_dagster.resources import tdx_credentials
+from lsats_dagster.settings import (
+    REPOSITORY,
+    REQUIRED,
+    ConfigurationError,
+    Settings,
+    example,
+    load_settings,
+)
+
+NAMES = [name.upper() for name in Settings.model_fields]
+# Every variable whose value opens something.
+SECRETS = [
+    "DATABASE_URL", "DATABASE_ADMIN_URL", "TDX_BEID", "TDX_WEB_SERVICES_KEY", "TDX_PASSWORD", "TDX_API_TOKEN",
+    "UM_CLIENT_KEY", "UM_CLIENT_SECRET",
+]  # fmt: skip
+
+
+@pytest.fixture(autouse=True)
+def bare(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Path:
+    """No variable of the hub is set, and no .env is in reach; the folder where one may be put."""
+    for name in NAMES:
+        monkeypatch.delenv(name, raising=False)
+    monkeypatch.chdir(tmp_path)
+    return tmp_path
+
+
+def test_defaults_need_no_environment() -> None:
+    settings = load_settings()
+    assert settings.lsats_home == Path(".lsats")
+    assert settings.database_url is None
+    assert settings.um_calls_per_minute == 200
+    assert settings.detail_call_budget == 1500
+    assert settings.batch_size == 10_000
+    assert settings.log_level == "INFO"
+
+
+def test_the_environment_wins_over_the_file(bare: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    (bare / ".env").write_text("UM_CATEGORY_ID=file\nBATCH_SIZE=7\nSOMETHING_ELSE=1\n")
+    monkeypatch.setenv("UM_CATEGORY_ID", "environment")
+    settings = load_settings()
+    assert (settings.um_category_id, settings.batch_size) == ("environment", 7)
+
+
+def test_everything_missing_is_named_at_once() -> None:
+    assert Settings().missing(["umich_api"]) == ["UM_BASE_URL", "UM_CATEGORY_ID", "UM_CLIENT_KEY", "UM_CLIENT_SECRET"]
+    assert Settings().missing(["database", "umich_api"])[:2] == ["DATABASE_URL", "UM_BASE_URL"]
+    with pytest.raises(ConfigurationError) as raised:
+        Settings().require("database", "umich_api")
+    for name in ("DATABASE_URL", "UM_BASE_URL", "UM_CATEGORY_ID", "UM_CLIENT_KEY", "UM_CLIENT_SECRET", ".env.example"):
+        assert name in str(raised.value)
+
+
+def test_a_part_that_has_everything_requires_nothing(monkeypatch: pytest.MonkeyPatch) -> None:
+    for name in REQUIRED["umich_api"][0]:
+        monkeypatch.setenv(name.upper(), "x")
+    Settings().require("umich_api")
+    with pytest.raises(ConfigurationError, match="TDX_BASE_URL") as raised:
+        Settings().require("umich_api", "tdx")
+    assert "UM_" not in str(raised.value).replace("umich_api", "")
+
+
+@pytest.mark.parametrize(
+    ("given", "missing"),
+    [
+        ([], ["TDX_BASE_URL", "TDX_API_TOKEN"]),
+        (["TDX_BASE_URL"], ["TDX_API_TOKEN"]),
+        (["TDX_API_TOKEN"], ["TDX_BASE_URL"]),
+        (["TDX_BASE_URL", "TDX_BEID"], ["TDX_WEB_SERVICES_KEY"]),
+        (["TDX_BASE_URL", "TDX_USERNAME"], ["TDX_PASSWORD"]),
+        (["TDX_BASE_URL", "TDX_USERNAME", "TDX_PASSWORD"], []),
+        (["TDX_BASE_URL", "TDX_BEID", "TDX_API_TOKEN"], []),
+        (["TDX_BEID", "TDX_WEB_SERVICES_KEY"], ["TDX_BASE_URL"]),
+    ],
+)
+def test_the_nearest_complete_login_is_asked_for(
+    monkeypatch: pytest.MonkeyPatch, given: list[str], missing: list[str]
+) -> None:
+    """A login that somebody has begun is the one that is meant, where both lack as much."""
+    for name in given:
+        monkeypatch.setenv(name, "x")
+    assert Settings().missing(["tdx"]) == missing
+
+
+def test_an_empty_variable_counts_as_missing(monkeypatch: pytest.MonkeyPatch, bare: Path) -> None:
+    monkeypatch.setenv("DATABASE_URL", "")
+    monkeypatch.setenv("UM_CALLS_PER_MINUTE", "")
+    (bare / ".env").write_text("UM_CLIENT_KEY=\n")
+    settings = load_settings()
+    assert settings.um_calls_per_minute == 200
+    assert settings.missing(["database"]) == ["DATABASE_URL"]
+    assert "UM_CLIENT_KEY" in settings.missing(["umich_api"])
+
+
+def test_the_first_complete_login_is_used(monkeypatch: pytest.MonkeyPatch) -> None:
+    for name in ("TDX_BASE_URL", "TDX_BEID", "TDX_USERNAME", "TDX_PASSWORD", "TDX_API_TOKEN"):
+        monkeypatch.setenv(name, "x")
+    assert type(tdx_credentials(Settings())).__name__ == "UserLogin"
+    monkeypatch.setenv("TDX_WEB_SERVICES_KEY", "x")
+    assert type(tdx_credentials(Settings())).__name__ == "AdminLogin"
+
+
+@pytest.mark.parametrize(
+    ("name", "value"),
+    [
+        ("UM_CALLS_PER_MINUTE", "canary"),
+        ("UM_CALLS_PER_MINUTE", "-5150"),
+        ("HTTP_READ_SECONDS", "0"),
+        ("BATCH_SIZE", "20001"),
+        ("DETAIL_WORKERS", "17"),
+        ("LOG_LEVEL", "canary"),
+        ("DETAIL_CALL_BUDGET", "12.5canary"),
+    ],
+)
+def test_an_unusable_value_is_named_and_not_told(monkeypatch: pytest.MonkeyPatch, name: str, value: str) -> None:
+    monkeypatch.setenv(name, value)
+    with pytest.raises(ConfigurationError) as raised:
+        load_settings()
+    assert name in str(raised.value)
+    assert len(value) < 3 or value not in str(raised.value)
+    assert raised.value.__cause__ is None
+    assert raised.value.__suppress_context__
+
+
+def test_all_unusable_values_are_named_at_once(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("BATCH_SIZE", "many")
+    monkeypatch.setenv("LOG_LEVEL", "LOUD")
+    with pytest.raises(ConfigurationError, match=r"BATCH_SIZE.*LOG_LEVEL"):
+        load_settings()
+
+
+def test_secrets_show_nowhere(monkeypatch: pytest.MonkeyPatch) -> None:
+    for name in SECRETS:
+        monkeypatch.setenv(name, f"canary-{name}")
+    settings = Settings()
+    told = f"{settings!r} {settings} {settings.model_dump()} {settings.model_dump_json()} {tdx_credentials(settings)!r}"
+    assert "TDX_BEID".lower() in told
+    assert "canary" not in told
+
+
+def test_every_variable_that_sounds_secret_is_kept_secret() -> None:
+    sounding = {
+        n for n in NAMES if any(word in n for word in ("PASSWORD", "SECRET", "KEY", "TOKEN", "BEID", "DATABASE"))
+    }
+    assert sounding - {"UM_TOKEN_URL"} == set(SECRETS)
+
+
+def test_the_example_file_is_current() -> None:
+    text = (REPOSITORY / ".env.example").read_text(encoding="utf-8")
+    assert text == example() + "\n", "run `make docs`"
+    assert text == subprocess.run(
+        [sys.executable, "-m", "lsats_dagster.settings"], capture_output=True, text=True, check=True
+    ).stdout  # fmt: skip
+
+
+def test_the_example_file_explains_every_variable_and_changes_nothing(bare: Path) -> None:
+    before = Settings()
+    (bare / ".env").write_text(example())
+    assert load_settings() == before
+    (bare / ".env").write_text(
+        "\n".join(line.removeprefix("# ") if "=" in line else line for line in example().split("\n"))
+    )
+    assert load_settings() == before
+    lines = example().split("\n")
+    for name in NAMES:
+        [at] = [i for i, line in enumerate(lines) if line.removeprefix("# ").startswith(f"{name}=")]
+        assert lines[at - 1].startswith("# ")
+        assert lines[at - 1].endswith(".")
