@@ -59,20 +59,21 @@ def describe_database_error(error: psycopg.Error) -> str:
     return ": ".join(filter(None, parts))
 
 
+def as_database_error(error: SQLAlchemyError | psycopg.Error) -> DatabaseError:
+    """What Postgres or SQLAlchemy raised, as an error that quotes no rows."""
+    original = error.orig if isinstance(error, DBAPIError) else error
+    if isinstance(original, psycopg.Error):
+        return DatabaseError(describe_database_error(original), original.sqlstate)
+    return DatabaseError(type(original).__name__)
+
+
 @contextmanager
 def database_border() -> Iterator[None]:
     """Re-raise what Postgres and SQLAlchemy raise as DatabaseError, cut off from causes that quote rows."""
     try:
         yield
-    except DBAPIError as error:
-        original = error.orig
-        if isinstance(original, psycopg.Error):
-            raise DatabaseError(describe_database_error(original), original.sqlstate) from None
-        raise DatabaseError(type(original).__name__) from None
-    except psycopg.Error as error:
-        raise DatabaseError(describe_database_error(error), error.sqlstate) from None
-    except SQLAlchemyError as error:
-        raise DatabaseError(type(error).__name__) from None
+    except (SQLAlchemyError, psycopg.Error) as error:
+        raise as_database_error(error) from None
 
 
 class SerializedJsonDumper(Dumper):

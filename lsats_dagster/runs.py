@@ -14,14 +14,24 @@ from datetime import datetime, timedelta
 from typing import Any, Literal
 from uuid import UUID
 
+import psycopg
 from sqlalchemy import Connection, text
+from sqlalchemy.exc import SQLAlchemyError
 
-from lsats_dagster.database import Database, DatabaseError, LockTimeoutError, release_lock, take_lock
+from lsats_dagster.database import (
+    Database,
+    DatabaseError,
+    LockTimeoutError,
+    as_database_error,
+    release_lock,
+    take_lock,
+)
 
 logger = logging.getLogger(__name__)
 
 # A larger share of rows gone between two runs is shown, also where each removal was allowed.
 LARGEST_FALL = 0.10
+STATISTICS_SHARE = 0.10
 DIED = "the process ended before it could close this run"
 Mode = Literal["full", "incremental"]
 
@@ -95,6 +105,8 @@ class Run:
 
 def describe_error(error: BaseException) -> str:
     """The message of our own errors, which are written to hold no row contents; of any other only its class."""
+    if isinstance(error, SQLAlchemyError | psycopg.Error):
+        error = as_database_error(error)
     name = type(error).__name__
     return f"{name}: {error}" if type(error).__module__.split(".")[0] == __name__.split(".")[0] else name
 
@@ -229,6 +241,19 @@ def close_run(connection: Connection, run: Run, *, error: BaseException | None =
             "run_id": run.run_id,
         },
     )
+
+
+def renew_statistics(connection: Connection, run: Run, *tables: str) -> None:
+    """Let Postgres look at `tables` anew when `run` wrote a good part of them.
+
+    It would do so by itself some minutes later. Until then it takes a table that was just filled for empty, and joins it
+    row by row.
+    """
+    written = run.counts.created + run.counts.updated + run.counts.removed
+    if written and written >= STATISTICS_SHARE * (run.row_count or 0):
+        for table in tables:
+            connection.execute(text("select meta.renew_statistics(cast(:table as regclass))"), {"table": table})
+            connection.commit()
 
 
 def fail_run(database: Database, connection: Connection, run: Run, error: BaseException) -> None:

@@ -1,5 +1,6 @@
 """What every test may ask for: a real Postgres, a hub database of its own, a running campus, clients that reach it."""
 
+import contextlib
 import itertools
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
@@ -16,7 +17,7 @@ from lsats_dagster.clients.umich_api import UmichApiClient
 from lsats_dagster.clients.window import LocalCallWindow
 from lsats_dagster.database import Database
 from lsats_dagster.demo.campus import Campus, running_campus
-from lsats_dagster.demo.postgres import EmbeddedPostgres, embedded_postgres, remove_cluster
+from lsats_dagster.demo.postgres import EmbeddedPostgres, EmbeddedPostgresError, embedded_postgres, remove_cluster
 from lsats_dagster.ingestion.details import enrich
 from lsats_dagster.ingestion.extract import ReadRequest, ingest
 from lsats_dagster.ingestion.stream import DetailStream
@@ -42,8 +43,12 @@ def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[EmbeddedPostgre
         upgrade(template, SQL_ROOT, STREAMS, DEFINITIONS)
         template.dispose()
         yield running
-    # As root, temporary folders are closed to the server's user, and the cluster lies outside.
-    remove_cluster(home)
+    # As root, temporary folders are closed to the server's user, and the cluster lies outside. The server stops when the
+    # last process that used it has ended, which a test may have left to the system.
+    for _ in range(5):
+        with contextlib.suppress(EmbeddedPostgresError):
+            remove_cluster(home)
+            break
 
 
 def new_database(server: EmbeddedPostgres, *, template: str = "lsats") -> str:

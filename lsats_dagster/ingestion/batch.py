@@ -34,7 +34,7 @@ create temporary table if not exists incoming (
     ordinal integer, external_id text collate "C", entity_hash bytea, source_version text
 );
 create temporary table if not exists seen (external_id text collate "C" primary key, entity_hash bytea);
-create temporary table if not exists poisoned (payload_hash bytea primary key);
+create temporary table if not exists poisoned (payload_hash bytea, external_id text collate "C");
 truncate incoming, seen, poisoned
 """
 
@@ -92,17 +92,27 @@ where i.ordinal = any(:ordinals)
     and c.source_system = :source_system and c.entity_type = :entity_type and c.external_id = i.external_id
 """
 
+# What was kept aside for a key that now was read well is older than what stands: it must never be put through again.
+OVERTAKE = """
+update meta.quarantine q
+set resolved_at = now(), resolution = 'superseded', resolved_by = :run_id
+from incoming i
+where q.source_system = :source_system and q.entity_type = :entity_type and q.external_id = i.external_id
+    and q.resolved_at is null and q.run_id <> :run_id and q.stage <> 'duplicate'
+"""
+
 # A record that stays bad is kept aside once, not once a day.
 QUARANTINE = """
 insert into meta.quarantine (source_system, entity_type, external_id, stage, reason, payload, payload_hash, run_id)
 values (:source_system, :entity_type, :external_id, :stage, :reason, :payload, :payload_hash, :run_id)
-on conflict (source_system, entity_type, payload_hash) where resolved_at is null do nothing
+on conflict (source_system, entity_type, coalesce(external_id, ''), payload_hash) where resolved_at is null do nothing
 """
 
 
 class BatchWriter:
     """Takes the records of one run and writes them batch by batch; keeps the run's counts in balance.
 
+    unkeyed, read_anew: records without a key, and records at all, since the read last began.
     Needs a connection that holds the stream's writer lock and no open transaction. In a dry run it compares only.
     """
 
@@ -116,6 +126,7 @@ class BatchWriter:
         self._taken = 0
         self._same_in_batch = 0
         self.unkeyed = 0
+        self.read_anew = 0
         self._stream_values = {"source_system": stream.source_system, "entity_type": stream.entity_type}
         self._ingestion_metadata = json.dumps({"left_out": list(stream.left_out)} if stream.left_out else {}).encode()
         with connection.begin():
@@ -127,13 +138,14 @@ class BatchWriter:
     def start_again(self) -> None:
         """Forget what this read has brought so far: the source is read once more from its beginning."""
         self.flush()
-        self.unkeyed = 0
+        self.unkeyed = self.read_anew = 0
         with self._connection.begin():
             self._connection.exec_driver_sql("truncate seen")
 
     def add(self, record: object) -> bool:
         """Take one record as received; False when it goes to quarantine. Writes when the batch is full."""
         self._taken += 1
+        self.read_anew += 1
         accepted = True
         try:
             self._admit(prepare(self._stream, record))
@@ -150,16 +162,19 @@ class BatchWriter:
         self._rejected.append((record, rejection))
 
     def _admit(self, prepared: Prepared) -> None:
-        """Add to the batch. A key twice: equal records are one; of unequal ones the lower hash stays, whatever the order."""
-        other = self._by_key.get(prepared.external_id)
-        if other is None:
-            self._by_key[prepared.external_id] = prepared
-        elif other.entity_hash == prepared.entity_hash:
+        """Add to the batch. A key twice: equal records are one; of unequal ones the lower hash stays, whatever the order.
+
+        Across batches the first stays: it has been written.
+        """
+        other = self._by_key.setdefault(prepared.external_id, prepared)
+        if other is prepared:
+            return
+        if other.entity_hash == prepared.entity_hash:
             self._same_in_batch += 1
-        else:
-            kept, dropped = sorted((prepared, other), key=lambda candidate: candidate.entity_hash)
-            self._by_key[prepared.external_id] = kept
-            self._rejected.append((orjson.loads(dropped.body), _repeated(prepared.external_id)))
+            return
+        kept, dropped = sorted((prepared, other), key=lambda candidate: candidate.entity_hash)
+        self._by_key[prepared.external_id] = kept
+        self._rejected.append((orjson.loads(dropped.body), _repeated(prepared.external_id)))
 
     def flush(self) -> None:
         """Compare and write what was taken, in one transaction, and check the balance of the batch."""
@@ -173,6 +188,7 @@ class BatchWriter:
             changes = self._compare(batch) if batch else {}
             if batch and not self._run.dry:
                 self._append(batch, changes)
+                self._connection.execute(text(OVERTAKE), {**self._stream_values, "run_id": self._run.run_id})
                 if isinstance(self._stream, ListStream) and self._stream.version_field:
                     self._connection.execute(text(MARK_VERSION), self._stream_values)
             self._quarantine()
@@ -281,7 +297,7 @@ class BatchWriter:
         self._last_seq = self._connection.execute(text("select max(seq) from bronze.raw_entities")).scalar_one()
 
     def _quarantine(self) -> None:
-        """Keep aside what was rejected; a key that is known counts as seen, so that its entity is not taken for gone."""
+        """Keep aside what was rejected. Where its key is known, its entity is not taken for gone."""
         rows = []
         for record, rejection in self._rejected:
             payload = quarantine_text(record)
@@ -299,11 +315,7 @@ class BatchWriter:
             self.unkeyed += rejection.external_id is None
         if not rows:
             return
-        self._connection.execute(text("insert into poisoned values (:payload_hash) on conflict do nothing"), rows)
-        if keyed := [row for row in rows if row["external_id"]]:
-            self._connection.execute(
-                text("insert into seen values (:external_id, :payload_hash) on conflict do nothing"), keyed
-            )
+        self._connection.execute(text("insert into poisoned values (:payload_hash, :external_id)"), rows)
         if not self._run.dry:
             self._connection.execute(text(QUARANTINE), rows)
         for reason in sorted({rejection.reason for _, rejection in self._rejected}):
@@ -315,7 +327,9 @@ class UnbalancedRunError(Exception):
 
 
 def _repeated(external_id: str) -> RejectedRecordError:
-    return RejectedRecordError("key", "another record of this read has the same key and other content", external_id)
+    return RejectedRecordError(
+        "duplicate", "another record of this read has the same key and other content", external_id
+    )
 
 
 def resolve_absent_poison(connection: Connection, stream: Stream[Any], run: Run) -> None:
@@ -324,7 +338,8 @@ def resolve_absent_poison(connection: Connection, stream: Stream[Any], run: Run)
         text(
             "update meta.quarantine q set resolved_at = now(), resolution = 'superseded', resolved_by = :run_id "
             "where source_system = :source_system and entity_type = :entity_type and resolved_at is null "
-            "and not exists (select from poisoned p where p.payload_hash = q.payload_hash)"
+            "and not exists (select from poisoned p "
+            "where p.payload_hash = q.payload_hash and p.external_id is not distinct from q.external_id)"
         ),
         {"source_system": stream.source_system, "entity_type": stream.entity_type, "run_id": run.run_id},
     )

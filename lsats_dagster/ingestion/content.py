@@ -23,7 +23,7 @@ SERIALIZATION = orjson.OPT_SORT_KEYS | orjson.OPT_STRICT_INTEGER | orjson.OPT_PA
 
 
 class RejectedRecordError(Exception):
-    """A record that goes to quarantine. `stage` is read, key or convert; `reason` holds no row contents."""
+    """A record that goes to quarantine. `stage` is read, key, convert or duplicate; `reason` holds no row contents."""
 
     def __init__(self, stage: str, reason: str, external_id: str | None = None) -> None:
         super().__init__(reason)
@@ -62,6 +62,9 @@ def checked_key(stream: Stream[Any], record: Mapping[str, Any]) -> str:
         external_id = stream.key(record)
     except UnkeyedRecordError as error:
         raise RejectedRecordError("key", str(error)) from None
+    except Exception as error:
+        # A value that the declaration did not foresee; one record never fails a run.
+        raise RejectedRecordError("key", f"the key could not be made ({type(error).__name__})") from None
     if not external_id or len(external_id) > KEY_LENGTH or "\x00" in external_id or not is_unicode(external_id):
         raise RejectedRecordError("key", "key is empty, too long or not text")
     return external_id

@@ -5,6 +5,7 @@ goes on. An empty queue makes no call. Only a "not there" answer to a key's own 
 """
 
 import logging
+import threading
 import time
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
@@ -21,11 +22,13 @@ from lsats_dagster.ingestion.extract import EMPTY_PAYLOAD_HASH, ReadRequest, pos
 from lsats_dagster.ingestion.stream import DetailStream, UnprovenReadError, UnreadableRecordError
 from lsats_dagster.runs import (
     Check,
+    Mode,
     Origin,
     Run,
     close_run,
     fail_run,
     last_metadata,
+    renew_statistics,
     sole_writer,
     summary,
     volume_check,
@@ -38,7 +41,7 @@ UNREADABLE_IN_A_ROW = 5
 CALLS_PER_COMMIT = 100
 
 # What is due, most urgent first: gone from the list (the call's 404 is the tombstone), never fetched, the list row has
-# changed since (its content, or the source's own mark of modification), too old.
+# changed since (its content, or the source's own mark of modification), too old, answered in a way that nobody could read.
 QUEUE = """
 select q.external_id, q.list_seq, q.source_version, q.listed, count(*) over () as due
 from (
@@ -55,12 +58,13 @@ from (
                 and (f.list_seq < l.seq or f.source_version is distinct from l.source_version) then 3
             when (l.removed_at is null or d.removed_at is null and d.external_id is not null)
                 and f.fetched_at < :fetched_before then 4
+            when l.removed_at is null and f.outcome = 'quarantined' then 5
         end as urgency
     from bronze.current_entities l
     left join bronze.current_entities d
         on d.source_system = :source_system and d.entity_type = :entity_type and d.external_id = l.external_id
     left join (
-        select distinct on (external_id) external_id, list_seq, source_version, fetched_at
+        select distinct on (external_id) external_id, list_seq, source_version, fetched_at, outcome
         from meta.detail_fetches
         where source_system = :source_system and entity_type = :entity_type
         order by external_id, fetch_seq desc
@@ -90,12 +94,20 @@ from tombstones t
 where c.source_system = :source_system and c.entity_type = :entity_type and c.external_id = t.external_id
 """
 
-# A key that now has an answer leaves quarantine: what was kept aside is older.
+# A key that now has an answer, or that the list has lost, leaves quarantine: what was kept aside is older.
 SUPERSEDE = """
-update meta.quarantine
+update meta.quarantine q
 set resolved_at = now(), resolution = 'superseded', resolved_by = :run_id
-where source_system = :source_system and entity_type = :entity_type
-    and external_id = any(:answered) and resolved_at is null
+where source_system = :source_system and entity_type = :entity_type and resolved_at is null
+    and exists (
+        select from meta.detail_fetches f
+        where f.source_system = :source_system and f.entity_type = :entity_type and f.external_id = q.external_id
+            and f.run_id = :run_id and f.outcome <> 'quarantined'
+        union all
+        select from bronze.current_entities l
+        where l.source_system = :list_source_system and l.entity_type = :list_entity_type
+            and l.external_id = q.external_id and l.removed_at is not null
+    )
 """
 
 RECORD_FETCH = """
@@ -153,8 +165,8 @@ def enrich(
     budget = budget if request.limit is None else min(budget, request.limit)
     with sole_writer(database, stream.subject, lock_wait_seconds) as connection:
         fetched_before = begin_of_full(connection, stream) if request.full else datetime.now(UTC) - max_age
-        run = start(connection, stream, "full" if request.full else "incremental", request, origin)
-        run.metadata["fetched_before"] = fetched_before.isoformat()
+        mode: Mode = "full" if request.full else "incremental"
+        run = start(connection, stream, mode, request, origin, fetched_before=fetched_before.isoformat())
         try:
             writer = BatchWriter(connection, stream, run, CALLS_PER_COMMIT)
             calls, due = queue(connection, stream, fetched_before, budget)
@@ -164,6 +176,8 @@ def enrich(
                     _write(connection, stream, run, writer, answers)
             with connection.begin():
                 _certify(run, due=due, calls=0 if run.dry else len(calls))
+                if not run.dry:
+                    connection.execute(text(SUPERSEDE), {**_values(stream), "run_id": run.run_id})
                 run.watermark, run.row_count = position(connection, stream)
                 run.checks.append(volume_check(run, last_metadata(connection, stream.subject)))
                 if not run.dry:
@@ -173,8 +187,19 @@ def enrich(
                 fail_run(database, connection, run, error)
             logger.error("❌ %s: failed after %d records", stream.name, run.counts.processed)
             raise
+        if not run.dry:
+            renew_statistics(connection, run, "bronze.raw_entities", "bronze.current_entities")
     logger.info("%s\n%s", summary(run), "🎉 Completed")
     return run
+
+
+def _values(stream: DetailStream[Any]) -> dict[str, Any]:
+    return {
+        "source_system": stream.source_system,
+        "entity_type": stream.entity_type,
+        "list_source_system": stream.list_stream.source_system,
+        "list_entity_type": stream.list_stream.entity_type,
+    }
 
 
 def begin_of_full(connection: Connection, stream: DetailStream[Any]) -> datetime:
@@ -200,10 +225,7 @@ def queue(
 ) -> tuple[list[Due], int]:
     """The `budget` most urgent details, and how many are due in all."""
     values = {
-        "source_system": stream.source_system,
-        "entity_type": stream.entity_type,
-        "list_source_system": stream.list_stream.source_system,
-        "list_entity_type": stream.list_stream.entity_type,
+        **_values(stream),
         "fetched_before": fetched_before,
         # One row at least, for the count that stands in it.
         "budget": max(budget, 1),
@@ -216,27 +238,39 @@ def queue(
 
 def _answers(stream: DetailStream[Any], client: Any, due: list[Due], workers: int) -> Iterator[list[Answer]]:
     """The answers in portions of one commit. A failed call ends the read, after the answers that came were handed on."""
+    ended = threading.Event()
+    counting = threading.Lock()
+    unreadable_in_a_row = 0
 
-    def call(item: Due) -> Answer | Exception:
+    def call(item: Due) -> Answer | Exception | None:
+        nonlocal unreadable_in_a_row
+        if ended.is_set():
+            return None
         try:
-            return Answer(item, stream.fetch(client, item.external_id))
+            answer = Answer(item, stream.fetch(client, item.external_id))
         except UnreadableRecordError as error:
-            return Answer(item, unreadable=str(error))
+            answer = Answer(item, unreadable=str(error))
         except Exception as error:
+            ended.set()
             return error
+        with counting:
+            unreadable_in_a_row = unreadable_in_a_row + 1 if answer.unreadable else 0
+            if unreadable_in_a_row >= UNREADABLE_IN_A_ROW:
+                ended.set()
+        return answer
 
-    in_a_row = 0
     with ThreadPoolExecutor(max_workers=workers, thread_name_prefix="detail") as pool:
         for begin in range(0, len(due), CALLS_PER_COMMIT):
             results = list(pool.map(call, due[begin : begin + CALLS_PER_COMMIT]))
             answers = [result for result in results if isinstance(result, Answer)]
+            if unreadable_in_a_row >= UNREADABLE_IN_A_ROW:
+                # The source is ill, not its records: these are asked for again.
+                yield [answer for answer in answers if not answer.unreadable]
+                raise UnprovenReadError(f"{stream.name}: {UNREADABLE_IN_A_ROW} answers in a row could not be read")
             yield answers
             for result in results:
                 if isinstance(result, Exception):
                     raise result
-                in_a_row = in_a_row + 1 if result.unreadable else 0
-                if in_a_row >= UNREADABLE_IN_A_ROW:
-                    raise UnprovenReadError(f"{stream.name}: {in_a_row} answers in a row could not be read")
 
 
 def _write(
@@ -263,8 +297,6 @@ def _write(
                     "version": stream.hash_rule.version,
                 },
             ).rowcount
-        if answered := [external_id for external_id, outcome in outcomes.items() if outcome != "quarantined"]:
-            connection.execute(text(SUPERSEDE), {**stream_values, "answered": answered})
         if answers:
             connection.execute(
                 text(RECORD_FETCH),

@@ -23,6 +23,7 @@ from lsats_dagster.runs import (
     fail_run,
     last_metadata,
     open_run,
+    renew_statistics,
     sole_writer,
     summary,
     volume_check,
@@ -45,6 +46,7 @@ left join (
 ) a on a.external_id = c.external_id
 where c.source_system = :source_system and c.entity_type = :entity_type and c.removed_at is null
     and not exists (select from seen s where s.external_id = c.external_id)
+    and not exists (select from poisoned p where p.external_id = c.external_id)
 """
 
 ENTOMB = """
@@ -86,9 +88,11 @@ def removal_limit(present: int) -> int:
     return max(10, present * 5 // 100) if present <= 10_000 else max(500, present // 100)
 
 
-def start(connection: Connection, stream: Stream[Any], mode: Mode, request: ReadRequest, origin: Origin) -> Run:
-    """The open run of a read, or for a dry run a report without a row."""
-    metadata: dict[str, Any] = {"extract": {"state": "partial", "reason": "the read has not ended"}}
+def start(
+    connection: Connection, stream: Stream[Any], mode: Mode, request: ReadRequest, origin: Origin, **about: str
+) -> Run:
+    """The open run of a read, or for a dry run a report without a row; `about` goes into its metadata."""
+    metadata: dict[str, Any] = {"extract": {"state": "partial", "reason": "the read has not ended"}, **about}
     if request.dry_run:
         return Run(stream.subject, mode, metadata=metadata)
     return open_run(connection, stream.subject, mode, origin, metadata)
@@ -130,6 +134,8 @@ def ingest(
                 fail_run(database, connection, run, error)
             logger.error("❌ %s: failed after %d records", stream.name, run.counts.processed)
             raise
+        if not run.dry:
+            renew_statistics(connection, run, "bronze.raw_entities", "bronze.current_entities")
     logger.info("%s\n%s", summary(run), "🎉 Completed")
     return run
 
@@ -176,7 +182,7 @@ def certify(
         return
     if extract.completed_by is None:
         raise UnprovenReadError(f"{stream.name}: the read ended without stating that it is complete")
-    if run.counts.processed == 0 and present(connection, stream):
+    if writer.read_anew == 0 and present(connection, stream):
         run.metadata["extract"] = {"state": "partial", "reason": "no record at all", **extract.evidence}
         raise UnprovenReadError(
             f"{stream.name}: the source answered with no record at all while entities are present; nothing was removed"

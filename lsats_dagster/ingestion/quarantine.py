@@ -17,11 +17,25 @@ from lsats_dagster.runs import Origin, Run, close_run, fail_run, open_run, sole_
 
 logger = logging.getLogger(__name__)
 
+# A duplicate lost against the record that stands; it has no place of its own to go back to. What had no key can only be
+# trusted as long as nothing was read after it: its entity may have been read well since.
 REPLAYABLE = """
-select quarantine_id, payload, payload_hash
-from meta.quarantine
-where source_system = :source_system and entity_type = :entity_type and resolved_at is null
-order by quarantined_at, quarantine_id
+select q.quarantine_id, q.external_id, q.payload, exists (
+    select from meta.ingestion_runs r
+    where r.source_system = q.source_system and r.entity_type = q.entity_type and r.records_processed > 0
+        and r.run_seq > (select o.run_seq from meta.ingestion_runs o where o.run_id = q.run_id)
+) as read_since
+from meta.quarantine q
+where q.source_system = :source_system and q.entity_type = :entity_type and q.resolved_at is null
+    and q.stage <> 'duplicate'
+order by q.quarantined_at, q.quarantine_id
+"""
+
+KNOWN = """
+select exists (
+    select from bronze.current_entities
+    where source_system = :source_system and entity_type = :entity_type and external_id = :external_id
+)
 """
 
 REPLAYED = """
@@ -68,8 +82,8 @@ def replay(
 ) -> Run:
     """Put every unresolved record of `stream` through the engine again; what is still bad stays where it is.
 
-    Safe at any time: a complete read resolves what it no longer brings, so nothing left here is older than what is
-    current. The extract is partial by intent: a replay removes nothing.
+    Safe at any time: a read resolves what it overtakes, so nothing that is put through is older than what is current.
+    The extract is partial by intent: a replay removes nothing.
     """
     with sole_writer(database, stream.subject, lock_wait_seconds) as connection:
         run = open_run(
@@ -94,18 +108,23 @@ def replay(
 
 def _put_through(connection: Connection, stream: Stream[Any], writer: BatchWriter) -> list[Any]:
     """Hand the records that the stream's present rules accept to `writer`; the ids of these."""
-    with connection.begin():
-        rows = connection.execute(
-            text(REPLAYABLE), {"source_system": stream.source_system, "entity_type": stream.entity_type}
-        ).all()
+    stream_values = {"source_system": stream.source_system, "entity_type": stream.entity_type}
     replayed = []
+    with connection.begin():
+        rows = connection.execute(text(REPLAYABLE), stream_values).all()
     for row in rows:
         record = json.loads(row.payload)
         try:
-            prepare(stream, record)
+            external_id = prepare(stream, record).external_id
         except RejectedRecordError:
             continue
-        if writer.add(record):
+        if row.external_id is None and row.read_since:
+            with connection.begin():
+                known = connection.execute(text(KNOWN), {**stream_values, "external_id": external_id}).scalar_one()
+            if known:
+                continue
+        # A detail answer about another record stays wrong, however well it can be read.
+        if row.external_id in (None, external_id) and writer.add(record):
             replayed.append(row.quarantine_id)
     writer.flush()
     return replayed

@@ -24,7 +24,7 @@ def account_key(record: Record) -> str:
     """The account's ID as text. Numbers may arrive as text (embedded.md, TeamDynamix on the wire)."""
     value = record.get("ID")
     text = str(value).strip() if isinstance(value, int | str) and not isinstance(value, bool) else ""
-    if not (text.isascii() and text.isdigit() and 0 < int(text) <= LARGEST_ID):
+    if not (text.isascii() and text.isdigit() and len(text) <= 10 and 0 < int(text) <= LARGEST_ID):
         raise UnkeyedRecordError("ID is not a positive whole number")
     return str(int(text))
 

@@ -22,6 +22,7 @@ from lsats_dagster.runs import (
     fail_run,
     last_metadata,
     open_run,
+    renew_statistics,
     sole_writer,
     summary,
     volume_check,
@@ -97,6 +98,8 @@ def refresh(
                 fail_run(database, connection, run, error)
             logger.error("❌ %s: failed", definition.name)
             raise
+        if not run.dry:
+            renew_statistics(connection, run, definition.name)
     logger.info("%s\n🎉 Completed", summary(run))
     return run
 
@@ -308,7 +311,7 @@ def flag_counts(connection: Connection, definition: Definition) -> dict[str, int
         f"select split_part(f, ':', 1), count(*) from {definition.name}, unnest(quality_flags) f "
         "where is_present group by 1 order by 1"
     )
-    return dict(rows.tuples().all())
+    return dict(map(tuple, rows))
 
 
 def checks(definition: Definition, run: Run, scope: Scope) -> list[Check]:

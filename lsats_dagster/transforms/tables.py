@@ -38,7 +38,7 @@ def _columns(connection: Connection, definition: Definition) -> dict[str, str]:
         ),
         {"table": definition.name},
     )
-    return dict(rows.tuples().all())
+    return dict(map(tuple, rows))
 
 
 def _canonical_type(connection: Connection, column: Column) -> str:

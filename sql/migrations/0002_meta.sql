@@ -47,7 +47,7 @@ create table meta.quarantine (
     source_system text not null,
     entity_type text not null,
     external_id text,
-    stage text not null check (stage in ('read', 'key', 'convert')),
+    stage text not null check (stage in ('read', 'key', 'convert', 'duplicate')),
     reason text not null,
     payload text,
     payload_hash bytea not null,
@@ -58,7 +58,9 @@ create table meta.quarantine (
     resolved_by uuid,
     check ((resolved_at is null) = (resolution is null))
 );
-create unique index on meta.quarantine (source_system, entity_type, payload_hash) where resolved_at is null;
+create unique index on meta.quarantine (source_system, entity_type, coalesce(external_id, ''), payload_hash)
+where resolved_at is null;
+create index on meta.quarantine (source_system, entity_type, external_id) where resolved_at is null;
 comment on table meta.quarantine is 'Records that could not be read, keyed or converted, kept until replayed or superseded';
 comment on column meta.quarantine.payload is 'JSON text as far as it could be read; text, because jsonb refuses some of it';
 comment on column meta.quarantine.resolution is 'superseded: a later complete read no longer brought this record';
@@ -108,6 +110,22 @@ create table meta.silver_definitions (
     deployed_at timestamptz not null default now()
 );
 comment on table meta.silver_definitions is 'The definition that each silver table was last made from';
+
+-- Only its owner may ANALYZE a table, and the writer must own none.
+create function meta.renew_statistics(target regclass) returns void
+language plpgsql security definer
+set search_path = pg_catalog as $$
+begin
+    if (select nspname from pg_class c join pg_namespace n on n.oid = c.relnamespace where c.oid = target)
+        not in ('bronze', 'silver') then
+        raise exception '% is no table of the hub', target;
+    end if;
+    execute format('analyze %s', target);
+end
+$$;
+revoke execute on function meta.renew_statistics(regclass) from public;
+grant execute on function meta.renew_statistics(regclass) to lsats_writer;
+comment on function meta.renew_statistics(regclass) is 'ANALYZE for the writer, after it filled a table';
 
 create sequence meta.changed_seq;
 comment on sequence meta.changed_seq is 'One value per silver refresh that writes; the cursor of what reads silver';
