@@ -1,6 +1,6 @@
 # `make demo` and `make test` are all a newcomer needs; `make help` lists the rest.
 .DEFAULT_GOAL := help
-.PHONY: help demo ui test lint format types sql-lint load-check docs check clean
+.PHONY: help demo ui test test-ui lint format types sql-lint load-check docs check clean
 SHELL := /bin/bash
 
 # The first that runs and is of a version that the hub supports.
@@ -38,8 +38,11 @@ demo: $(RUNTIME) ## The whole hub over a simulated campus: first run, one day la
 ui: $(RUNTIME) ## Dagster's UI on loopback over the demo data
 	@$(BIN)/lsats demo --days 0 --ui
 
-test: $(DEV) ## All tests
-	@$(BIN)/python -m pytest -n $(WORKERS) --dist worksteal
+test: $(DEV) ## All tests that need no browser
+	@$(BIN)/python -m pytest -n $(WORKERS) --dist worksteal --ignore=lsats_dagster_tests/ui
+
+test-ui: $(DEV) ## Dagster's UI over the demo data, in Chromium; UPDATE_SCREENSHOT=1 renews the README's picture
+	@$(BIN)/python -m pytest lsats_dagster_tests/ui
 
 lint: $(DEV) ## Style of the Python code
 	@$(BIN)/ruff check . && $(BIN)/ruff format --check .
@@ -54,14 +57,16 @@ sql-lint: $(DEV) ## Style of the SQL
 	@$(BIN)/sqlfluff lint --processes $(WORKERS) sql
 
 load-check: $(DEV) ## Whether Dagster can load the hub, by both of its ways
-	@$(BIN)/dg check defs
-	@$(BIN)/dagster definitions validate -w workspace.yaml
+	@# The hub's dagster.yaml wants a storage; loading code needs none.
+	@home=$$(mktemp -d) && touch $$home/dagster.yaml && trap "rm -rf $$home" EXIT \
+		&& DAGSTER_HOME=$$home $(BIN)/dg check defs \
+		&& DAGSTER_HOME=$$home $(BIN)/dagster definitions validate -w workspace.yaml
 
 docs: $(RUNTIME) ## Write the data dictionary and .env.example from the code
 	@$(BIN)/lsats db docs
 	@$(BIN)/python -m lsats_dagster.settings > .env.example
 
-check: lint types sql-lint load-check test ## Everything that CI checks
+check: lint types sql-lint load-check test test-ui ## Everything that CI checks
 
 clean: ## Remove the environment and all demo data
 	@if [ -x $(BIN)/lsats ]; then $(BIN)/lsats clean; fi

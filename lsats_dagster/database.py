@@ -21,6 +21,8 @@ JSONB_OID = 3802
 # Postgres quotes row contents in the message of data (22) and constraint (23) errors; those of these classes name
 # objects, limits and connections only. P0001 is raised by our own functions and triggers.
 QUOTABLE_CLASSES = ("08", "0A", "25", "28", "3D", "3F", "40", "42", "53", "54", "55", "57", "58")
+# How the client library words a refused connection, which has no SQLSTATE; only a person can mend these.
+REFUSALS = ("authentication failed", "does not exist", "no pg_hba.conf entry", "no password supplied")
 TRANSIENT_CLASSES = ("08", "40", "53", "57")
 
 
@@ -34,7 +36,9 @@ class DatabaseError(Exception):
     @property
     def transient(self) -> bool:
         """Whether the same statement may succeed when it is tried again."""
-        return self.sqlstate is None or self.sqlstate[:2] in TRANSIENT_CLASSES
+        if self.sqlstate is None:
+            return not any(sign in str(self) for sign in REFUSALS)
+        return self.sqlstate[:2] in TRANSIENT_CLASSES
 
 
 class LockTimeoutError(DatabaseError):

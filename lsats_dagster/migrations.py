@@ -9,6 +9,7 @@ import hashlib
 import logging
 import re
 from dataclasses import dataclass
+from datetime import datetime
 from pathlib import Path
 
 from sqlalchemy import Connection, text
@@ -225,3 +226,34 @@ def pending(connection: Connection, sql_root: Path, definitions: tuple[Definitio
         deployed = {row.table_name: row.definition_hash for row in rows}
         waiting = [f"table {d.name}" for d in definitions if deployed.get(d.table) != d.hash]
     return waiting
+
+
+def server_facts(connection: Connection) -> tuple[int, str, datetime]:
+    """(version as a number, version as text, the server's clock)."""
+    version, name, now = connection.exec_driver_sql(
+        "select current_setting('server_version_num')::integer, current_setting('server_version'), clock_timestamp()"
+    ).one()
+    return version, name, now
+
+
+def writer_rights_hold(connection: Connection) -> bool:
+    """Whether this connection may append to bronze and keep run records, and may change nothing in bronze."""
+    may, may_not = connection.exec_driver_sql(
+        "select has_table_privilege('bronze.raw_entities', 'insert') "
+        "and has_table_privilege('meta.ingestion_runs', 'insert, update'), "
+        "has_table_privilege('bronze.raw_entities', 'update, delete, truncate')"
+    ).one()
+    return bool(may and not may_not)
+
+
+def reader_sees_views(connection: Connection) -> None:
+    """Read each view for readers once; DatabaseError when one refuses."""
+    names = (
+        connection.exec_driver_sql(
+            "select format('%%I.%%I', schemaname, viewname) from pg_views where schemaname = 'silver' order by 1"
+        )
+        .scalars()
+        .all()
+    )
+    for name in names:
+        connection.exec_driver_sql(f"select from {name} limit 1")

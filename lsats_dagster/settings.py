@@ -7,8 +7,10 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Literal
 
-from pydantic import Field, SecretStr, ValidationError
+from pydantic import Field, SecretStr, ValidationError, field_validator
 from pydantic_settings import BaseSettings, SettingsConfigDict
+from sqlalchemy import make_url
+from sqlalchemy.exc import SQLAlchemyError
 
 REPOSITORY = Path(__file__).resolve().parent.parent
 SQL_ROOT = REPOSITORY / "sql"
@@ -85,6 +87,20 @@ class Settings(BaseSettings):
     alert_email_to: str | None = Field(None, description="Receivers of alerts, separated by commas.")
     alert_repeat_hours: float = Field(12.0, gt=0, description="The same alert is sent again only after so long.")
     log_level: Literal["DEBUG", "INFO", "WARNING", "ERROR"] = Field("INFO", description="Least severe line logged.")
+
+    @field_validator("database_url", "database_admin_url")
+    @classmethod
+    def is_postgres_address(cls, value: SecretStr | None) -> SecretStr | None:
+        try:
+            usable = value is None or make_url(value.get_secret_value()).get_backend_name() in (
+                "postgresql",
+                "postgres",
+            )
+        except (ValueError, SQLAlchemyError):
+            usable = False
+        if not usable:
+            raise ValueError("is not a Postgres address, postgresql://user:password@host:port/name") from None
+        return value
 
     def missing(self, parts: list[str]) -> list[str]:
         """Names of the variables that `parts` (keys of REQUIRED) still need, each part by its nearest complete way."""

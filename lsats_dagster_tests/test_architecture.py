@@ -55,7 +55,7 @@ OUTSIDE: dict[str, set[str]] = {
     "runs": {"sqlalchemy", "psycopg", "orjson"},
     "database": {"sqlalchemy", "psycopg", "orjson"},
     "migrations": {"sqlalchemy", "psycopg"},
-    "settings": {"pydantic", "pydantic_settings"},
+    "settings": {"pydantic", "pydantic_settings", "sqlalchemy"},
 }
 
 

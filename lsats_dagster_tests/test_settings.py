@@ -139,7 +139,8 @@ def test_all_unusable_values_are_named_at_once(monkeypatch: pytest.MonkeyPatch) 
 
 def test_secrets_show_nowhere(monkeypatch: pytest.MonkeyPatch) -> None:
     for name in SECRETS:
-        monkeypatch.setenv(name, f"canary-{name}")
+        value = f"postgresql://hub:canary-{name}@localhost/hub" if name.startswith("DATABASE") else f"canary-{name}"
+        monkeypatch.setenv(name, value)
     settings = Settings()
     told = f"{settings!r} {settings} {settings.model_dump()} {settings.model_dump_json()} {tdx_credentials(settings)!r}"
     assert "TDX_BEID".lower() in told

@@ -7,23 +7,12 @@ from uuid import UUID
 import dagster as dg
 from pydantic import Field
 
-from lsats_dagster.assets.common import (
-    BALANCE,
-    OWNERS,
-    RETRY_POLICY,
-    AssetEvent,
-    check_specs,
-    engine_border,
-    origin,
-    report,
-    table_metadata,
-)
-from lsats_dagster.automation.cadence import freshness_policy
+from lsats_dagster.assets.common import BALANCE, AssetEvent, engine_border, origin, report, table_asset
 from lsats_dagster.ingestion.extract import ReadRequest, ingest
 from lsats_dagster.ingestion.stream import ListStream
 from lsats_dagster.ingestion.views import COLUMNS
 from lsats_dagster.resources import HubDatabase, SourceClients
-from lsats_dagster.settings import load_settings
+from lsats_dagster.settings import ConfigurationError, load_settings
 from lsats_dagster.sources import STREAMS
 
 
@@ -38,7 +27,12 @@ class ReadConfig(dg.Config):
 
     def request(self) -> ReadRequest:
         """The same for the engine."""
-        approved = UUID(self.approve_removals) if self.approve_removals else None
+        try:
+            approved = UUID(self.approve_removals) if self.approve_removals else None
+        except ValueError:
+            raise ConfigurationError(
+                "approve_removals is no run id; the refusing run's message names its own"
+            ) from None
         return ReadRequest(limit=self.limit, approve_removals=approved, dry_run=self.dry_run)
 
 
@@ -46,20 +40,17 @@ def bronze_asset(stream: ListStream[Any]) -> dg.AssetsDefinition:
     """The asset that reads `stream` whole into bronze."""
     table = f"{stream.layer}.{stream.table}"
 
-    @dg.asset(
-        key=table.split("."),
-        group_name=stream.source_system,
+    @table_asset(
+        table,
+        group=stream.source_system,
         kinds={"postgres", "https"},
-        owners=OWNERS,
-        tags={"lsats/source": stream.source_system},
-        description=f"{stream.row}\n\n{stream.description}",
-        metadata=table_metadata(table, ((name, *spec) for name, spec in COLUMNS.items())),
-        check_specs=check_specs(
-            table, BALANCE, ("removal_guard", "What is gone at the source stays within the limit of one run.")
-        ),
-        freshness_policy=freshness_policy(table),
-        output_required=False,
-        retry_policy=RETRY_POLICY,
+        source=stream.source_system,
+        about=f"{stream.row}\n\n{stream.description}",
+        columns=((name, *spec) for name, spec in COLUMNS.items()),
+        checks=[
+            BALANCE,
+            ("removal_guard", "What is gone at the source stays within the limit of one run."),
+        ],
     )
     def read_stream(
         context: dg.AssetExecutionContext, config: ReadConfig, hub: HubDatabase, clients: SourceClients
@@ -72,12 +63,12 @@ def bronze_asset(stream: ListStream[Any]) -> dg.AssetsDefinition:
                 stream,
                 clients.open(stream.source_system, database, dry_run=config.dry_run),
                 request=config.request(),
-                origin=origin(context),
+                origin=origin(context, table),
                 batch_size=settings.batch_size,
                 lock_wait_seconds=settings.lock_wait_seconds,
             )
 
-        yield from report(context, engine_border(context, work))
+        yield from report(context, table, engine_border(context, work))
 
     return read_stream
 

@@ -1,10 +1,11 @@
 """What all assets share: metadata keys, checks, column schemas, and the border where errors become Dagster's."""
 
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from typing import Any
 
 import dagster as dg
 
+from lsats_dagster.automation.cadence import freshness_policy
 from lsats_dagster.clients.errors import TransientSourceError
 from lsats_dagster.database import DatabaseError
 from lsats_dagster.runs import Origin, Run, describe_error
@@ -37,9 +38,49 @@ def check_specs(table: str, *checks: tuple[str, str]) -> list[dg.AssetCheckSpec]
     return [dg.AssetCheckSpec(name, asset=asset_key(table), description=text) for name, text in (*checks, VOLUME)]
 
 
-def origin(context: dg.AssetExecutionContext) -> Origin:
+def table_asset(
+    table: str,
+    *,
+    group: str,
+    kinds: set[str],
+    source: str | None,
+    about: str,
+    columns: Iterable[tuple[str, str, str]],
+    checks: Sequence[tuple[str, str]],
+    inputs: Iterable[str] = (),
+    **more: Any,
+) -> Callable[[Callable[..., Iterator[AssetEvent]]], dg.AssetsDefinition]:
+    """The decorator of every asset: one table, its step, and the checks that the step reports.
+
+    A step may yield nothing, checks included: a dry run is no materialization. Only a subsettable multi-asset of one
+    allows that, because the checks of a plain asset are always required.
+    """
+    spec = dg.AssetSpec(
+        key=asset_key(table),
+        deps=[asset_key(name) for name in inputs],
+        skippable=True,
+        group_name=group,
+        kinds=kinds,
+        owners=OWNERS,
+        # A merged table belongs to no source; the job of each of its sources may refresh it.
+        tags={"lsats/source": source} if source else {},
+        description=about,
+        metadata=table_metadata(table, columns),
+        freshness_policy=freshness_policy(table),
+        **more,
+    )
+    return dg.multi_asset(
+        name=table.replace(".", "__"),
+        specs=[spec],
+        check_specs=check_specs(table, *checks),
+        can_subset=True,
+        retry_policy=RETRY_POLICY,
+    )
+
+
+def origin(context: dg.AssetExecutionContext, table: str) -> Origin:
     """Who asked for the run, for its row in meta.ingestion_runs."""
-    return Origin(context.asset_key.to_user_string(), context.run_id)
+    return Origin(asset_key(table).to_user_string(), context.run_id)
 
 
 def run_metadata(run: Run) -> dict[str, Any]:
@@ -80,15 +121,16 @@ def engine_border(context: dg.AssetExecutionContext, work: Callable[[], Run]) ->
     raise dg.Failure(message, metadata={"lsats/error": message}, allow_retries=retry)
 
 
-def report(context: dg.AssetExecutionContext, run: Run) -> Iterator[AssetEvent]:
+def report(context: dg.AssetExecutionContext, table: str, run: Run) -> Iterator[AssetEvent]:
     """The events of a finished run. A dry run is an observation: automation must not take it for new data."""
     metadata = run_metadata(run)
     if run.dry:
         context.log_event(
-            dg.AssetObservation(context.asset_key, description="dry run, nothing written", metadata=metadata)
+            dg.AssetObservation(asset_key(table), description="dry run, nothing written", metadata=metadata)
         )
         return
     yield dg.MaterializeResult(
+        asset_key=asset_key(table),
         metadata=metadata,
         data_version=dg.DataVersion(str(run.watermark)),
         check_results=[

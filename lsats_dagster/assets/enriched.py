@@ -7,19 +7,7 @@ from typing import Any
 import dagster as dg
 from pydantic import Field
 
-from lsats_dagster.assets.common import (
-    BALANCE,
-    OWNERS,
-    RETRY_POLICY,
-    AssetEvent,
-    asset_key,
-    check_specs,
-    engine_border,
-    origin,
-    report,
-    table_metadata,
-)
-from lsats_dagster.automation.cadence import freshness_policy
+from lsats_dagster.assets.common import BALANCE, AssetEvent, engine_border, origin, report, table_asset
 from lsats_dagster.ingestion.details import enrich
 from lsats_dagster.ingestion.extract import ReadRequest
 from lsats_dagster.ingestion.stream import DetailStream
@@ -41,19 +29,15 @@ def enriched_asset(stream: DetailStream[Any]) -> dg.AssetsDefinition:
     """The asset that fetches what is due of `stream`, within the call budget."""
     table = f"{stream.layer}.{stream.table}"
 
-    @dg.asset(
-        key=table.split("."),
-        deps=[asset_key(f"{stream.list_stream.layer}.{stream.list_stream.table}")],
-        group_name=stream.source_system,
+    @table_asset(
+        table,
+        group=stream.source_system,
         kinds={"postgres", "https"},
-        owners=OWNERS,
-        tags={"lsats/source": stream.source_system},
-        description=f"{stream.row}\n\n{stream.description}",
-        metadata=table_metadata(table, ((name, *spec) for name, spec in COLUMNS.items())),
-        check_specs=check_specs(table, BALANCE),
-        freshness_policy=freshness_policy(table),
-        output_required=False,
-        retry_policy=RETRY_POLICY,
+        source=stream.source_system,
+        about=f"{stream.row}\n\n{stream.description}",
+        columns=((name, *spec) for name, spec in COLUMNS.items()),
+        checks=[BALANCE],
+        inputs=[f"{stream.list_stream.layer}.{stream.list_stream.table}"],
     )
     def fetch_details(
         context: dg.AssetExecutionContext, config: DetailConfig, hub: HubDatabase, clients: SourceClients
@@ -66,14 +50,14 @@ def enriched_asset(stream: DetailStream[Any]) -> dg.AssetsDefinition:
                 stream,
                 clients.open(stream.source_system, database, dry_run=config.dry_run),
                 request=ReadRequest(full=config.full, dry_run=config.dry_run),
-                origin=origin(context),
+                origin=origin(context, table),
                 budget=settings.detail_call_budget if config.budget is None else config.budget,
                 workers=settings.detail_workers,
                 max_age=timedelta(days=settings.detail_max_age_days),
                 lock_wait_seconds=settings.lock_wait_seconds,
             )
 
-        yield from report(context, engine_border(context, work))
+        yield from report(context, table, engine_border(context, work))
 
     return fetch_details
 

@@ -6,18 +6,8 @@ from typing import Any
 import dagster as dg
 from pydantic import Field
 
-from lsats_dagster.assets.common import (
-    OWNERS,
-    RETRY_POLICY,
-    AssetEvent,
-    asset_key,
-    check_specs,
-    engine_border,
-    origin,
-    report,
-    table_metadata,
-)
-from lsats_dagster.automation.cadence import FOLLOW_INPUTS, freshness_policy
+from lsats_dagster.assets.common import AssetEvent, engine_border, origin, report, table_asset
+from lsats_dagster.automation.cadence import FOLLOW_INPUTS
 from lsats_dagster.resources import HubDatabase
 from lsats_dagster.settings import SQL_ROOT, load_settings
 from lsats_dagster.sources import STREAMS
@@ -48,26 +38,20 @@ def silver_asset(definition: Definition) -> dg.AssetsDefinition:
     """The asset that refreshes one silver table."""
     sources = sources_of(definition)
 
-    @dg.asset(
-        key=definition.name.split("."),
-        deps=[asset_key(name) for name in definition.inputs if not name.startswith("curated.")],
-        group_name=definition.group,
+    @table_asset(
+        definition.name,
+        group=definition.group,
         kinds={"postgres", "sql"},
-        owners=OWNERS,
-        # A merged table belongs to no source; the job of each of its sources may refresh it.
-        tags={"lsats/source": min(sources)} if len(sources) == 1 else {},
-        description=f"{definition.row}\n\n{definition.description}",
-        metadata=table_metadata(definition.name, ((c.name, c.type, c.comment) for c in definition.columns)),
-        code_version=definition.hash[:12],
-        check_specs=check_specs(
-            definition.name,
+        source=min(sources) if len(sources) == 1 else None,
+        about=f"{definition.row}\n\n{definition.description}",
+        columns=((column.name, column.type, column.comment) for column in definition.columns),
+        checks=[
             ("integrity", "Keys are unique, every flag has its deduction, few references lead nowhere."),
             ("quality", f"The mean quality score of present rows is at least {QUALITY_THRESHOLD}."),
-        ),
+        ],
+        inputs=[name for name in definition.inputs if not name.startswith("curated.")],
+        code_version=definition.hash[:12],
         automation_condition=FOLLOW_INPUTS,
-        freshness_policy=freshness_policy(definition.name),
-        output_required=False,
-        retry_policy=RETRY_POLICY,
     )
     def refresh_table(
         context: dg.AssetExecutionContext, config: RefreshConfig, hub: HubDatabase
@@ -76,13 +60,13 @@ def silver_asset(definition: Definition) -> dg.AssetsDefinition:
             return refresh(
                 hub.open(),
                 definition,
-                origin=origin(context),
+                origin=origin(context, definition.name),
                 full=config.full,
                 dry_run=config.dry_run,
                 lock_wait_seconds=load_settings().lock_wait_seconds,
             )
 
-        yield from report(context, engine_border(context, work))
+        yield from report(context, definition.name, engine_border(context, work))
 
     return refresh_table
 

@@ -32,9 +32,12 @@ silver_follows_inputs = dg.AutomationConditionSensorDefinition(
 )
 
 
-@dg.sensor(minimum_interval_seconds=60, default_status=dg.DefaultSensorStatus.RUNNING)
+@dg.sensor(
+    minimum_interval_seconds=60,
+    default_status=dg.DefaultSensorStatus.RUNNING,
+    description="Closes runs whose process has died: the row in meta.ingestion_runs, and Dagster's run after ten silent minutes.",
+)
 def dead_runs(context: dg.SensorEvaluationContext, hub: HubDatabase) -> dg.SkipReason:
-    """Closes runs whose process has died: the row in meta.ingestion_runs, and Dagster's run after ten silent minutes."""
     database = hub.open()
     closed = close_dead_runs(database)
     with database.transaction() as connection:
@@ -51,9 +54,12 @@ def dead_runs(context: dg.SensorEvaluationContext, hub: HubDatabase) -> dg.SkipR
     return dg.SkipReason(f"{closed} run rows and {failed} Dagster runs were closed")
 
 
-@dg.sensor(minimum_interval_seconds=60, default_status=dg.DefaultSensorStatus.RUNNING)
+@dg.sensor(
+    minimum_interval_seconds=60,
+    default_status=dg.DefaultSensorStatus.RUNNING,
+    description="Tells of failed runs, once per job and set of steps within the window.",
+)
 def failure_alerts(context: dg.SensorEvaluationContext, hub: HubDatabase) -> dg.SensorResult:
-    """Tells of failed runs, once per job and set of steps within the window."""
     since = float(context.cursor) if context.cursor else (datetime.now(UTC) - LOOK_BACK).timestamp()
     records = context.instance.get_run_records(
         dg.RunsFilter(statuses=[dg.DagsterRunStatus.FAILURE], updated_after=datetime.fromtimestamp(since, UTC)),
@@ -84,9 +90,12 @@ def failure(instance: dg.DagsterInstance, run: dg.DagsterRun) -> Alert:
     )
 
 
-@dg.sensor(minimum_interval_seconds=300, default_status=dg.DefaultSensorStatus.RUNNING)
+@dg.sensor(
+    minimum_interval_seconds=300,
+    default_status=dg.DefaultSensorStatus.RUNNING,
+    description="Tells of failed checks of the newest runs, and of tables that are late by their cadence.",
+)
 def finding_alerts(context: dg.SensorEvaluationContext, hub: HubDatabase) -> dg.SkipReason:
-    """Tells of failed checks of the newest runs, and of tables that are late by their cadence."""
     database = hub.open()
     with database.transaction() as connection:
         rows = status(connection)

@@ -1,6 +1,7 @@
 """The `lsats` command. Exit codes: 0 done, 1 a run failed, 2 wrong use or unusable configuration."""
 
 import logging
+import signal
 import sys
 
 import typer
@@ -23,6 +24,10 @@ def main() -> None:
 
     for module in (demo, dev, run, backfill, reports, doctor, explain, quarantine, database):
         module.register(app)
+    # A shell starts background commands with these ignored, and Dagster's own children would inherit that: nothing could
+    # stop them.
+    signal.signal(signal.SIGINT, signal.default_int_handler)
+    signal.signal(signal.SIGTERM, signal.default_int_handler)
     try:
         log_to_stderr(load_settings().log_level)
         app()
@@ -36,11 +41,15 @@ def main() -> None:
 def log_to_stderr(level: str) -> None:
     """The hub's log lines on stderr. On the hub's own logger, so that they come before Dagster adds its run to them."""
     handler = logging.StreamHandler()
+    # On the handler too: Dagster puts a level of its own on the logger while a run lasts.
+    handler.setLevel(level)
     handler.setFormatter(logging.Formatter("%(asctime)s - %(name)s - %(levelname)s - %(message)s"))
     logger = logging.getLogger("lsats_dagster")
     logger.addHandler(handler)
     logger.setLevel(level)
     logger.propagate = False
+    # What other libraries write to the root logger has no reader here; their errors reach us as exceptions.
+    logging.getLogger().addHandler(logging.NullHandler())
 
 
 def _mendable() -> tuple[type[Exception], ...]:

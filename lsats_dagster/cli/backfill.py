@@ -1,13 +1,12 @@
 """`lsats backfill`: one source again, through to the merged tables."""
 
 from typing import Annotated
-from uuid import UUID
 
 import typer
 
 from lsats_dagster.automation.jobs import SOURCES
 from lsats_dagster.cli.environment import dagster_instance, hub_database, hub_environment
-from lsats_dagster.cli.run import FAILED, outcome_of, show
+from lsats_dagster.cli.run import FAILED, IN_REPOSITORY, checked_run_id, outcome_of, show
 from lsats_dagster.definitions import build_definitions
 from lsats_dagster.settings import ConfigurationError
 
@@ -49,8 +48,9 @@ def backfill(
             instance=instance,
             run_config={name: value for name, value in asked.items() if value is not None},
             raise_on_error=False,
+            tags=IN_REPOSITORY,
         )
-    outcome = outcome_of(result)
+    outcome = outcome_of(result, set(job.asset_layer.executable_asset_keys))
     show(outcome, as_json=as_json, dry_run=dry_run)
     if not as_json:
         for table, row in outcome.tables.items():
@@ -59,11 +59,3 @@ def backfill(
                 print(f"⏭️ {table}: {row['remaining']} details are left{finish}. The same command goes on there")
     if not outcome.success:
         raise typer.Exit(FAILED)
-
-
-def checked_run_id(text: str | None) -> str | None:
-    """A run id, or ConfigurationError."""
-    try:
-        return str(UUID(text)) if text else None
-    except ValueError:
-        raise ConfigurationError(f"{text!r} is no run id; the refusing run's message names its own") from None

@@ -1,7 +1,9 @@
 """`lsats demo`: the whole hub over a simulated campus, in one command."""
 
 import fcntl
+import os
 import shutil
+import sys
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
@@ -132,14 +134,15 @@ def agrees(outcome: Outcome, changes: dict[str, DayChanges]) -> bool:
 
 
 def print_directions(settings: Settings) -> None:
-    """Where to look next."""
+    """Where to look next, with the command as it can be typed here."""
+    lsats = os.path.relpath(sys.argv[0])
     print(
         f"""
 Where to look next
-  make ui                    Dagster over this data: lineage, runs, figures (http://127.0.0.1:3000)
-  lsats status               last run and last success of every table
-  lsats verify               proof that incremental and full refreshes agree
-  lsats run group:tdx        read one source again
-  docs/tables/README.md      every silver column and what it means
+  make ui                              Dagster over this data: lineage, runs, figures (http://127.0.0.1:3000)
+  {lsats} status               last run and last success of every table
+  {lsats} verify               proof that incremental and full refreshes agree
+  {lsats} run group:tdx        read one source again
+  docs/tables/README.md                every silver column and what it means
 Data, logs and the embedded Postgres are in {settings.lsats_home.absolute()}; `make clean` removes them."""
     )

@@ -1,6 +1,7 @@
 """`lsats dev`: Dagster's UI and daemon on the configured database."""
 
 import os
+import signal
 import socket
 import subprocess
 import sys
@@ -12,6 +13,8 @@ import typer
 from lsats_dagster.cli.environment import hub_database, hub_environment
 from lsats_dagster.settings import REPOSITORY, ConfigurationError
 
+# Dagster stops its servers one after the other.
+STOP_SECONDS = 60.0
 PORT = Annotated[int, typer.Option(min=1, max=65535, help="Port of Dagster's UI on loopback.")]
 
 
@@ -46,9 +49,11 @@ def open_ui(port: int) -> None:
     try:
         child.wait()
     except KeyboardInterrupt:
-        # The child has had the same Ctrl-C.
-        child.wait()
+        # Ctrl-C, which the child has had too, or a SIGTERM to us alone, which it has not: Dagster makes both the same here.
+        child.send_signal(signal.SIGINT)
     finally:
-        if child.poll() is None:
-            child.terminate()
+        try:
+            child.wait(STOP_SECONDS)
+        except subprocess.TimeoutExpired:
+            child.kill()
             child.wait()

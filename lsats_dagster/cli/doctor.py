@@ -13,7 +13,7 @@ from lsats_dagster.cli.environment import dagster_instance, hub_environment
 from lsats_dagster.clients.errors import SourceError
 from lsats_dagster.clients.window import LocalCallWindow
 from lsats_dagster.database import READER, Database, DatabaseError
-from lsats_dagster.migrations import MigrationError, pending
+from lsats_dagster.migrations import MigrationError, pending, reader_sees_views, server_facts, writer_rights_hold
 from lsats_dagster.resources import CLIENTS, open_client, open_database
 from lsats_dagster.settings import REQUIRED, SQL_ROOT, Settings
 from lsats_dagster.transforms.definition import load_definitions
@@ -56,20 +56,13 @@ def look_at_database(settings: Settings) -> Iterator[Finding]:
     database = open_database(settings, "lsats doctor")
     try:
         with database.transaction() as connection:
-            version, name, now = connection.exec_driver_sql(
-                "select current_setting('server_version_num')::integer, current_setting('server_version'), clock_timestamp()"
-            ).one()
+            version, name, now = server_facts(connection)
             if version >= OLDEST_SERVER:
                 yield Finding("database", "ok", f"Postgres {name} answers")
             else:
                 yield Finding("database", "fault", f"Postgres {name} is too old: 16 or newer is needed")
             yield clock("database", (now - datetime.now(UTC)).total_seconds())
-            may, may_not = connection.exec_driver_sql(
-                "select has_table_privilege('bronze.raw_entities', 'insert') "
-                "and has_table_privilege('meta.ingestion_runs', 'insert, update'), "
-                "has_table_privilege('bronze.raw_entities', 'update, delete, truncate')"
-            ).one()
-            if may and not may_not:
+            if writer_rights_hold(connection):
                 yield Finding("rights", "ok", "the writer role appends to bronze and can change nothing in it")
             else:
                 yield Finding(
@@ -103,7 +96,7 @@ def look_at_reader(settings: Settings) -> Finding:
     reader = Database(settings.database_url.get_secret_value(), role=READER, read_only=True)
     try:
         with reader.transaction() as connection:
-            connection.exec_driver_sql("select count(*) from silver.v_departments")
+            reader_sees_views(connection)
         return Finding("reader", "ok", "the reader role sees the views")
     except DatabaseError as error:
         return Finding("reader", "fault", f"the reader role does not see the views ({error}): run `lsats db upgrade`")

@@ -47,14 +47,18 @@ def campus_state(settings: Settings) -> Path:
 def database_environment() -> Iterator[Settings]:
     """The part of `hub_environment` that is about Postgres."""
     settings = load_settings()
+    try:
+        settings.lsats_home.mkdir(parents=True, exist_ok=True)
+        (settings.lsats_home / ".writable").touch()
+        (settings.lsats_home / ".writable").unlink()
+    except OSError as error:
+        raise ConfigurationError(
+            f"LSATS_HOME ({settings.lsats_home}) cannot be written ({error.strerror}): set it to a folder that can"
+        ) from None
     if settings.database_url is not None:
         with variables(dagster_variables(settings, settings.database_url.get_secret_value())):
             yield load_settings()
         return
-    try:
-        settings.lsats_home.mkdir(parents=True, exist_ok=True)
-    except OSError as error:
-        raise ConfigurationError(f"LSATS_HOME ({settings.lsats_home}) cannot be made: {error.strerror}") from None
     with embedded_postgres(settings.lsats_home, binaries=settings.lsats_pg_bin) as server:
         url = server.url("lsats")
         with variables({"DATABASE_URL": url} | dagster_variables(settings, url)):
@@ -108,5 +112,13 @@ def hub_database(settings: Settings) -> Iterator[Database]:
 
 
 def dagster_instance() -> dg.DagsterInstance:
-    """Dagster's instance of DAGSTER_HOME."""
-    return dg.DagsterInstance.get()
+    """Dagster's instance of DAGSTER_HOME; ConfigurationError when its storage does not answer."""
+    name = os.environ["DAGSTER_PG_DATABASE"]
+    try:
+        return dg.DagsterInstance.get()
+    except Exception as error:
+        reason = type(error).__name__
+    raise ConfigurationError(
+        f"Dagster's own storage does not answer ({reason}): make the database {name!r} on the hub's server "
+        f'(create database "{name}"), or name another one in DAGSTER_PG_DATABASE'
+    )

@@ -5,6 +5,7 @@ import logging
 from collections.abc import Collection
 from dataclasses import dataclass, field
 from typing import Annotated, Any
+from uuid import UUID
 
 import dagster as dg
 import typer
@@ -19,6 +20,8 @@ FIGURES = ("processed", "created", "updated", "skipped", "removed", "failed")
 HEADINGS = ("processed", "new", "updated", "skipped", "removed", "failed", "quality", "duration")
 FAILED = 1
 # Dagster's console log stays silent: the hub's own lines say the same in fewer words.
+# By this tag the UI counts a run among those of its job; runs that Dagster launches have it. It has no public name.
+IN_REPOSITORY = {".dagster/repository": "__repository__@lsats_dagster"}
 QUIET_CONSOLE: dict[str, Any] = {"console": {"config": {"log_level": "CRITICAL"}}}
 
 
@@ -55,8 +58,14 @@ def run(
     Example: lsats run tdx_ingest --dry-run
     """
     with hub_environment(sources=True) as settings, hub_database(settings), dagster_instance() as instance:
-        config = {"full": full, "dry_run": dry_run, "limit": limit, "approve_removals": approve_removals}
-        outcome = execute(selection, instance, {name: value for name, value in config.items() if value})
+        config = {
+            "full": full or None,
+            "dry_run": dry_run or None,
+            "limit": limit,
+            "budget": limit,
+            "approve_removals": checked_run_id(approve_removals),
+        }
+        outcome = execute(selection, instance, {name: value for name, value in config.items() if value is not None})
     show(outcome, as_json=as_json, dry_run=dry_run)
     if not outcome.success:
         raise typer.Exit(FAILED)
@@ -76,7 +85,10 @@ def execute(selection: str, instance: dg.DagsterInstance, config: dict[str, Any]
         chosen = list(keys)
     run_config = {"ops": op_config(definitions, keys, config), "loggers": QUIET_CONSOLE}
     return outcome_of(
-        job.execute_in_process(instance=instance, run_config=run_config, asset_selection=chosen, raise_on_error=False)
+        job.execute_in_process(
+            instance=instance, run_config=run_config, asset_selection=chosen, raise_on_error=False, tags=IN_REPOSITORY
+        ),
+        keys,
     )
 
 
@@ -111,9 +123,18 @@ def op_config(definitions: dg.Definitions, keys: Collection[dg.AssetKey], config
     return ops
 
 
-def outcome_of(result: dg.ExecuteInProcessResult) -> Outcome:
+def checked_run_id(text: str | None) -> str | None:
+    """A run id, or ConfigurationError."""
+    try:
+        return str(UUID(text)) if text else None
+    except ValueError:
+        raise ConfigurationError(f"{text!r} is no run id; the refusing run's message names its own") from None
+
+
+def outcome_of(result: dg.ExecuteInProcessResult, keys: Collection[dg.AssetKey]) -> Outcome:
     """Figures and failures of a finished run, from its events."""
     outcome = Outcome(result.run_id, result.success)
+    started: set[str] = set()
     for event in result.all_events:
         entry: Any = None
         if event.is_step_materialization:
@@ -124,10 +145,12 @@ def outcome_of(result: dg.ExecuteInProcessResult) -> Outcome:
             error = event.step_failure_data.user_failure_data or event.step_failure_data.error
             description = getattr(error, "description", None) or getattr(error, "message", "failed")
             outcome.failures[(event.step_key or "").replace("__", "/")] = str(description)
-        elif event.event_type_value == "STEP_SKIPPED":
-            outcome.skipped.append((event.step_key or "").replace("__", "/"))
+        elif event.event_type_value == "STEP_START":
+            started.add((event.step_key or "").replace("__", "/"))
         if entry is not None:
             outcome.tables[entry.asset_key.to_user_string()] = figures(entry.metadata)
+    # Dagster has no event for steps behind a failed one.
+    outcome.skipped = sorted({key.to_user_string() for key in keys} - started)
     return outcome
 
 
@@ -153,7 +176,7 @@ def show(outcome: Outcome, *, as_json: bool, dry_run: bool) -> None:
     for step, message in outcome.failures.items():
         console.print(f"❌ {step}: {message}", highlight=False)
     for step in outcome.skipped:
-        console.print(f"⏭️ {step}: not run, because something before it failed", highlight=False)
+        console.print(f"⏭️ {step}: not run, because something before it failed or wrote nothing", highlight=False)
     console.print("🎉 Completed" if outcome.success else f"❌ Failed (Dagster run {outcome.dagster_run_id})")
 
 

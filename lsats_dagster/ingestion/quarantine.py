@@ -12,6 +12,7 @@ from sqlalchemy import Connection, text
 from lsats_dagster.database import Database
 from lsats_dagster.ingestion.batch import BatchWriter
 from lsats_dagster.ingestion.content import RejectedRecordError, prepare
+from lsats_dagster.ingestion.extract import position
 from lsats_dagster.ingestion.stream import Stream
 from lsats_dagster.runs import Origin, Run, close_run, fail_run, open_run, sole_writer, summary
 
@@ -98,6 +99,7 @@ def replay(
             replayed = _put_through(connection, stream, writer)
             with connection.begin():
                 connection.execute(text(REPLAYED), {"run_id": run.run_id, "replayed": replayed})
+                run.watermark, run.row_count = position(connection, stream)
                 close_run(connection, run)
         except BaseException as error:
             fail_run(database, connection, run, error)

@@ -3,6 +3,7 @@
 import os
 import subprocess
 import sys
+from collections.abc import Mapping
 from functools import cache
 from pathlib import Path
 from typing import Any
@@ -36,6 +37,12 @@ from lsats_dagster.definitions import build_definitions
 dg.Definitions.validate_loadable(build_definitions())
 print(*sorted(key.to_user_string() for key in build_definitions().resolve_asset_graph().get_all_asset_keys()))
 """
+
+
+def empty_instance(folder: Path) -> Path:
+    """A DAGSTER_HOME whose instance keeps everything in this folder."""
+    (folder / "dagster.yaml").touch()
+    return folder
 
 
 @cache
@@ -73,7 +80,8 @@ def test_both_of_dagsters_ways_load_it(tmp_path: Path, command: tuple[str, ...])
     done = subprocess.run(
         [str(BIN / command[0]), *command[1:]],
         cwd=REPOSITORY,
-        env=bare(tmp_path),
+        # Without an instance of its own, Dagster takes the dagster.yaml of the checkout, which wants a storage.
+        env=bare(tmp_path) | {"DAGSTER_HOME": str(empty_instance(tmp_path))},
         capture_output=True,
         text=True,
         check=False,
@@ -84,11 +92,11 @@ def test_both_of_dagsters_ways_load_it(tmp_path: Path, command: tuple[str, ...])
 def test_definitions_are_new_each_time_and_take_other_resources() -> None:
     marker = dg.ResourceDefinition.none_resource()
     assert build_definitions() is not build_definitions()
-    assert build_definitions({"hub": marker}).resources["hub"] is marker
-    assert build_definitions().resources["hub"] is not marker
+    assert (build_definitions({"hub": marker}).resources or {})["hub"] is marker
+    assert (build_definitions().resources or {})["hub"] is not marker
 
 
-def described(name: str, entries: dict[str, object]) -> list[str]:
+def described(name: str, entries: Mapping[str, object]) -> list[str]:
     return [name, *(f"    {label}: {value}" for label, value in entries.items() if value not in (None, "", "-"))]
 
 

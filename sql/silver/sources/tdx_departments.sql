@@ -83,7 +83,7 @@ active_codes as (
     having count(*) > 1
 ),
 
-cleaned as (
+cleaned as materialized (
     select
         n.external_id,
         n.raw_id,

@@ -1,0 +1,45 @@
+"""The hub under operation."""
+
+from collections.abc import Iterator
+from pathlib import Path
+
+import dagster as dg
+import pytest
+
+from lsats_dagster.clients import http
+from lsats_dagster.demo.campus import Campus
+from lsats_dagster.demo.postgres import EmbeddedPostgres
+from lsats_dagster.settings import Settings
+from lsats_dagster_tests.automation.aids import Operation
+from lsats_dagster_tests.conftest import new_database
+
+
+@pytest.fixture
+def operation(
+    server: EmbeddedPostgres, campus: Campus, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> Iterator[Operation]:
+    """Everything wired, nothing run, on an instance in memory."""
+    monkeypatch.chdir(tmp_path)  # where no .env is
+    for name in Settings.model_fields:
+        monkeypatch.delenv(name.upper(), raising=False)
+    url = new_database(server)
+    for name, value in {**campus.environment, "DATABASE_URL": url}.items():
+        monkeypatch.setenv(name, value)
+    monkeypatch.setattr(http, "FIRST_PAUSE", 0.01)
+    campus.limit("tdx", 100_000, 60)
+    with dg.DagsterInstance.ephemeral() as instance:
+        yield Operation(instance, campus, url)
+
+
+@pytest.fixture
+def shared(operation: Operation) -> Iterator[Operation]:
+    """The same on an instance that other threads and processes can open."""
+    with dg.instance_for_test() as instance:
+        yield Operation(instance, operation.campus, operation.url)
+
+
+@pytest.fixture
+def filled(operation: Operation) -> Operation:
+    """After the first complete run."""
+    assert operation.run("hub_daily").success
+    return operation

@@ -1,0 +1,257 @@
+"""What is wrong reaches people: once, through every channel, again when it lasts, and without contents or secrets."""
+
+import logging
+import socket
+import traceback
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import Any
+
+import dagster as dg
+import pytest
+
+from lsats_dagster.automation.alerts import AlertError
+from lsats_dagster.database import Database
+from lsats_dagster.runs import Origin, Subject, open_run, sole_writer
+from lsats_dagster_tests.automation.aids import Catcher, Operation, failures, mail_relay, webhook
+
+HOOK = "canary-of-the-webhook"
+PERSON = "Canarius Rowcontent"
+CREDENTIALS = ("TDX_BEID", "TDX_WEB_SERVICES_KEY", "TDX_PASSWORD", "UM_CLIENT_KEY", "UM_CLIENT_SECRET")
+
+
+@dataclass
+class Channels:
+    """The catchers of both channels."""
+
+    posted: Catcher
+    mailed: Catcher
+
+    def counts(self) -> tuple[int, int]:
+        return len(self.posted.caught), len(self.mailed.caught)
+
+
+@pytest.fixture
+def channels(
+    operation: Operation, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> Iterator[Channels]:
+    """Both channels set; in the end, nothing that was sent or logged holds a secret or a row."""
+    caplog.set_level(logging.INFO)
+    caplog.set_level(logging.DEBUG, logger="lsats_dagster")
+    with webhook() as posted, mail_relay() as mailed:
+        for name, value in {
+            "WEBHOOK_URL": f"http://127.0.0.1:{posted.port}/{HOOK}", "SMTP_HOST": "127.0.0.1",
+            "SMTP_PORT": str(mailed.port), "EMAIL_TO": "hub-owners@example.edu",
+        }.items():  # fmt: skip
+            monkeypatch.setenv(f"ALERT_{name}", value)
+        found = Channels(posted, mailed)
+        yield found
+        said = "\n".join([caplog.text, *posted.caught, *mailed.caught])
+        secrets = [HOOK, PERSON, *(operation.campus.environment[name] for name in CREDENTIALS)]
+        assert [secret for secret in secrets if secret in said] == []
+
+
+def fail(operation: Operation, source: str = "tdx", tags: dict[str, str] | None = None) -> dg.ExecuteInProcessResult:
+    """A run that fails because its source refuses."""
+    operation.campus.fault({"tdx": "tdx/accounts/search", "umich_api": "gateway/DeptData"}[source], "status",
+                           times=1, status=403)  # fmt: skip
+    result = operation.run(f"{source}_ingest", tags=tags)
+    assert not result.success
+    return result
+
+
+def let_the_window_pass(operation: Operation) -> None:
+    operation.sql("update meta.alerts set last_sent_at = last_sent_at - interval '13 hours'")
+
+
+def failure_tick(operation: Operation, cursor: str | None = None) -> tuple[str, str]:
+    """Words and cursor of one tick."""
+    result = operation.tick("failure_alerts", cursor)
+    return result.skip_reason.skip_message, result.cursor
+
+
+def finding_tick(operation: Operation) -> str:
+    return str(operation.tick("finding_alerts").skip_message)
+
+
+def subjects(channels: Channels) -> set[str]:
+    return {message.splitlines()[0] for message in channels.posted.caught}
+
+
+def test_a_failure_arrives_once_and_tells_how_often_it_was_held_back(operation: Operation, channels: Channels) -> None:
+    result = fail(operation)
+    said, cursor = failure_tick(operation)
+    assert (said, channels.counts()) == ("1 failed runs, 1 alerts", (1, 1))
+    sentence = failures(result)["bronze/tdx_departments"]
+    message = channels.posted.caught[0]
+    assert message.splitlines() == ["tdx_ingest failed", f"bronze__tdx_departments: {sentence}", f"Run {result.run_id}"]
+    assert "HTTP 403" in sentence
+    assert "To: hub-owners@example.edu" in channels.mailed.caught[0]
+    assert "Subject: [hub] tdx_ingest failed" in channels.mailed.caught[0]
+
+    # The same run is told once, the same failure once within the window.
+    said, cursor = failure_tick(operation, cursor)
+    assert said == "0 failed runs, 0 alerts"
+    for _ in range(2):
+        fail(operation)
+        said, cursor = failure_tick(operation, cursor)
+        assert (said, channels.counts()) == ("1 failed runs, 0 alerts", (1, 1))
+    # Another failure is not the same one.
+    fail(operation, "umich_api")
+    said, cursor = failure_tick(operation, cursor)
+    assert (said, channels.counts()) == ("1 failed runs, 1 alerts", (2, 2))
+
+    let_the_window_pass(operation)
+    fail(operation)
+    said, cursor = failure_tick(operation, cursor)
+    assert (said, channels.counts()) == ("1 failed runs, 1 alerts", (3, 3))
+    assert channels.posted.caught[2].endswith("Raised 2 more times since the last message.")
+    assert "Raised" not in channels.posted.caught[1]
+    # The count begins again.
+    let_the_window_pass(operation)
+    fail(operation)
+    failure_tick(operation, cursor)
+    assert "Raised" not in channels.posted.caught[3]
+
+
+def test_a_run_that_will_be_tried_again_is_not_told(operation: Operation, channels: Channels) -> None:
+    fail(operation, tags={"dagster/will_retry": "true"})
+    said, cursor = failure_tick(operation)
+    assert (said, channels.counts()) == ("1 failed runs, 0 alerts", (0, 0))
+    # The second attempt speaks for both.
+    fail(operation)
+    assert failure_tick(operation, cursor)[0] == "1 failed runs, 1 alerts"
+    assert channels.counts() == (1, 1)
+
+
+def closed_port() -> str:
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        return str(probe.getsockname()[1])
+
+
+@pytest.mark.parametrize("refusal", ["webhook answers 500", "webhook closed", "relay answers 451", "relay closed"])
+def test_a_channel_that_refuses_fails_the_tick_and_the_next_one_sends(
+    operation: Operation, channels: Channels, monkeypatch: pytest.MonkeyPatch, refusal: str
+) -> None:
+    fail(operation)
+    with monkeypatch.context() as changed:
+        if refusal == "webhook answers 500":
+            channels.posted.status = 500
+        elif refusal == "relay answers 451":
+            channels.mailed.status = 451
+        elif refusal == "webhook closed":
+            changed.setenv("ALERT_WEBHOOK_URL", f"http://127.0.0.1:{closed_port()}/{HOOK}")
+        else:
+            changed.setenv("ALERT_SMTP_PORT", closed_port())
+        with pytest.raises(AlertError) as raised:
+            operation.tick("failure_alerts")
+    # As the tick's record in Dagster keeps it.
+    assert HOOK not in "".join(traceback.format_exception(raised.value))
+    assert operation.sql("select count(*) from meta.alerts") == [(0,)]
+    assert not channels.mailed.caught
+    channels.posted.status = channels.mailed.status = 200
+    assert failure_tick(operation)[0] == "1 failed runs, 1 alerts"
+    assert len(channels.mailed.caught) == 1
+
+
+def test_what_a_failed_tick_had_told_is_not_counted_as_raised_again(operation: Operation, channels: Channels) -> None:
+    """The tick after a failed one meets the same runs once more."""
+    fail(operation)
+    fail(operation, "umich_api")
+    before = channels.posted.status
+    _refuse_second(channels)
+    with pytest.raises(AlertError):
+        operation.tick("failure_alerts")
+    channels.mailed.status = before
+    assert failure_tick(operation)[0] == "2 failed runs, 1 alerts"
+    assert operation.sql("select held_back from meta.alerts") == [(0,), (0,)]
+
+
+def _refuse_second(channels: Channels) -> None:
+    """The relay takes one more message and refuses then."""
+    taken = channels.mailed.caught
+
+    class Once(list[str]):
+        def append(self, message: str) -> None:
+            super().append(message)
+            channels.mailed.status = 451
+
+    channels.mailed.caught = Once(taken)
+
+
+def test_without_a_channel_the_log_is_told(operation: Operation, caplog: pytest.LogCaptureFixture) -> None:
+    fail(operation)
+    with caplog.at_level(logging.ERROR, logger="lsats_dagster"):
+        assert failure_tick(operation)[0] == "1 failed runs, 1 alerts"
+    assert "⚠️ tdx_ingest failed" in caplog.text
+
+
+def test_refused_removals_are_told_without_ids_or_contents(filled: Operation, channels: Channels) -> None:
+    stream = "umich_api/department"
+    keys = sorted(filled.campus.truth(stream))
+    filled.campus.put(stream, keys[20], {"DeptDescription": PERSON})
+    for key in keys[:11]:
+        filled.campus.delete(stream, key)
+    assert filled.run("umich_api_ingest").success
+    assert finding_tick(filled) == "1 findings, 1 alerts"
+    assert subjects(channels) == {"bronze.umapi_departments: check removal_guard failed"}
+    message = channels.posted.caught[0]
+    assert "11 of 110 entities are absent" in message
+    assert [key for key in keys if key in message] == []
+    assert (finding_tick(filled), channels.counts()) == ("1 findings, 0 alerts", (1, 1))
+    # A finding that went away is no finding; what was told stays told.
+    for key in keys[:11]:
+        filled.campus.restore(stream, key)
+    assert filled.run("umich_api_ingest").success
+    assert (finding_tick(filled), channels.counts()) == ("0 findings, 0 alerts", (1, 1))
+
+
+def test_poor_quality_is_told(operation: Operation, channels: Channels) -> None:
+    blank: dict[str, Any] = dict.fromkeys(("Code", "City", "StateAbbr", "PostalCode", "Country", "Phone"), "")
+    for key in operation.campus.truth("tdx/department"):
+        fields = {**blank, "Name": "", "Notes": PERSON, "ManagerUID": "none", "CreatedDate": "?", "ModifiedDate": "?"}
+        operation.campus.put("tdx/department", key, fields, touch=False)
+    assert operation.run("tdx_ingest").success
+    finding_tick(operation)
+    assert "silver.tdx_departments: check quality failed" in subjects(channels)
+
+
+def make_older(operation: Operation, name: str, hours: int) -> None:
+    operation.sql(
+        "update meta.ingestion_runs set started_at = started_at - make_interval(hours => :hours), "
+        "completed_at = completed_at - make_interval(hours => :hours) where source_system || '/' || entity_type = :name",
+        name=name, hours=hours,
+    )  # fmt: skip
+
+
+def test_a_late_table_is_told_and_one_that_recovered_is_not(filled: Operation, channels: Channels) -> None:
+    # A daily table may be older than one that is due every half hour.
+    make_older(filled, "umich_api/department", 27)
+    assert finding_tick(filled) == "0 findings, 0 alerts"
+    make_older(filled, "tdx/department_detail", 27)
+    make_older(filled, "silver_transformation/departments", 37)
+    assert finding_tick(filled) == "2 findings, 2 alerts"
+    assert subjects(channels) == {"enriched.tdx_department_details is late", "silver.departments is late"}
+    assert "expected within 1 day, 12:00:00" in "".join(channels.posted.caught)
+    # A failed try does not make it younger.
+    filled.campus.fault("tdx/accounts/search", "status", status=403)
+    assert not filled.run("hub_daily").success
+    let_the_window_pass(filled)
+    assert finding_tick(filled) == "2 findings, 2 alerts"
+    assert filled.run("hub_daily").success
+    let_the_window_pass(filled)
+    assert (finding_tick(filled), channels.counts()) == ("0 findings, 0 alerts", (4, 4))
+
+
+def test_a_table_in_its_first_run_is_not_late(operation: Operation, channels: Channels) -> None:
+    """The first fetch of all details takes longer than the time between two looks."""
+    subject = Subject("tdx", "department_detail")
+    database = Database(operation.url)
+    with sole_writer(database, subject, 5) as connection:
+        open_run(connection, subject, "incremental", Origin(), {})
+        assert finding_tick(operation) == "0 findings, 0 alerts"
+    database.dispose()
+    make_older(operation, subject.name, 48)
+    assert finding_tick(operation) == "1 findings, 1 alerts"
+    assert "Last success: never" in channels.posted.caught[0]

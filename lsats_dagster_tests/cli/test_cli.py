@@ -1,0 +1,295 @@
+"""The installed `lsats` command in processes of its own: exit codes, sentences, JSON, no traceback where users can mend."""
+
+import json
+import os
+import re
+import subprocess
+import sys
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+from sqlalchemy import make_url, text
+
+from lsats_dagster.database import Database
+from lsats_dagster.demo.campus import Campus
+from lsats_dagster.demo.postgres import EmbeddedPostgres
+from lsats_dagster_tests.conftest import new_database
+
+LSATS = Path(sys.executable).with_name("lsats")
+COMMANDS = [
+    ("demo",), ("clean",), ("dev",), ("run",), ("backfill",), ("status",), ("verify",), ("doctor",), ("explain",),
+    ("quarantine",), ("quarantine", "list"), ("quarantine", "show"), ("quarantine", "replay"),
+    ("db",), ("db", "upgrade"), ("db", "docs"),
+]  # fmt: skip
+GROUPS = {(), ("db",), ("quarantine",)}
+TABLES = {
+    "bronze/tdx_departments", "bronze/umapi_departments", "enriched/tdx_department_details",
+    "silver/departments", "silver/tdx_departments", "silver/umapi_departments",
+}  # fmt: skip
+PASSWORD = "canary-of-a-password"
+
+Lsats = Callable[..., subprocess.CompletedProcess[str]]
+
+
+def command(*arguments: str, folder: Path, **environment: str) -> subprocess.CompletedProcess[str]:
+    """Run `lsats` in an empty folder with nothing of this process's environment."""
+    return subprocess.run(
+        [str(LSATS), *arguments],
+        cwd=folder,
+        env={"PATH": "/usr/bin:/bin", "HOME": str(folder), "LSATS_HOME": str(folder / "home"), **environment},
+        capture_output=True,
+        text=True,
+        timeout=120,
+        check=False,
+    )
+
+
+@pytest.fixture
+def url(server: EmbeddedPostgres) -> str:
+    return new_database(server)
+
+
+@pytest.fixture
+def lsats(tmp_path: Path, url: str, campus: Campus) -> Lsats:
+    """The command on a hub database and a campus. Keywords set variables; None takes one away."""
+    campus.limit("tdx", 100_000, 60)
+    usual = {
+        **campus.environment, "DATABASE_URL": url, "DAGSTER_PG_DATABASE": "dagster",
+        "HTTP_READ_SECONDS": "2", "HTTP_ANSWER_SECONDS": "5", "DETAIL_CALL_BUDGET": "30",
+    }  # fmt: skip
+
+    def run(*arguments: str, **changes: str | None) -> subprocess.CompletedProcess[str]:
+        environment = {name: value for name, value in {**usual, **changes}.items() if value is not None}
+        return command(*arguments, folder=tmp_path, **environment)
+
+    return run
+
+
+def rows(url: str, sql: str) -> list[Any]:
+    database = Database(url, role=None)
+    try:
+        with database.transaction() as connection:
+            return list(connection.execute(text(sql)).all())
+    finally:
+        database.dispose()
+
+
+def assert_wrong_use(done: subprocess.CompletedProcess[str], *words: str) -> None:
+    """Exit code 2 and one sentence on stderr, which holds `words` and no secret; no traceback."""
+    assert done.returncode == 2, done.stdout + done.stderr
+    assert "Traceback" not in done.stderr
+    assert done.stderr.startswith("❌ ")
+    assert len(done.stderr.strip().splitlines()) == 1
+    assert [word for word in words if word not in done.stderr] == []
+    assert PASSWORD not in done.stdout + done.stderr
+
+
+def commands_shown(help_text: str) -> set[str]:
+    """The commands that a help page lists in its box."""
+    _, _, box = help_text.partition("─ Commands ─")
+    return set(re.findall(r"^│ ([a-z-]+) ", box, re.MULTILINE))
+
+
+def test_help_lists_every_command(tmp_path: Path) -> None:
+    for group in GROUPS:
+        done = command(*group, "--help", folder=tmp_path)
+        assert done.returncode == 0
+        known = {path[-1] for path in COMMANDS if path[:-1] == group}
+        assert commands_shown(done.stdout) == known
+
+
+@pytest.mark.parametrize("path", [path for path in COMMANDS if path not in GROUPS], ids=" ".join)
+def test_every_command_has_help_with_an_example(tmp_path: Path, path: tuple[str, ...]) -> None:
+    done = command(*path, "--help", folder=tmp_path)
+    assert done.returncode == 0
+    said = " ".join(done.stdout.split())
+    assert re.search(rf"Example: lsats {' '.join(path)}\b", said), done.stdout
+    assert list(tmp_path.iterdir()) == []
+
+
+@pytest.mark.parametrize("words", [("unknown",), ("run",), ("run", "x", "--limit", "-1")], ids=" ".join)
+def test_wrong_words_are_wrong_use(tmp_path: Path, words: tuple[str, ...]) -> None:
+    done = command(*words, folder=tmp_path)
+    assert done.returncode == 2
+    assert "Traceback" not in done.stderr
+
+
+def test_an_unknown_selection_names_jobs_and_assets(lsats: Lsats) -> None:
+    assert_wrong_use(lsats("run", "tdx_ingst"), "'tdx_ingst'", "tdx_ingest", "hub_daily", *TABLES)
+
+
+@pytest.mark.parametrize("words", [("run", "tdx_ingest"), ("db", "upgrade")], ids=" ".join)
+def test_an_unreachable_database_is_one_sentence(lsats: Lsats, words: tuple[str, ...]) -> None:
+    address = f"postgresql://lsats:{PASSWORD}@127.0.0.1:1/lsats"
+    assert_wrong_use(lsats(*words, DATABASE_URL=address), "127.0.0.1", "refused")
+
+
+def test_a_wrong_password_is_one_sentence(lsats: Lsats, url: str) -> None:
+    address = make_url(url).set(password=PASSWORD).render_as_string(hide_password=False)
+    assert_wrong_use(lsats("status", DATABASE_URL=address), "password authentication failed")
+
+
+@pytest.mark.parametrize(
+    "address", [f"postgresql://lsats:{PASSWORD}@127.0.0.1:port/lsats", f"lsats:{PASSWORD}@127.0.0.1"]
+)
+def test_an_unusable_address_is_one_sentence(lsats: Lsats, address: str) -> None:
+    assert_wrong_use(lsats("status", DATABASE_URL=address), "DATABASE_URL")
+
+
+def test_unusable_settings_are_one_sentence(lsats: Lsats) -> None:
+    assert_wrong_use(lsats("status", BATCH_SIZE=PASSWORD, LOG_LEVEL="LOUD"), "BATCH_SIZE", "LOG_LEVEL")
+
+
+def test_an_empty_database_names_the_upgrade(lsats: Lsats, server: EmbeddedPostgres) -> None:
+    empty = new_database(server, template="template1")
+    for words in (("run", "tdx_ingest"), ("status",)):
+        assert_wrong_use(lsats(*words, DATABASE_URL=empty), "lsats db upgrade")
+
+
+def test_dagsters_missing_database_is_one_sentence(lsats: Lsats) -> None:
+    assert_wrong_use(lsats("run", "tdx_ingest", DAGSTER_PG_DATABASE="no_such"), "no_such")
+
+
+def test_upgrade_twice(lsats: Lsats, server: EmbeddedPostgres) -> None:
+    empty = new_database(server, template="template1")
+    first = lsats("db", "upgrade", DATABASE_URL=empty)
+    assert first.returncode == 0, first.stderr
+    assert "🆕 0001_schemas.sql" in first.stdout
+    tables = rows(empty, "select table_name, deployed_at from meta.silver_definitions order by 1")
+    second = lsats("db", "upgrade", DATABASE_URL=empty)
+    assert second.returncode == 0
+    assert "🆕" not in second.stdout
+    assert "✅" in second.stdout
+    assert rows(empty, "select table_name, deployed_at from meta.silver_definitions order by 1") == tables
+    assert lsats("status", DATABASE_URL=empty).returncode == 0
+
+
+def test_upgrade_takes_the_administrators_login(lsats: Lsats, server: EmbeddedPostgres) -> None:
+    empty = new_database(server, template="template1")
+    closed = make_url(empty).set(password=PASSWORD).render_as_string(hide_password=False)
+    assert lsats("db", "upgrade", DATABASE_URL=closed, DATABASE_ADMIN_URL=empty).returncode == 0
+
+
+def test_before_the_first_run(lsats: Lsats) -> None:
+    assert "Nothing has run yet" in lsats("status").stdout
+
+
+def test_a_dry_run_writes_nothing(lsats: Lsats, url: str) -> None:
+    done = lsats("run", "hub_daily", "--dry-run")
+    assert done.returncode == 0, done.stdout
+    assert "🧪 dry run, nothing written" in done.stdout
+    assert rows(url, "select count(*) from bronze.raw_entities") == [(0,)]
+    assert rows(url, "select count(*) from meta.ingestion_runs") == [(0,)]
+
+
+def test_run_status_and_verify_for_scripts(lsats: Lsats, url: str) -> None:
+    done = lsats("run", "hub_daily", "--json")
+    assert done.returncode == 0, done.stderr
+    outcome = json.loads(done.stdout)
+    assert (outcome["success"], outcome["failures"]) == (True, {})
+    assert outcome["tables"].keys() == TABLES
+    assert outcome["tables"]["bronze/tdx_departments"]["created"] == 120
+    assert outcome["tables"]["enriched/tdx_department_details"]["created"] == 30
+    recorded = rows(url, "select distinct dagster_run_id from meta.ingestion_runs")
+    assert recorded == [(outcome["dagster_run_id"],)]
+
+    state = json.loads(lsats("status", "--json").stdout)
+    assert {entry["name"] for entry in state} == {
+        "tdx/department", "tdx/department_detail", "umich_api/department", "silver_transformation/departments",
+        "silver_transformation/tdx_departments", "silver_transformation/umapi_departments",
+    }  # fmt: skip
+    assert {entry["status"] for entry in state} == {"completed"}
+
+    verdicts = json.loads(lsats("verify", "--json").stdout)
+    assert {verdict["table"].replace(".", "/") for verdict in verdicts} == {
+        t for t in TABLES if t.startswith("silver/")
+    }
+    assert all(v["differing"] == v["missing"] == v["lingering"] == 0 < v["rows"] for v in verdicts)
+
+
+def test_run_and_status_for_people(lsats: Lsats) -> None:
+    done = lsats("run", "group:umich_api")
+    assert done.returncode == 0, done.stderr
+    for word in ("📊 Summary", "bronze/umapi_departments", "110", "🎉 Completed"):
+        assert word in done.stdout
+    # Progress and the closing block of each table are log lines.
+    for mark in ("🔄 umich_api/department", "🆕", "📝", "⏭️", "📊", "🎉", " - INFO - "):
+        assert mark in done.stderr
+    said = lsats("status").stdout
+    assert "umich_api/department" in said
+    assert "✅" in said
+
+
+def test_the_log_level_holds_while_assets_run(lsats: Lsats) -> None:
+    done = lsats("run", "bronze/umapi_departments", LOG_LEVEL="ERROR")
+    assert (done.returncode, done.stderr) == (0, "")
+
+
+def test_verify_finds_a_wrong_row(lsats: Lsats, url: str) -> None:
+    assert lsats("run", "umich_api_ingest").returncode == 0
+    rows(url, "update silver.umapi_departments set dept_group = 'elsewhere' where dept_id = (select min(dept_id) "
+         "from silver.umapi_departments) returning 1")  # fmt: skip
+    done = lsats("verify", "umapi_departments")
+    assert done.returncode == 1
+    assert "umapi_departments" in done.stdout
+    assert_wrong_use(lsats("verify", "umapi_departmnts"), "umapi_departmnts", "silver.umapi_departments")
+
+
+def test_a_source_without_settings_fails_alone(lsats: Lsats) -> None:
+    names = ("UM_BASE_URL", "UM_CATEGORY_ID", "UM_CLIENT_KEY", "UM_CLIENT_SECRET")
+    done = lsats("run", "hub_daily", **dict.fromkeys(names))
+    assert done.returncode == 1
+    assert "Traceback" not in done.stderr
+    # Long sentences are broken over lines.
+    said = " ".join(done.stdout.split())
+    assert [name for name in names if name not in said] == []
+    assert "silver/tdx_departments" in said.partition("❌")[0]
+    assert "❌ Failed" in done.stdout
+
+
+def test_a_run_that_fails_says_what_failed_and_what_was_not_run(lsats: Lsats, campus: Campus) -> None:
+    campus.fault("tdx/accounts/search", "status", times=None, status=403)
+    done = lsats("run", "hub_daily", "--json")
+    assert done.returncode == 1
+    outcome = json.loads(done.stdout)
+    assert outcome["success"] is False
+    assert outcome["tables"].keys() == {"bronze/umapi_departments", "silver/umapi_departments"}
+    assert "HTTP 403" in outcome["failures"]["bronze/tdx_departments"]
+    assert "❌" in done.stderr
+    missing = {"enriched/tdx_department_details", "silver/tdx_departments", "silver/departments"}
+    assert set(outcome["skipped"]) == missing
+
+
+def test_the_limit_holds_for_records(lsats: Lsats) -> None:
+    done = lsats("run", "bronze/tdx_departments", "--limit", "7", "--json")
+    outcome = json.loads(done.stdout)
+    assert outcome["failures"] == {}
+    assert outcome["tables"]["bronze/tdx_departments"]["processed"] == 7
+
+
+def test_the_limit_holds_for_calls(lsats: Lsats) -> None:
+    assert lsats("run", "bronze/tdx_departments").returncode == 0
+    for limit in (5, 0):
+        done = lsats("run", "enriched/tdx_department_details", "--limit", str(limit), "--json")
+        assert json.loads(done.stdout)["tables"]["enriched/tdx_department_details"]["processed"] == limit
+
+
+def test_an_approval_that_is_no_run_id_is_wrong_use(lsats: Lsats) -> None:
+    assert_wrong_use(lsats("run", "umich_api_ingest", "--approve-removals", "all"), "all", "run id")
+
+
+@pytest.mark.parametrize("own_database", [True, False])
+def test_a_home_that_cannot_be_written_is_one_sentence(lsats: Lsats, tmp_path: Path, own_database: bool) -> None:
+    """A file stands where the folder should be: no account can make a folder in it, root included."""
+    (tmp_path / "file").write_text("")
+    changes: dict[str, str | None] = {} if own_database else {"DATABASE_URL": None}
+    done = lsats("status", LSATS_HOME=str(tmp_path / "file" / "home"), **changes)
+    assert_wrong_use(done, "LSATS_HOME", os.fspath(tmp_path / "file"))
+
+
+def test_docs_are_written_where_they_are_asked_for(tmp_path: Path) -> None:
+    done = command("db", "docs", "--folder", str(tmp_path / "pages"), folder=tmp_path)
+    assert done.returncode == 0, done.stderr
+    assert {path.name for path in (tmp_path / "pages").iterdir()} >= {"README.md", "departments.md"}

@@ -1,0 +1,172 @@
+"""`lsats demo` as a newcomer runs it: from nothing, again, twice at once, and after it was killed."""
+
+import re
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+import pytest
+
+from lsats_dagster.database import Database
+from lsats_dagster.demo.postgres import EmbeddedPostgres, EmbeddedPostgresError, remove_cluster
+from lsats_dagster.runs import Origin, Subject, open_run
+from lsats_dagster_tests.conftest import new_database
+
+LSATS = Path(sys.executable).with_name("lsats")
+TABLES = (
+    "bronze/tdx_departments", "bronze/umapi_departments", "enriched/tdx_department_details",
+    "silver/departments", "silver/tdx_departments", "silver/umapi_departments",
+)  # fmt: skip
+STREAMS = {"tdx/department", "tdx/department_detail", "umich_api/department"}
+SAYS = re.compile(r"^(\S+) (\S+): new, updated, removed \((.*)\); the campus says \((.*)\)$", re.MULTILINE)
+READING = "the incremental run", "materializing everything"
+
+
+@pytest.fixture
+def folder(tmp_path: Path) -> Iterator[Path]:
+    """An empty folder with the demo's LSATS_HOME; whatever was left running in it is ended."""
+    yield tmp_path
+    for _ in range(20):
+        try:
+            remove_cluster(tmp_path / "home")
+            return
+        except EmbeddedPostgresError:  # its server is still stopping
+            time.sleep(1)
+
+
+def environment(folder: Path, **more: str) -> dict[str, str]:
+    return {
+        "PATH": "/usr/bin:/bin", "HOME": str(folder), "LSATS_HOME": str(folder / "home"), "PYTHONUNBUFFERED": "1", **more
+    }  # fmt: skip
+
+
+def demo(folder: Path, *arguments: str, **more: str) -> subprocess.CompletedProcess[str]:
+    return subprocess.run(
+        [str(LSATS), "demo", *arguments],
+        cwd=folder,
+        env=environment(folder, **more),
+        capture_output=True,
+        text=True,
+        timeout=300,
+        check=False,
+    )
+
+
+@contextmanager
+def started(folder: Path, *until: str) -> Iterator[subprocess.Popen[str]]:
+    """A demo that has come as far as one of these words of its output. It has ended when the block has."""
+    with (folder / "stderr").open("w") as log:
+        process = subprocess.Popen(
+            [str(LSATS), "demo"],
+            cwd=folder,
+            env=environment(folder),
+            stdout=subprocess.PIPE,
+            stderr=log,
+            text=True,
+        )
+    assert process.stdout
+    try:
+        for line in process.stdout:
+            if any(words in line for words in until):
+                break
+        else:
+            pytest.fail((folder / "stderr").read_text())
+        yield process
+    finally:
+        process.kill()
+        process.wait()
+        process.stdout.close()
+
+
+def assert_as_the_campus_says(output: str) -> None:
+    """Every stream saw something new, something changed and something gone, exactly as the campus did."""
+    said = {stream: (mark, seen, done) for mark, stream, seen, done in SAYS.findall(output)}
+    assert said.keys() == STREAMS, output
+    for mark, seen, done in said.values():
+        assert (mark, seen) == ("✅", done)
+        assert all(int(number) > 0 for number in done.split(", "))
+
+
+def children_of(process: int) -> set[int]:
+    """Processes that this one started and that live; zombies are dead."""
+    found = set()
+    for status in Path("/proc").glob("[0-9]*/status"):
+        try:
+            text = status.read_text()
+        except OSError:
+            continue
+        if f"\nPPid:\t{process}\n" in text and "\nState:\tZ" not in text:
+            found.add(int(status.parent.name))
+    return found
+
+
+def lives(process: int) -> bool:
+    try:
+        return "\nState:\tZ" not in Path(f"/proc/{process}/status").read_text()
+    except OSError:
+        return False
+
+
+def test_a_newcomers_first_and_second_demo(folder: Path) -> None:
+    first = demo(folder)
+    assert first.returncode == 0, first.stdout + first.stderr
+    assert first.stdout.count("🎉 Completed") == 2
+    for table in TABLES:
+        figures = re.findall(rf"│ {table} +│ (\d+) +│ (\d+) ", first.stdout)
+        assert len(figures) == 2, table
+        assert all(int(processed) > 0 and int(new) > 0 for processed, new in figures), table
+    assert_as_the_campus_says(first.stdout)
+    assert "Where to look next" in first.stdout
+
+    # The second goes on from the day of the first; while it runs, a third is told so.
+    with started(folder, *READING) as second:
+        third = demo(folder)
+        rest = second.stdout.read() if second.stdout else ""
+        second.wait()
+    assert third.returncode == 2
+    [sentence] = third.stderr.strip().splitlines()[-1:]
+    assert sentence.startswith("❌ another demo runs")
+    assert "LSATS_HOME" in sentence
+    assert "Traceback" not in third.stderr
+    assert second.returncode == 0, (folder / "stderr").read_text()
+    assert "Campus day 2" in rest
+    assert_as_the_campus_says(rest)
+
+
+def test_a_demo_works_after_one_that_was_killed(folder: Path) -> None:
+    with started(folder, "materializing everything") as killed:
+        # In the middle of the reading: the details take some seconds.
+        deadline = time.monotonic() + 60
+        while "details are due" not in (folder / "stderr").read_text() and time.monotonic() < deadline:
+            time.sleep(0.05)
+        assert "details are due" in (folder / "stderr").read_text()
+        children = children_of(killed.pid)
+        killed.send_signal(signal.SIGKILL)
+        killed.wait()
+    assert children, "the campus is a process of its own"
+    deadline = time.monotonic() + 30
+    while any(lives(child) for child in children) and time.monotonic() < deadline:
+        time.sleep(0.1)
+    assert not [child for child in children if lives(child)]
+    after = demo(folder)
+    assert after.returncode == 0, after.stdout + after.stderr
+    assert_as_the_campus_says(after.stdout)
+    assert "closed 1 run(s) whose process had died" in after.stderr
+
+
+def test_a_database_with_other_data_is_refused(folder: Path, server: EmbeddedPostgres) -> None:
+    url = new_database(server)
+    database = Database(url)
+    with database.connect() as connection:
+        open_run(connection, Subject("tdx", "department"), "full", Origin(), {})
+    database.dispose()
+    done = demo(folder, DATABASE_URL=url, DAGSTER_PG_DATABASE="dagster")
+    assert done.returncode == 2
+    assert "Traceback" not in done.stderr
+    assert "the database holds data that no demo wrote" in done.stderr
+    assert "DATABASE_URL" in done.stderr
+    assert "Starting the campus" not in done.stdout

@@ -1,0 +1,22 @@
+"""What the stream suite asks for: hubs whose clients pause for short times only."""
+
+from collections.abc import Iterator
+
+import pytest
+
+from lsats_dagster_tests.conftest import Hub, HubFactory
+from lsats_dagster_tests.contracts import stream_cases
+
+
+@pytest.fixture
+def source_hub(wired_hub: Hub) -> Iterator[Hub]:
+    """A hub on a campus that limits nothing; afterwards every run must have ended, in balance."""
+    stream_cases.roomy(wired_hub.campus)
+    yield stream_cases.quick(wired_hub)
+    stream_cases.assert_runs_ended(wired_hub)
+
+
+@pytest.fixture
+def other_hub(another_hub: HubFactory) -> Hub:
+    """A second hub on the same campus, to compare two histories."""
+    return stream_cases.quick(another_hub())

@@ -1,0 +1,264 @@
+"""Bronze histories without a network: sources in memory, read by the engine's own `ingest` and `enrich`.
+
+Only the function that asks the source is replaced (`read`, `fetch`); keys, hashes, batches, certificates and tombstones
+are the real ones. Random histories are plain data, so that a failing one can be read and run again.
+"""
+
+from collections.abc import Iterator
+from dataclasses import dataclass, field, replace
+from datetime import timedelta
+from typing import Any
+
+from hypothesis import strategies as st
+from sqlalchemy import text
+
+from lsats_dagster.clients.errors import TransientSourceError
+from lsats_dagster.database import Database, DatabaseError
+from lsats_dagster.ingestion.details import enrich
+from lsats_dagster.ingestion.extract import ReadRequest, ingest
+from lsats_dagster.ingestion.stream import DetailStream, Extract, ListStream, UnprovenReadError
+from lsats_dagster.ingestion.views import StreamDeclaration
+from lsats_dagster.runs import Origin, Run
+from lsats_dagster.sources import STREAMS
+from lsats_dagster.transforms.definition import Definition
+from lsats_dagster.transforms.engine import refresh
+from lsats_dagster_tests.conftest import DEFINITIONS
+from lsats_dagster_tests.contracts.shapes import ABSENT, HOSTILE, SHAPES
+
+LOCK_WAIT_SECONDS = 30.0
+# Everything that a history fills; emptied as superuser with triggers off, which no role of the hub can do.
+FILLED = ("bronze.raw_entities", "bronze.current_entities", "meta.ingestion_runs", "meta.quarantine",
+          "meta.detail_fetches", "meta.refused_removals")  # fmt: skip
+
+
+@dataclass(frozen=True)
+class Change:
+    """Something happens at a source: `field` of an entity takes `value`; an entity that is not there arrives or returns.
+
+    field "" only lets it be there; None lets it go.
+    """
+
+    stream: str
+    key: str
+    field: str | None = ""
+    value: Any = None
+
+
+@dataclass
+class Source:
+    """What one stream's source holds: every record it ever had, and which of them are there now."""
+
+    records: dict[str, dict[str, Any]] = field(default_factory=dict)
+    present: set[str] = field(default_factory=set)
+
+    def shown(self) -> list[dict[str, Any]]:
+        return [record for key, record in self.records.items() if key in self.present]
+
+
+Read = tuple[str, str]
+Refresh = tuple[str, str]
+Step = tuple[tuple[Change, ...], tuple[Read, ...], tuple[Refresh, ...]]
+
+
+class World:
+    """One hub database and the sources in memory that feed it."""
+
+    def __init__(
+        self,
+        url: str,
+        definitions: tuple[Definition, ...] = DEFINITIONS,
+        streams: tuple[StreamDeclaration, ...] = STREAMS,
+    ) -> None:
+        self.url = url
+        self.definitions = definitions
+        self.streams = {stream.name: stream for stream in streams}
+        self.database = Database(url)
+        self.admin = Database(url, role=None, application="lsats suite")
+        self.sources: dict[str, Source] = {}
+        self._start_sources()
+
+    def _start_sources(self) -> None:
+        """Lists begin empty; a detail source knows every entity that the histories have."""
+        for name, stream in self.streams.items():
+            known = SHAPES[name].keys if isinstance(stream, DetailStream) else ()
+            self.sources[name] = Source({key: SHAPES[name].ordinary(key) for key in known}, set(known))
+
+    def dispose(self) -> None:
+        self.database.dispose()
+        self.admin.dispose()
+
+    def reset(self) -> "World":
+        """An empty hub and sources as at the beginning."""
+        tables = ", ".join((*FILLED, *(definition.name for definition in self.definitions)))
+        self.administer(f"set local session_replication_role = replica; truncate {tables}")
+        self._start_sources()
+        return self
+
+    def administer(self, script: str) -> None:
+        """Run a script as superuser."""
+        with self.admin.transaction() as connection:
+            connection.exec_driver_sql(script)
+
+    def rows(self, sql: str, **values: Any) -> list[Any]:
+        with self.admin.transaction() as connection:
+            return list(connection.execute(text(sql), values).all())
+
+    def apply(self, *changes: Change) -> None:
+        for change in changes:
+            source = self.sources[change.stream]
+            if change.field is None:
+                source.present.discard(change.key)
+                continue
+            record = source.records.setdefault(change.key, SHAPES[change.stream].ordinary(change.key))
+            source.present.add(change.key)
+            if change.value is ABSENT:
+                record.pop(change.field, None)
+            elif change.field:
+                record[change.field] = change.value
+
+    def read(self, stream: str, how: str = "whole", records: list[dict[str, Any]] | None = None) -> Run | None:
+        """One run of a stream, over `records` if given; None where it must fail, because the source did.
+
+        how: whole; limit (stops by intent after two records); fails (the source breaks half-way); dry; full (details).
+        """
+        declared = self.streams[stream]
+        request = ReadRequest(limit=2 if how == "limit" else None, full=how == "full", dry_run=how == "dry")
+        shown = self.sources[stream].shown() if records is None else records
+        try:
+            if isinstance(declared, DetailStream):
+                return self._read_details(declared, self.sources[stream], request, how)
+            return self._read_list(declared, request, shown, how)
+        except TransientSourceError:
+            if how != "fails":
+                raise
+        except UnprovenReadError:
+            if shown:
+                raise
+        return None
+
+    def _read_list(self, stream: ListStream[Any], request: ReadRequest, records: list[dict[str, Any]], how: str) -> Run:
+        def pages(_client: Any, extract: Extract) -> Iterator[list[Any]]:
+            if how == "fails":
+                yield records[: len(records) // 2]
+                raise TransientSourceError("the source in memory breaks off")
+            yield records
+            extract.complete("end of the list in memory", records=len(records))
+
+        return ingest(
+            self.database, replace(stream, read=pages), None, request=request, origin=Origin(), batch_size=500,
+            lock_wait_seconds=LOCK_WAIT_SECONDS,
+        )  # fmt: skip
+
+    def _read_details(self, stream: DetailStream[Any], source: Source, request: ReadRequest, how: str) -> Run:
+        asked: list[str] = []
+
+        def fetch(_client: Any, key: str) -> Any | None:
+            asked.append(key)
+            if how == "fails" and len(asked) > 1:
+                raise TransientSourceError("the source in memory breaks off")
+            return source.records[key] if key in source.present else None
+
+        return enrich(
+            self.database, replace(stream, fetch=fetch), None, request=request, origin=Origin(), budget=10_000, workers=1,
+            max_age=timedelta(days=30), lock_wait_seconds=LOCK_WAIT_SECONDS,
+        )  # fmt: skip
+
+    def read_all(self) -> None:
+        """Every stream once, whole; lists before their details."""
+        for name in sorted(self.streams, key=lambda name: isinstance(self.streams[name], DetailStream)):
+            self.read(name)
+
+    def definition(self, table: str) -> Definition:
+        return next(definition for definition in self.definitions if table in (definition.table, definition.name))
+
+    def refresh(
+        self, table: str, *, full: bool = False, dry_run: bool = False, database: Database | None = None
+    ) -> Run:
+        return refresh(
+            database or self.database, self.definition(table), origin=Origin(), full=full, dry_run=dry_run,
+            lock_wait_seconds=LOCK_WAIT_SECONDS,
+        )  # fmt: skip
+
+    def refresh_all(self, *, full: bool = False) -> dict[str, Run]:
+        return {definition.table: self.refresh(definition.table, full=full) for definition in self.definitions}
+
+    def refresh_failing(self, table: str) -> None:
+        """A refresh whose first write fails. One that has nothing to write succeeds."""
+        name = self.definition(table).name
+        self.administer(
+            f"create trigger broken before insert or update on {name} for each statement "
+            "execute function bronze.refuse_rewrite()"
+        )
+        try:
+            self.refresh(table)
+        except DatabaseError as error:
+            if error.sqlstate != "P0001":
+                raise
+        finally:
+            self.administer(f"drop trigger broken on {name}")
+
+    def arrive(self) -> None:
+        """Every entity but the last of each list is there from the start."""
+        for name, stream in self.streams.items():
+            if isinstance(stream, ListStream):
+                self.apply(*(Change(name, key) for key in SHAPES[name].keys[:-1]))
+
+    def fill(self) -> None:
+        """The rich world: every stream, every entity, some of them gone, moved or without a match."""
+        for name, shape in SHAPES.items():
+            if isinstance(self.streams[name], ListStream):
+                self.apply(*(Change(name, key) for key in shape.keys))
+        self.read_all()
+        for name, shape in SHAPES.items():
+            for number, (fieldname, values) in enumerate({**shape.links, **shape.others}.items()):
+                self.apply(Change(name, shape.keys[number % len(shape.keys)], fieldname, values[0]))
+            self.apply(Change(name, shape.keys[-1], None))
+        self.read_all()
+
+
+def reached_from(world: World, definition: Definition) -> tuple[list[str], list[str]]:
+    """(tables, streams) that a table is made from, itself included, each after its inputs; lists before details."""
+    tables: list[str] = []
+    streams: list[str] = []
+    by_view = {f"{stream.layer}.{stream.table}": stream for stream in world.streams.values()}
+
+    def walk(current: Definition) -> None:
+        for name in current.inputs:
+            if name in by_view:
+                stream = by_view[name]
+                streams.extend([stream.list_stream.name] if isinstance(stream, DetailStream) else [])
+                streams.append(stream.name)
+            elif name.startswith("silver."):
+                walk(world.definition(name))
+        tables.append(current.table)
+
+    walk(definition)
+    return list(dict.fromkeys(tables)), list(dict.fromkeys(streams))
+
+
+def changes_of(stream: str) -> list[Change]:
+    """What may happen at a source: half of it joins rows to others, a quarter is coming and going, the rest any value."""
+    shape = SHAPES[stream]
+    links = [(name, value) for name, values in shape.links.items() for value in values]
+    others = [(name, value) for name, values in shape.others.items() for value in values]
+    poison = [(name, value) for name in (*shape.links, *shape.others) for value in HOSTILE]
+    presence: list[tuple[str | None, Any]] = [("", None), (None, None)]
+    anything = others * 8 + poison
+    events = presence * (len(anything) // 2) + links * (2 * len(anything) // max(len(links), 1)) + anything
+    return [Change(stream, key, name, value) for name, value in events for key in shape.keys]
+
+
+def histories(world: World, definition: Definition, steps: int = 10) -> st.SearchStrategy[list[Step]]:
+    """Random histories of what the table is made from: at least `steps` steps of changes, reads and refreshes."""
+    tables, streams = reached_from(world, definition)
+    happens = st.one_of([st.sampled_from(changes_of(stream)) for stream in streams])
+    ways = ["whole"] * 6 + ["limit", "fails", "dry", "full"]
+    reads = st.sampled_from([(stream, how) for how in ways for stream in streams])
+    ways = ["incremental"] * 6 + ["full", "dry", "failing"]
+    refreshes = st.sampled_from([(table, how) for how in ways for table in tables])
+    step = st.tuples(
+        st.lists(happens, max_size=4).map(tuple),
+        st.lists(reads, min_size=1, max_size=2).map(tuple),
+        st.lists(refreshes, max_size=2).map(tuple),
+    )
+    return st.lists(step, min_size=steps, max_size=steps + 2)

@@ -1,0 +1,116 @@
+"""Bad records as raw JSON texts, made from a good record of any stream, and what must become of each."""
+
+import json
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any
+
+from lsats_dagster.ingestion.stream import DetailStream
+from lsats_dagster.ingestion.views import StreamDeclaration
+from lsats_dagster_tests.conftest import Hub
+from lsats_dagster_tests.contracts.stream_cases import content_field, key_field, keys
+
+# No reason, message or log line may quote a record; only meta.quarantine.payload may.
+QUOTED = "quoted-record-content"
+
+
+@dataclass(frozen=True)
+class Good:
+    """A good record of a stream, from which bad ones are made: its payload, and the names of its key and one text."""
+
+    payload: dict[str, Any]
+    key: str
+    key_field: str
+    content_field: str
+
+    def text(self, **fields: Any) -> str:
+        return json.dumps({**self.payload, self.content_field: QUOTED} | fields)
+
+    def keyed(self, value: Any) -> str:
+        return self.text(**{self.key_field: value})
+
+
+@dataclass(frozen=True)
+class Poison:
+    """A bad record: its text, the stage at which it is kept aside, and whether its key can be known."""
+
+    label: str
+    raw: Callable[[Good], str]
+    stage: str
+    has_key: bool = False
+
+    def __str__(self) -> str:
+        return self.label
+
+
+@dataclass(frozen=True)
+class Odd:
+    """A record that looks bad and is good: the added field as sent, and as it must be stored."""
+
+    label: str
+    sent: str
+    stored: Any
+
+    def __str__(self) -> str:
+        return self.label
+
+    def raw(self, good: Good) -> str:
+        return good.text()[:-1] + f', "Odd": {self.sent}}}'
+
+
+def without_key(good: Good) -> str:
+    return json.dumps({name: value for name, value in good.payload.items() if name != good.key_field} | {"x": QUOTED})
+
+
+def nested(good: Good) -> str:
+    return good.text()[:-1] + ', "Deep": ' + "[" * 300 + "]" * 300 + "}"
+
+
+POISON = (
+    Poison("null", lambda good: "null", "read"),
+    Poison("bare string", lambda good: json.dumps(QUOTED), "read"),
+    Poison("list", lambda good: f"[{good.text()}]", "read"),
+    Poison("no key", without_key, "key"),
+    Poison("key null", lambda good: good.keyed(None), "key"),
+    Poison("key blank", lambda good: good.keyed(" \t"), "key"),
+    Poison("key true", lambda good: good.keyed(True), "key"),
+    Poison("key too long", lambda good: good.keyed("9" * 300), "key"),
+    Poison("key enormous", lambda good: good.keyed("9" * 5000), "key"),
+    Poison("key enormous number", lambda good: good.keyed(0).replace(": 0", ": " + "8" * 5000, 1), "key"),
+    Poison("key structure", lambda good: good.keyed({"a": [QUOTED]}), "key"),
+    Poison("key with NUL", lambda good: good.keyed("1\x00"), "key"),
+    Poison("key with surrogate", lambda good: good.keyed("1\ud800"), "key"),
+    Poison("surrogate", lambda good: good.text(Odd=f"{QUOTED}\ud800"), "convert", has_key=True),
+    Poison("surrogate in a name", lambda good: good.text(**{"Odd\udfff": 1}), "convert", has_key=True),
+    Poison("nested too deep", nested, "convert", has_key=True),
+)
+ODD = (
+    Odd("NUL in a text", '"a\\u0000b"', "ab"),
+    Odd("NUL in a name", '{"a\\u0000b": 1}', {"ab": 1}),
+    Odd("NUL spelled out", '"a\\\\u0000b"', "a\\u0000b"),
+    Odd("beyond 2^53", str(2**53 + 1), str(2**53 + 1)),
+    Odd("beyond 2^64", str(2**64 + 1), str(2**64 + 1)),
+    Odd("paired surrogates", '"\\ud83d\\ude00"', "\U0001f600"),
+    Odd("nested well", "[" * 100 + "]" * 100, json.loads("[" * 100 + "]" * 100)),
+)
+
+
+def good_record(hub: Hub, stream: StreamDeclaration) -> Good:
+    """For a list stream a record that the source no longer gives, for a detail stream one that it has."""
+    campus = hub.campus
+    if isinstance(stream, DetailStream):
+        key = keys(campus, stream)[5]
+        payload = campus.truth(stream.name)[key]
+    else:
+        key = campus.add(stream.name)
+        payload = campus.truth(stream.name)[key]
+        campus.delete(stream.name, key)
+    return Good(payload, key, key_field(stream, payload), content_field(stream, payload))
+
+
+def put_on_the_wire(hub: Hub, stream: StreamDeclaration, good: Good, raw: str | None) -> None:
+    """Let the source give the raw text: after the records of a list, or as the detail of the good record. None ends it."""
+    if isinstance(stream, DetailStream):
+        hub.campus.poison_detail(stream.name, good.key, raw)
+    else:
+        hub.campus.poison(stream.name, [] if raw is None else [raw])

@@ -1,0 +1,139 @@
+"""What records of each stream look like in the table suite, and which values may stand in their fields.
+
+A new stream gets an entry in SHAPES; a test of the suite fails until it has one.
+"""
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from typing import Any
+
+NOBODY = "00000000-0000-0000-0000-000000000000"
+NOT_SET = "0001-01-01T00:00:00Z"
+# In place of a value: the record does not have the field at all.
+ABSENT = object()
+
+# Values that no field should hold, and that any field may hold: none of them may fail a refresh.
+HOSTILE: tuple[Any, ...] = (
+    ABSENT, None, "", " ", "\t\n", "\u00a0", "None", "null", "N/A", "x",
+    "\u00fcn\u00ef\u00e7\u00f8d\u00e9 \U0001f642", "x" * 5_000,
+    0, -1, 1, 8, 8.0, 8.5, "8", " 8 ", "8.0", "8.", "+8", "-8", "8e0", "0x10", "\u0668", 2**31 - 1, 2**31, 2**53 + 1,
+    10**30, "99999999999", 1e300, float("nan"), float("inf"),
+    True, False, "TRUE", "f", "Yes", "n", "maybe",
+    [], [""], ["a", None], [[1], {"b": None}], {}, {"a": {"b": []}}, "{}", "[]", "{a,b}", '{"a": 1}',
+    "a\x00b", "\x00", "\ud800", "\\", "'; select 1; --", "%s %(keys)s :keys :since", "a -> b",
+    NOT_SET, "0001-01-01T00:00:00", "0000-01-01T00:00:00Z", "0002-01-01T00:00:00+15:59", "2024-05-06T07:08:09",
+    "2024-05-06T07:08:09Z", " 2024-05-06T07:08:09.1234567Z ", "2024-05-06T07:08:09-04:00", "2024-05-06t07:08z",
+    "2024-05-06 07:08:09+0530", "2024-02-30T00:00:00Z", "2024-13-01T00:00:00Z", "2024-05-06T25:00:00Z",
+    "2024-05-06T07:08:09+99:99", "9998-12-31T23:59:59-12:00", "9999-12-31T23:59:59.9999999Z", "2024-05-06", "05/06/2024", "now",
+    "infinity", "-infinity", "epoch", "294277-01-01T00:00:00Z", "2024-05-06T07:08:09." + "1" * 300,
+    NOBODY, "{" + NOBODY + "}", "3F2B8A1C-0D4E-4F6A-8B7C-9D0E1F2A3B4C", "{3f2b8a1c-0d4e-4f6a-8b7c-9d0e1f2a3b4c}",
+    "{3f2b8a1c-0d4e-4f6a-8b7c-9d0e1f2a3b4c", "3f2b8a1c0d4e4f6a8b7c9d0e1f2a3b4c", "3f2b8a1c-0d4e-4f6a-8b7c-9d0e1f2a3b4g",
+)  # fmt: skip
+
+
+@dataclass(frozen=True)
+class Shape:
+    """Records of one stream. `ordinary` makes a whole record of a key, every field filled.
+
+    keys: the few entities of random histories. number: the key of the n-th of many. links: fields that join rows with
+    others, and the colliding values that histories put there. others: further fields with telling values.
+    """
+
+    key_field: str
+    keys: tuple[str, ...]
+    number: Callable[[int], str]
+    ordinary: Callable[[str], dict[str, Any]]
+    links: Mapping[str, tuple[Any, ...]]
+    others: Mapping[str, tuple[Any, ...]]
+
+    @property
+    def fields(self) -> list[str]:
+        """The fields of an ordinary record without that of the key."""
+        return [name for name in self.ordinary(self.keys[0]) if name != self.key_field]
+
+
+def account(key: str) -> dict[str, Any]:
+    number = int(key)
+    return {
+        "ID": number,
+        "Name": f"Example Department {number}",
+        "Code": f"{100_000 + number}",
+        "IsActive": True,
+        "Notes": f"Note {number}",
+        "ParentID": 1 if number != 1 else 2,
+        "ManagerUID": f"7c1e0a52-33b4-4d0f-9d0e-{number:012d}",
+        "CreatedDate": "2019-03-04T15:20:00Z",
+        "ModifiedDate": "2025-06-01T08:00:00.1234567Z",
+        "Address1": "1 Example Street",
+        "Address2": "Floor 2",
+        "Address3": "Room 3",
+        "Address4": "Box 4",
+        "City": "Sampleton",
+        "StateAbbr": "MI",
+        "StateName": "Michigan",
+        "PostalCode": "00000",
+        "Country": "US",
+        "Phone": "555-0100",
+        "Fax": "555-0101",
+        "Url": "https://department.example",
+    }
+
+
+def account_detail(key: str) -> dict[str, Any]:
+    return account(key) | {"Attributes": [{"ID": 501, "Name": "Region", "Value": "2", "Choices": [{"ID": 2}]}]}
+
+
+def department(key: str) -> dict[str, Any]:
+    return {
+        "DeptId": key,
+        "DeptDescription": f"Example Department {int(key) - 100_000}",
+        "DeptGroup": "EXAMPLE_COLLEGE",
+        "DeptGroupDescription": "College of Examples",
+        "DeptGroupCampus": "EX_CAMPUS",
+        "DeptGroupCampusDescr": "Example Campus",
+        "DeptGroupVPArea": "EX_VP_AREA",
+        "DeptGroupVPAreaDescr": "Example Executive Area",
+    }
+
+
+CODES = ("100001", "100002", "100003", "100001 ", " 100002", 100003, "", "100009")
+ACCOUNT_LINKS = {
+    "Code": CODES,
+    "ParentID": (1, 2, 3, "2", 0, 99, "bad"),
+    "IsActive": (True, False, "false", None),
+}
+ACCOUNT_OTHERS = {
+    "Name": ("Example Department 1", "EXAMPLE DEPARTMENT 2", "Renamed", " ", None),
+    "ManagerUID": (NOBODY, "7c1e0a52-33b4-4d0f-9d0e-5b1f6c2a9e10", "nobody", None),
+    "CreatedDate": (NOT_SET, "2026-01-01T00:00:00Z", "yesterday"),
+    "ModifiedDate": ("2025-06-02T08:00:00Z", "2025-06-03T08:00:00Z", "2018-01-01T00:00:00Z", "soon"),
+    "City": ("Elsewhere", "", None),
+}
+
+SHAPES: Mapping[str, Shape] = {
+    "tdx/department": Shape(
+        "ID", tuple("123456"), str, account, ACCOUNT_LINKS, ACCOUNT_OTHERS
+    ),
+    "tdx/department_detail": Shape(
+        "ID",
+        tuple("123456"),
+        str,
+        account_detail,
+        ACCOUNT_LINKS,
+        ACCOUNT_OTHERS | {"Attributes": ([], None, "none", [{"ID": 502, "Name": "Unit", "Value": "x"}])},
+    ),
+    "umich_api/department": Shape(
+        "DeptId",
+        tuple(str(code) for code in range(100_001, 100_006)),
+        lambda number: f"{100_000 + number}",
+        department,
+        {},
+        {
+            "DeptDescription": ("Example Department 1", "Renamed", " ", None),
+            "DeptGroup": ("OTHER_COLLEGE", " "),
+            "DeptGroupDescription": ("College of Others", " ", None),
+            "DeptGroupCampusDescr": (" ", "Other Campus"),
+            "DeptGroupVPAreaDescr": ("", "Other Area"),
+        },
+    ),
+}  # fmt: skip

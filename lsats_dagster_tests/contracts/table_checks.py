@@ -1,0 +1,261 @@
+"""What must hold of every silver table, as plain functions: the table suite calls them, planted faults must fail them."""
+
+import csv
+from collections.abc import Iterable
+from decimal import Decimal
+from typing import Any
+
+from lsats_dagster.database import READER, Database, DatabaseError
+from lsats_dagster.ingestion.stream import DetailStream
+from lsats_dagster.runs import Run
+from lsats_dagster.settings import SQL_ROOT
+from lsats_dagster.transforms.definition import OUTSIDE_COMPARISON, Definition, tables_read
+from lsats_dagster.transforms.engine import compute
+from lsats_dagster_tests.contracts import departments_oracle
+from lsats_dagster_tests.contracts.histories import Step, World, reached_from
+
+# What two hubs that read the same records at other times may differ in.
+IDS_AND_TIMES = ("raw_id", "detail_raw_id", "first_seen_at", "removed_at")
+# Rules of one table that an independent computation in Python proves.
+ORACLES = {"departments": departments_oracle.check}
+
+Rows = dict[str, dict[str, Any]]
+
+
+def content_columns(definition: Definition) -> list[str]:
+    """All columns that two equal tables share."""
+    return [column.name for column in definition.columns if column.name not in OUTSIDE_COMPARISON]
+
+
+def rows_by_key(world: World, definition: Definition, columns: Iterable[str], *, only_present: bool = False) -> Rows:
+    """The stored rows, each value as Postgres writes it."""
+    shown = ", ".join(f"{name}::text as {name}" for name in columns)
+    where = "where is_present" if only_present else ""
+    found = world.rows(
+        f"select row({', '.join(definition.key)})::text as row_key, {shown} from {definition.name} {where}"
+    )
+    return {row.row_key: {name: value for name, value in row._mapping.items() if name != "row_key"} for row in found}
+
+
+def all_rows(world: World, definition: Definition) -> Rows:
+    return rows_by_key(world, definition, [column.name for column in definition.columns])
+
+
+def computed(world: World, definition: Definition) -> Rows:
+    """What the definition gives for all keys now, by the engine, into a table that nobody else reads."""
+    shown = ", ".join(f"{name}::text as {name}" for name in content_columns(definition))
+    with world.database.transaction() as connection:
+        compute(connection, definition, None, into="whole")
+        found = connection.exec_driver_sql(
+            f"select row({', '.join(definition.key)})::text as row_key, {shown} from whole"
+        ).all()
+    return {row.row_key: {name: value for name, value in row._mapping.items() if name != "row_key"} for row in found}
+
+
+def assert_same(actual: Rows, expected: Rows, about: str) -> None:
+    """Compare two sets of rows; a failure names keys and columns."""
+    assert sorted(actual) == sorted(expected), f"{about}: keys"
+    unlike = {
+        key: {name: (actual[key][name], value) for name, value in row.items() if actual[key][name] != value}
+        for key, row in expected.items()
+        if actual[key] != row
+    }
+    assert not unlike, f"{about}: (is, should be) {unlike}"
+
+
+def check_same_as_full(world: World, definition: Definition) -> None:
+    """Architecture, section 5, "Same": every computed key stands with equal content; any other key is not present."""
+    expected = computed(world, definition)
+    stored = rows_by_key(world, definition, content_columns(definition))
+    lingering = [key for key, row in stored.items() if key not in expected and row["is_present"] != "false"]
+    assert lingering == [], f"{definition.name}: present, and the definition no longer gives it"
+    assert_same({key: row for key, row in stored.items() if key in expected}, expected, definition.name)
+
+
+def check_same_as_fresh(world: World, tables: list[str]) -> None:
+    """A hub with the same bronze whose silver is made now, by one full refresh each, shows the same present rows.
+
+    Empties the silver tables: the last check of a history.
+    """
+    definitions = [world.definition(table) for table in tables]
+    grown = {d.name: rows_by_key(world, d, content_columns(d), only_present=True) for d in definitions}
+    world.administer(
+        "set local session_replication_role = replica; "
+        "delete from meta.ingestion_runs where source_system = 'silver_transformation'; "
+        + "; ".join(f"truncate {definition.name}" for definition in definitions)
+    )
+    for definition in definitions:
+        world.refresh(definition.table)
+        fresh = rows_by_key(world, definition, content_columns(definition), only_present=True)
+        assert_same(grown[definition.name], fresh, f"{definition.name} against a fresh hub")
+
+
+def check_scores(world: World, definition: Definition) -> None:
+    """Every raised flag has a deduction, and the score is 1 minus the deductions, at least 0, by the reviewed file."""
+    with (SQL_ROOT / "curated" / "flag_deductions.csv").open(encoding="utf-8", newline="") as file:
+        costs = {
+            row["flag"]: Decimal(row["deduction"])
+            for row in csv.DictReader(file)
+            if row["table_name"] == definition.table
+        }
+    for row in world.rows(f"select quality_flags, data_quality_score as score from {definition.name}"):
+        raised = [flag.split(":")[0] for flag in row.quality_flags]
+        assert set(raised) <= costs.keys(), f"{definition.name}: flags without deduction"
+        assert len(set(row.quality_flags)) == len(row.quality_flags), f"{definition.name}: a flag stands twice"
+        deducted = sum((costs[flag] for flag in raised), Decimal(0))
+        assert row.score == max(Decimal(0), 1 - deducted), (definition.name, row.quality_flags)
+
+
+def check_moments(world: World, definition: Definition) -> None:
+    """first_seen_at, is_present and removed_at are those of bronze. Merged tables prove it by their oracle."""
+    assert world.rows(f"select 1 from {definition.name} where is_present = (removed_at is not null)") == []
+    if definition.sources:
+        return
+    unlike = world.rows(
+        f"select t.raw_id from {definition.name} t left join bronze.current_entities c on c.live_raw_id = t.raw_id "
+        "where row(t.first_seen_at, t.removed_at, t.is_present) "
+        "is distinct from row(c.first_seen_at, c.removed_at, c.removed_at is null)"
+    )
+    assert unlike == [], f"{definition.name}: moments are not those of bronze"
+
+
+def check_moves(before: Rows, after: Rows, run: Run) -> None:
+    """updated_at moves with entity_hash or is_present and never else; changed_seq rises with each write; counts are true."""
+    cursor = max((int(row["changed_seq"]) for row in before.values()), default=0)
+    assert before.keys() <= after.keys(), "a row was deleted"
+    new = after.keys() - before.keys()
+    written = {key for key in before if after[key] != before[key]}
+    for key in written:
+        was, now = before[key], after[key]
+        content_moved = (was["entity_hash"], was["is_present"]) != (now["entity_hash"], now["is_present"])
+        assert (was["updated_at"] != now["updated_at"]) == content_moved, f"{key}: updated_at"
+    for key in written | new:
+        assert int(after[key]["changed_seq"]) > cursor, f"{key}: changed_seq does not rise"
+        assert after[key]["run_id"] == str(run.run_id)
+    gone = sum(before[key]["is_present"] == "true" and after[key]["is_present"] == "false" for key in written)
+    counts = run.counts
+    assert (counts.created, counts.updated, counts.removed) == (len(new), len(written) - gone, gone)
+
+
+def check_first_run(world: World, definition: Definition) -> None:
+    """The first refresh after bronze was filled brings one row per key, and counts them."""
+    run = world.refresh(definition.table)
+    stored = all_rows(world, definition)
+    assert stored
+    assert (run.mode, run.counts.created, run.counts.updated) == ("full", len(stored), 0)
+    check_moves({}, stored, run)
+
+
+def check_quiet(world: World, definition: Definition, *, full: bool) -> None:
+    """A refresh without news writes its own run row and nothing else."""
+    before = dump(world)
+    run = world.refresh(definition.table, full=full)
+    after = dump(world)
+    grown = [row for row in after.pop("meta.ingestion_runs") if row not in before["meta.ingestion_runs"]]
+    assert len(grown) == 1
+    assert after == {name: rows for name, rows in before.items() if name in after}
+    counts = run.counts
+    assert (counts.created, counts.updated, counts.removed, counts.failed) == (0, 0, 0, 0)
+    assert run.mode == ("full" if full else "incremental")
+
+
+def check_dry_run(world: World, definition: Definition, *, full: bool) -> None:
+    """A dry run writes nothing, sequences included, and reports what the real run that follows does."""
+    before = dump(world, sequences=True)
+    dry = world.refresh(definition.table, full=full, dry_run=True)
+    assert dump(world, sequences=True) == before
+    real = world.refresh(definition.table, full=full)
+    assert (dry.run_id, dry.mode, dry.counts) == (None, real.mode, real.counts)
+    assert dry.metadata["watermarks"] == real.metadata["watermarks"]
+
+
+def dump(world: World, *, sequences: bool = False) -> dict[str, list[str]]:
+    """Every row of every table as text."""
+    content: dict[str, list[str]] = {}
+    with world.admin.transaction() as connection:
+        tables = connection.exec_driver_sql(
+            "select schemaname || '.' || tablename from pg_tables "
+            "where schemaname in ('bronze', 'meta', 'silver', 'curated')"
+        ).scalars()
+        for name in tables.all():
+            content[name] = list(connection.exec_driver_sql(f"select t::text from {name} t order by 1").scalars())
+        if sequences:
+            states = connection.exec_driver_sql("select sequencename, last_value from pg_sequences order by 1")
+            content["sequences"] = [str(row) for row in states]
+    return content
+
+
+def check_columns_filled(world: World, definition: Definition, always_empty: Iterable[str] = ()) -> None:
+    """In a rich world each column holds something in at least one row: an empty list or object is nothing."""
+    stored = all_rows(world, definition).values()
+    empty = {
+        column.name
+        for column in definition.columns
+        if all(row[column.name] in (None, "", "{}", "[]") for row in stored)
+    }
+    assert empty == set(always_empty), f"{definition.name}: columns without any value"
+
+
+def check_inputs(definition: Definition) -> None:
+    """What the SELECT reads is what the definition names as inputs; reach queries read no more than that and the table."""
+    assert tables_read(definition.select) - {definition.name} == set(definition.inputs)
+    for name, reach in definition.reaches.items():
+        assert tables_read(reach) <= {*definition.inputs, definition.name}, name
+        assert name in tables_read(reach), f"{name} does not reach by its own changed rows"
+
+
+def check_privileges(world: World, definition: Definition) -> None:
+    """The writer cannot delete or truncate, and the reader sees no table."""
+    for statement in (f"delete from {definition.name}", f"truncate {definition.name}"):
+        assert refused(world.database, statement)
+    reader = Database(world.url, role=READER)
+    assert refused(reader, f"select 1 from {definition.name}")
+    reader.dispose()
+
+
+def refused(database: Database, statement: str) -> bool:
+    """Whether Postgres says that the role may not do this."""
+    try:
+        with database.transaction() as connection:
+            connection.exec_driver_sql(statement)
+    except DatabaseError as error:
+        return error.sqlstate == "42501"
+    return False
+
+
+def check_history(world: World, definition: Definition, history: list[Step]) -> None:
+    """Live through `history`; every refresh moves only what moved, and the end is what a full computation gives."""
+    world.reset().arrive()
+    tables, streams = reached_from(world, definition)
+    for changes, reads, refreshes in history:
+        world.apply(*changes)
+        for stream, how in reads:
+            if how != "full" or isinstance(world.streams[stream], DetailStream):
+                world.read(stream, how)
+        for table, how in refreshes:
+            check_refresh(world, table, how)
+    for stream in streams:
+        world.read(stream)
+    for table in tables:
+        check_refresh(world, table, "incremental")
+    for table in tables:
+        check_same_as_full(world, world.definition(table))
+        check_scores(world, world.definition(table))
+        check_moments(world, world.definition(table))
+        if table in ORACLES:
+            ORACLES[table](world)
+    check_same_as_fresh(world, tables)
+
+
+def check_refresh(world: World, table: str, how: str) -> None:
+    """One refresh of a history; one that fails or is dry leaves the table as it was."""
+    definition = world.definition(table)
+    before = all_rows(world, definition)
+    if how == "failing":
+        world.refresh_failing(table)
+    else:
+        run = world.refresh(table, full=how == "full", dry_run=how == "dry")
+        if how != "dry":
+            check_moves(before, all_rows(world, definition), run)
+            return
+    assert all_rows(world, definition) == before

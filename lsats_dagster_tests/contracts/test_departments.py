@@ -1,0 +1,220 @@
+"""What silver.departments and the two tables it is made from must do (silver_consolidated_tables.md sections 2 and 21)."""
+
+from collections.abc import Iterator
+from typing import Any
+
+import pytest
+
+from lsats_dagster.demo.postgres import EmbeddedPostgres
+from lsats_dagster_tests.conftest import new_database
+from lsats_dagster_tests.contracts import departments_oracle
+from lsats_dagster_tests.contracts.histories import Change, World
+from lsats_dagster_tests.contracts.shapes import ABSENT, NOBODY
+
+TDX, DETAIL, UMICH = "tdx/department", "tdx/department_detail", "umich_api/department"
+CODE = "100041"
+
+
+@pytest.fixture(scope="module")
+def shared_world(server: EmbeddedPostgres) -> Iterator[World]:
+    world = World(new_database(server))
+    yield world
+    world.dispose()
+
+
+@pytest.fixture
+def world(shared_world: World) -> World:
+    return shared_world.reset()
+
+
+def live(world: World, *changes: Change, details: bool = False) -> None:
+    """Something happens, everything is read, every table is refreshed incrementally; the oracle agrees."""
+    world.apply(*changes)
+    for name in (TDX, UMICH, *((DETAIL,) if details else ())):
+        world.read(name)
+    world.refresh_all()
+    departments_oracle.check(world)
+
+
+def row(world: World, key: Any, table: str = "departments") -> Any:
+    column = {"departments": "dept_id", "tdx_departments": "tdx_id", "umapi_departments": "dept_id"}[table]
+    (found,) = world.rows(f"select * from silver.{table} where {column} = :key", key=key)
+    return found
+
+
+def account(number: int, **fields: Any) -> list[Change]:
+    return [Change(TDX, str(number)), *(Change(TDX, str(number), name, value) for name, value in fields.items())]
+
+
+def department(code: str, **fields: Any) -> list[Change]:
+    return [Change(UMICH, code), *(Change(UMICH, code, name, value) for name, value in fields.items())]
+
+
+def test_s1_a_change_of_one_source_keeps_the_other(world: World) -> None:
+    live(world, *account(41), *department(CODE))
+    before = row(world, CODE)
+    live(world, Change(TDX, "41", "Name", "Renamed in TeamDynamix"), Change(TDX, "41", "Notes", "Moved"))
+    after = row(world, CODE)
+    assert after.description == "Moved"
+    assert after.source_systems == before.source_systems == ["tdx", "umich_api"]
+    kept = ("department_name", "college_name", "campus_name", "vp_area_name", "dept_group", "hierarchical_path")
+    assert [getattr(after, name) for name in kept] == [getattr(before, name) for name in kept]
+    assert None not in [getattr(after, name) for name in kept]
+    live(world, Change(UMICH, CODE, "DeptGroupDescription", "College of Others"))
+    assert (row(world, CODE).tdx_id, row(world, CODE).description) == (41, "Moved")
+    assert row(world, CODE).college_name == row(world, CODE).college_group == "College of Others"
+
+
+def test_s2_two_accounts_with_one_code(world: World) -> None:
+    live(world, *account(41), *account(43, Code=CODE, IsActive=False))
+    found = row(world, CODE)
+    assert (found.tdx_ids, found.tdx_id, found.is_active) == ([41, 43], 41, True)
+    assert found.source_keys == {"tdx": [41, 43]}
+    assert "several_tdx_accounts" in found.quality_flags
+    assert {name for number in (41, 43) for name in row(world, number, "tdx_departments").quality_flags} & {
+        "duplicate_dept_code"
+    } == set(), "only active accounts are duplicates"
+
+
+def test_the_active_account_is_preferred_and_then_the_lowest(world: World) -> None:
+    live(world, *account(41, IsActive=False), *account(43, Code=CODE), *account(47, Code=CODE))
+    assert (row(world, CODE).tdx_id, row(world, CODE).is_active) == (43, True)
+    assert all("duplicate_dept_code" in row(world, key, "tdx_departments").quality_flags for key in (43, 47))
+    live(world, Change(TDX, "43", None))
+    assert (row(world, CODE).tdx_id, row(world, CODE).tdx_ids) == (47, [41, 47])
+    assert "duplicate_dept_code" not in row(world, 47, "tdx_departments").quality_flags
+    live(world, Change(TDX, "43"), Change(TDX, "47", "IsActive", False))
+    assert row(world, CODE).tdx_id == 43
+
+
+def test_an_account_moves_to_another_code(world: World) -> None:
+    """The new department has it at once; the old one is no longer there, with the moment of bronze."""
+    live(world, *account(41), *account(42))
+    live(world, Change(TDX, "41", "Code", "100099"))
+    assert row(world, "100099").tdx_id == 41
+    left = row(world, CODE)
+    moment = world.rows("select changed_at from bronze.tdx_departments where external_id = '41'")[0].changed_at
+    assert (left.is_present, left.removed_at) == (False, moment)
+    live(world, Change(TDX, "41", "Code", "100042"))
+    assert row(world, "100042").tdx_ids == [41, 42]
+    live(world, Change(TDX, "41", "Code", CODE))
+    assert (row(world, CODE).is_present, row(world, CODE).removed_at, row(world, "100042").tdx_ids) == (
+        True,
+        None,
+        [42],
+    )
+
+
+def test_an_account_without_code_makes_no_department(world: World) -> None:
+    live(world, *account(41, Code=" "), *account(42, ParentID=41), *account(44, Code=ABSENT))
+    assert world.rows("select dept_id from silver.departments order by 1") == [("100042",)]
+    for number in (41, 44):
+        found = row(world, number, "tdx_departments")
+        assert found.dept_id is None
+        assert "missing_dept_code" in found.quality_flags
+    child = row(world, "100042")
+    assert child.parent_dept_id is None
+    assert "parent_without_code" in child.quality_flags
+
+
+def test_children_follow_the_code_of_their_parent(world: World) -> None:
+    live(world, *account(41, ParentID=0), *account(42, ParentID=41))
+    assert row(world, "100042").parent_dept_id == CODE
+    assert row(world, CODE).parent_dept_id is None
+    assert "unknown_parent" not in row(world, CODE).quality_flags
+    live(world, Change(TDX, "41", "Code", "100098"))
+    assert row(world, "100042").parent_dept_id == "100098"
+    live(world, Change(TDX, "41", "Code", "100042"))
+    assert row(world, "100042").parent_dept_id is None
+    live(world, Change(TDX, "41", None))
+    assert "unknown_parent" in row(world, "100042").quality_flags
+
+
+def test_an_empty_name_falls_back(world: World) -> None:
+    live(world, *account(41, Name="Known to TeamDynamix"), *department(CODE, DeptDescription=" "))
+    found = row(world, CODE)
+    assert (found.department_name, found.field_sources["department_name"]) == ("Known to TeamDynamix", "tdx")
+    live(world, Change(UMICH, CODE, "DeptDescription", "Known to HR"))
+    found = row(world, CODE)
+    assert (found.department_name, found.field_sources["department_name"]) == ("Known to HR", "umich_api")
+    assert "name_mismatch" in found.quality_flags
+
+
+def test_activity_without_an_account_is_presence_in_hr(world: World) -> None:
+    live(world, *department(CODE), *department("100042"))
+    assert (row(world, CODE).is_active, row(world, CODE).field_sources["is_active"]) == (True, "umich_api")
+    assert float(row(world, CODE).data_quality_score) == 0.9
+    live(world, *account(41, IsActive=False))
+    assert (row(world, CODE).is_active, row(world, CODE).field_sources["is_active"]) == (False, "tdx")
+    live(world, Change(UMICH, CODE, None), Change(TDX, "41", None))
+    assert row(world, CODE).is_active is False
+
+
+def test_s21_removed_from_one_source_and_then_from_both(world: World) -> None:
+    """One refresh after the read that found it gone; a source that lost it speaks only when no other has it."""
+    live(world, *account(41), *account(42), *department(CODE), *department("100042"))
+    live(world, Change(UMICH, CODE, None))
+    found = row(world, CODE)
+    assert (found.is_present, found.source_systems, found.college_name) == (True, ["tdx"], None)
+    live(world, Change(TDX, "41", None))
+    found = row(world, CODE)
+    assert (found.is_present, found.source_systems) == (False, ["tdx", "umich_api"])
+    assert found.college_name == "College of Examples"
+    assert world.rows("select 1 from silver.v_departments where dept_id = :code", code=CODE) == []
+    live(world, Change(UMICH, CODE))
+    assert (row(world, CODE).is_present, row(world, CODE).removed_at) == (True, None)
+
+
+def test_detail_arrives_late_and_goes(world: World) -> None:
+    live(world, *account(41))
+    assert "not_enriched" in row(world, 41, "tdx_departments").quality_flags
+    live(world, Change(DETAIL, "41", "Attributes", []), details=True)
+    found = row(world, 41, "tdx_departments")
+    assert (found.is_enriched, found.attributes) == (True, [])
+    assert "not_enriched" not in found.quality_flags, "no attributes at all is no lack of detail"
+    live(world, Change(DETAIL, "41", "Attributes", [{"ID": 1, "Value": "2", "Choices": [{"ID": 2}]}]),
+         Change(TDX, "41", "ModifiedDate", "2026-01-01T00:00:00Z"), details=True)  # fmt: skip
+    assert row(world, 41, "tdx_departments").attributes == [{"ID": 1, "Value": "2"}]
+    live(world, Change(DETAIL, "41", None), Change(TDX, "41", "Notes", "Asks for the detail again"), details=True)
+    found = row(world, 41, "tdx_departments")
+    assert (found.is_enriched, found.attributes, found.is_present) == (False, [], True)
+
+
+def test_the_newer_of_list_and_detail_speaks(world: World) -> None:
+    live(world, *account(41))
+    live(world, Change(DETAIL, "41", "Name", "By the detail"), details=True)
+    assert row(world, 41, "tdx_departments").department_name == "By the detail"
+    live(world, Change(TDX, "41", "Name", "By the list"))
+    assert row(world, 41, "tdx_departments").department_name == "By the list"
+
+
+def test_codes_are_trimmed_and_keep_their_zeros(world: World) -> None:
+    live(world, *account(41, Code=" 000041\t"), *department("000041"), *account(42, Code=100041), *department(CODE))
+    assert row(world, "000041").tdx_ids == [41]
+    assert row(world, CODE).tdx_ids == [42]
+
+
+def test_hierarchical_path_skips_what_is_missing(world: World) -> None:
+    live(world, *department(CODE, DeptGroupVPAreaDescr=" ", DeptDescription=" Example "))
+    assert row(world, CODE).hierarchical_path == "Example Campus -> College of Examples -> Example"
+    live(world, *(Change(UMICH, CODE, name, " ") for name in
+                  ("DeptGroupCampusDescr", "DeptGroupDescription", "DeptDescription")))  # fmt: skip
+    assert row(world, CODE).hierarchical_path is None
+    flags = {"missing_dept_name", "missing_campus", "missing_college", "missing_vp_area", "no_tdx_data"}
+    assert set(row(world, CODE).quality_flags) == flags
+    assert float(row(world, CODE).data_quality_score) == 0.1
+
+
+def test_sentinels_are_no_values_and_no_faults(world: World) -> None:
+    live(world, *account(41, ManagerUID=NOBODY, ParentID=0, CreatedDate="0001-01-01T00:00:00", Fax=" "))
+    found = row(world, 41, "tdx_departments")
+    assert (found.manager_uid, found.parent_id, found.tdx_created_date) == (None, None, None)
+    assert "fax" not in found.location_info
+    assert found.quality_flags == ["not_enriched"]
+
+
+def test_a_moved_volatile_field_writes_nothing(world: World) -> None:
+    live(world, *account(41))
+    before = row(world, 41, "tdx_departments")
+    live(world, Change(TDX, "41", "ModifiedDate", "2027-01-01T00:00:00Z"))
+    assert row(world, 41, "tdx_departments") == before

@@ -1,0 +1,233 @@
+"""The queue of a detail stream: what is due, in which order, how much a run takes, and where the next goes on."""
+
+import json
+from typing import Any
+
+import pytest
+
+from lsats_dagster.ingestion.stream import DetailStream, UnprovenReadError
+from lsats_dagster_tests.conftest import Hub
+from lsats_dagster_tests.contracts.stream_cases import (
+    DETAILS,
+    assert_mirrors,
+    calls,
+    change_content,
+    changes,
+    data_route,
+    expected,
+    keys,
+    log,
+    name,
+    prepare,
+    quarantine,
+    read,
+    run_row,
+    shown,
+)
+
+every_detail = pytest.mark.parametrize("stream", DETAILS, ids=name)
+
+
+def fetched(hub: Hub, stream: DetailStream[Any]) -> list[str]:
+    """The keys that were fetched, in order."""
+    rows = hub.rows(
+        "select external_id from meta.detail_fetches where source_system || '/' || entity_type = :stream order by fetch_seq",
+        stream=stream.name,
+    )
+    return [row.external_id for row in rows]
+
+
+@every_detail
+def test_without_a_list_nothing_is_asked(stream: DetailStream[Any], source_hub: Hub) -> None:
+    source_hub.campus.reset_calls()
+    run = source_hub.run(stream)
+    assert source_hub.campus.calls() == {}
+    assert (run.counts.processed, run.metadata["extract"]["state"]) == (0, "complete")
+
+
+@every_detail
+def test_a_budget_is_spent_exactly_and_the_next_run_goes_on(stream: DetailStream[Any], source_hub: Hub) -> None:
+    prepare(source_hub, stream)
+    route = data_route(source_hub, stream)
+    wanted = keys(source_hub.campus, stream)
+    run = source_hub.run(stream, budget=17)
+    assert calls(source_hub.campus, route) == 17 == run.counts.created
+    assert (
+        run.metadata["extract"].items()
+        >= {"state": "partial", "due": len(wanted), "remaining": len(wanted) - 17}.items()
+    )
+    assert "expected_finish" in run.metadata["extract"]
+    source_hub.run(stream, budget=20, limit=3)
+    assert calls(source_hub.campus, route) == 20
+    run = source_hub.run(stream)
+    assert (run.metadata["extract"]["state"], run.metadata["extract"]["remaining"]) == ("complete", 0)
+    assert sorted(fetched(source_hub, stream)) == wanted, "each entity once"
+    assert_mirrors(source_hub, stream)
+
+
+@every_detail
+def test_no_budget_makes_no_call(stream: DetailStream[Any], source_hub: Hub) -> None:
+    prepare(source_hub, stream)
+    source_hub.campus.reset_calls()
+    run = source_hub.run(stream, limit=0)
+    assert source_hub.campus.calls() == {}
+    assert run.metadata["extract"]["remaining"] == len(keys(source_hub.campus, stream))
+
+
+@every_detail
+def test_the_most_urgent_comes_first(stream: DetailStream[Any], source_hub: Hub) -> None:
+    campus = source_hub.campus
+    unfetched = keys(campus, stream)[1]
+    prepare(source_hub, stream)
+    source_hub.run(stream, budget=len(keys(campus, stream)) - 1)
+    (unfetched,) = set(keys(campus, stream)) - set(fetched(source_hub, stream))
+    removed, changed, *_ = (key for key in keys(campus, stream) if key != unfetched)
+    campus.delete(stream.name, removed)
+    change_content(campus, stream, changed)
+    prepare(source_hub, stream)
+    source_hub.max_age *= 0
+    before = len(fetched(source_hub, stream))
+    for _ in range(3):
+        source_hub.run(stream, budget=1)
+    assert fetched(source_hub, stream)[before:] == [removed, unfetched, changed]
+    assert dict(changes(source_hub, stream, before)) == {removed: "removed", unfetched: "new", changed: "changed"}
+    source_hub.run(stream, budget=2)
+    aged = fetched(source_hub, stream)[before + 3 :]
+    assert len(set(aged)) == 2
+    assert not {removed, unfetched, changed} & set(aged)
+
+
+@every_detail
+def test_old_details_are_fetched_again(stream: DetailStream[Any], source_hub: Hub) -> None:
+    read(source_hub, stream)
+    before, route = log(source_hub, stream), data_route(source_hub, stream)
+    source_hub.max_age *= 0
+    run = source_hub.run(stream)
+    assert calls(source_hub.campus, route) == run.counts.skipped == len(before)
+    assert log(source_hub, stream) == before
+
+
+@every_detail
+def test_a_full_run_fetches_all_once_however_often_it_is_cut(stream: DetailStream[Any], source_hub: Hub) -> None:
+    read(source_hub, stream)
+    everything, route = keys(source_hub.campus, stream), data_route(source_hub, stream)
+    source_hub.run(stream, full=True, budget=50)
+    source_hub.campus.fault(route, "status", times=None, after=20)
+    with pytest.raises(Exception, match="503"):
+        source_hub.run(stream, full=True)
+    source_hub.campus.clear_faults()
+    run = source_hub.run(stream, full=True)
+    assert (run.mode, run.metadata["extract"]["state"]) == ("full", "complete")
+    assert calls(source_hub.campus, route, "200") == len(everything)
+    assert sorted(fetched(source_hub, stream)) == sorted(everything * 2)
+
+
+@every_detail
+def test_a_404_removes_and_a_later_answer_brings_back(stream: DetailStream[Any], source_hub: Hub) -> None:
+    read(source_hub, stream)
+    before, route = len(log(source_hub, stream)), data_route(source_hub, stream)
+    key = keys(source_hub.campus, stream)[6]
+    change_content(source_hub.campus, stream, key)
+    source_hub.campus.fault(route, "status", times=1, status=404)
+    run = read(source_hub, stream)
+    assert (changes(source_hub, stream, before), run.counts.removed) == ([(key, "removed")], 1)
+    source_hub.run(stream)
+    assert calls(source_hub.campus, route) == 1, "gone is an answer: it is not asked for again at once"
+    source_hub.max_age *= 0
+    source_hub.run(stream)
+    assert changes(source_hub, stream, before + 1) == [(key, "returned")]
+
+
+@every_detail
+def test_a_source_that_denies_what_its_list_has_removes_nothing(stream: DetailStream[Any], source_hub: Hub) -> None:
+    """A wrong address or a proxy answers 404 to everything; a list read a moment before says otherwise."""
+    read(source_hub, stream)
+    before, route = log(source_hub, stream), data_route(source_hub, stream)
+    source_hub.campus.fault(route, "status", times=None, status=404)
+    source_hub.max_age *= 0
+    with pytest.raises(UnprovenReadError, match="not there"):
+        source_hub.run(stream)
+    assert log(source_hub, stream) == before
+    assert run_row(source_hub, stream).records_removed == 0
+    source_hub.campus.clear_faults()
+    source_hub.run(stream)
+    assert log(source_hub, stream) == before
+
+
+@every_detail
+def test_gone_from_the_list_alone_removes_no_detail(stream: DetailStream[Any], source_hub: Hub) -> None:
+    """Only the answer to its own call says that a detail is gone."""
+    read(source_hub, stream)
+    before, route = log(source_hub, stream), data_route(source_hub, stream)
+    key = keys(source_hub.campus, stream)[6]
+    source_hub.campus.delete(stream.name, key)
+    prepare(source_hub, stream)
+    source_hub.campus.restore(stream.name, key)
+    source_hub.run(stream)
+    assert calls(source_hub.campus, route) == 1
+    assert log(source_hub, stream) == before
+
+
+@every_detail
+def test_an_answer_about_another_record_is_kept_aside(stream: DetailStream[Any], source_hub: Hub) -> None:
+    asked, other, third = keys(source_hub.campus, stream)[3:6]
+    answer = json.dumps(source_hub.campus.truth(stream.name)[other])
+    for key in (asked, third):
+        source_hub.campus.poison_detail(stream.name, key, answer)
+    run = read(source_hub, stream)
+    assert run.counts.failed == 2
+    assert sorted((row.external_id, row.stage) for row in quarantine(source_hub, stream)) == [
+        (asked, "key"),
+        (third, "key"),
+    ]
+    assert shown(source_hub, stream) == {
+        key: payload for key, payload in expected(source_hub, stream).items() if key not in (asked, third)
+    }
+
+
+@every_detail
+def test_unreadable_answers_one_by_one_do_not_end_a_run(stream: DetailStream[Any], source_hub: Hub) -> None:
+    prepare(source_hub, stream)
+    source_hub.run(stream, budget=40)
+    due = sorted(set(keys(source_hub.campus, stream)) - set(fetched(source_hub, stream)))
+    for key in due[::4]:
+        source_hub.campus.poison_detail(stream.name, key, "<html>")
+    run = source_hub.run(stream)
+    assert (run.counts.failed, run_row(source_hub, stream).status) == (len(due[::4]), "completed")
+    assert {row.external_id for row in quarantine(source_hub, stream)} == set(due[::4])
+
+
+@every_detail
+def test_an_unreadable_answer_is_asked_for_again(stream: DetailStream[Any], source_hub: Hub) -> None:
+    """An answer that nobody could read says nothing about the record: it does not wait until it is old."""
+    key = keys(source_hub.campus, stream)[3]
+    source_hub.campus.poison_detail(stream.name, key, "<html>")
+    read(source_hub, stream)
+    assert key not in shown(source_hub, stream)
+    source_hub.campus.poison_detail(stream.name, key, None)
+    read(source_hub, stream)
+    assert_mirrors(source_hub, stream)
+    assert [row.resolution for row in quarantine(source_hub, stream)] == ["superseded"]
+
+
+@every_detail
+def test_five_unreadable_answers_in_a_row_end_the_run(stream: DetailStream[Any], source_hub: Hub) -> None:
+    for key in keys(source_hub.campus, stream):
+        source_hub.campus.poison_detail(stream.name, key, "<html>")
+    prepare(source_hub, stream)
+    with pytest.raises(UnprovenReadError, match="5 answers in a row"):
+        source_hub.run(stream)
+    for key in keys(source_hub.campus, stream):
+        source_hub.campus.poison_detail(stream.name, key, None)
+    source_hub.run(stream)
+    assert_mirrors(source_hub, stream)
+
+
+@every_detail
+def test_a_dry_run_reports_the_queue_and_makes_no_call(stream: DetailStream[Any], source_hub: Hub) -> None:
+    prepare(source_hub, stream)
+    source_hub.campus.reset_calls()
+    run = source_hub.run(stream, dry_run=True)
+    assert source_hub.campus.calls() == {}
+    due = len(keys(source_hub.campus, stream))
+    assert (run.metadata["extract"]["due"], run.metadata["extract"]["remaining"]) == (due, due)

@@ -1,0 +1,133 @@
+"""Bad values become flags and never fail: every field of every stream holds every hostile value once."""
+
+from collections.abc import Callable, Iterator
+from itertools import product
+from typing import Any
+
+import pytest
+
+from lsats_dagster.demo.postgres import EmbeddedPostgres
+from lsats_dagster.ingestion.stream import DetailStream
+from lsats_dagster.ingestion.views import StreamDeclaration
+from lsats_dagster.sources import STREAMS
+from lsats_dagster_tests.conftest import DEFINITIONS, new_database
+from lsats_dagster_tests.contracts import readings
+from lsats_dagster_tests.contracts import table_checks as checks
+from lsats_dagster_tests.contracts.histories import Change, World
+from lsats_dagster_tests.contracts.shapes import HOSTILE, SHAPES
+
+Reading = Callable[[str | None], Any]
+# table -> column -> (field of the payload, how it is read, flag of what cannot be read)
+READINGS: dict[str, dict[str, tuple[str, Reading, str | None]]] = {
+    "tdx_departments": {
+        "dept_id": ("Code", readings.text, None),
+        "department_name": ("Name", readings.text, None),
+        "dept_notes": ("Notes", readings.text, None),
+        "is_active": ("IsActive", readings.boolean, None),
+        "parent_id": ("ParentID", readings.reference, "bad_integer"),
+        "manager_uid": ("ManagerUID", readings.uuid, "bad_uuid"),
+        "tdx_created_date": ("CreatedDate", readings.tdx_time, "bad_date"),
+        "tdx_modified_date": ("ModifiedDate", readings.tdx_time, "bad_date"),
+    },
+    "umapi_departments": {
+        "department_name": ("DeptDescription", readings.text, None),
+        "dept_group": ("DeptGroup", readings.text, None),
+        "dept_group_campus": ("DeptGroupCampus", readings.text, None),
+        "dept_group_vp_area": ("DeptGroupVPArea", readings.text, None),
+        "college_name": ("DeptGroupDescription", readings.text, None),
+        "campus_name": ("DeptGroupCampusDescr", readings.text, None),
+        "vp_area_name": ("DeptGroupVPAreaDescr", readings.text, None),
+    },
+}
+# location_info of tdx_departments: its keys and the fields they come from.
+LOCATION = {
+    "address1": "Address1", "address2": "Address2", "address3": "Address3", "address4": "Address4", "city": "City",
+    "state_abbr": "StateAbbr", "state_name": "StateName", "postal_code": "PostalCode", "country": "Country",
+    "phone": "Phone", "fax": "Fax", "url": "Url",
+}  # fmt: skip
+
+
+@pytest.fixture(scope="module")
+def fuzzed(server: EmbeddedPostgres) -> Iterator[World]:
+    """A hub in which each stream has met every hostile value in every field, after one refresh of everything."""
+    world = World(new_database(server))
+    changes = [change for stream in STREAMS for change in hostile_changes(stream)]
+    for change in changes:
+        # Ordinary at first, in every stream that keys this entity: then the newer one of list and detail is hostile.
+        stream = world.streams[change.stream]
+        lists = [stream.list_stream] if isinstance(stream, DetailStream) else []
+        details = [other for other in STREAMS if isinstance(other, DetailStream) and other.list_stream is stream]
+        world.apply(*(Change(other.name, change.key) for other in (stream, *lists, *details)))
+    world.read_all()
+    for change in changes:
+        # A volatile field alone would not make a new version.
+        world.apply(change, Change(change.stream, change.key, "NotRead", "moved"))
+    for stream in sorted(STREAMS, key=lambda stream: isinstance(stream, DetailStream)):
+        world.read(stream.name, "full")
+    world.administer("analyze bronze.raw_entities, bronze.current_entities")
+    world.refresh_all()
+    yield world
+    world.dispose()
+
+
+def hostile_changes(stream: StreamDeclaration) -> list[Change]:
+    """Each hostile value in each field, every one at an entity of its own; those of details apart from those of lists."""
+    shape, first = SHAPES[stream.name], 100_001 if isinstance(stream, DetailStream) else 1
+    pairs = enumerate(product(shape.fields, HOSTILE), start=first)
+    return [Change(stream.name, shape.number(number), field, value) for number, (field, value) in pairs]
+
+
+def test_no_run_failed(fuzzed: World) -> None:
+    assert fuzzed.rows("select 1 from meta.ingestion_runs where status <> 'completed'") == []
+
+
+@pytest.mark.parametrize("definition", DEFINITIONS, ids=lambda definition: definition.table)
+def test_every_table_holds(fuzzed: World, definition: Any) -> None:
+    checks.check_same_as_full(fuzzed, definition)
+    checks.check_scores(fuzzed, definition)
+    checks.check_moments(fuzzed, definition)
+    if definition.table in checks.ORACLES:
+        checks.ORACLES[definition.table](fuzzed)
+
+
+def test_only_what_is_no_text_is_kept_aside(fuzzed: World) -> None:
+    """A lone surrogate cannot be stored; everything else that is hostile can."""
+    fields = sum(len(SHAPES[stream.name].fields) for stream in STREAMS)
+    aside = fuzzed.rows("select payload from meta.quarantine")
+    assert len(aside) == fields
+    assert all("\\ud800" in row.payload for row in aside)
+
+
+def test_tables_of_one_source_read_as_specified(fuzzed: World) -> None:
+    """Each typed column is what its text says; what cannot be read is NULL and flagged, and nothing else is flagged."""
+    for table, columns in READINGS.items():
+        rows = fuzzed.rows(
+            "select t.*, (select jsonb_object_agg(key, value) from jsonb_each_text(r.raw_data)) as texts "
+            f"from silver.{table} t {payload_of(table)}"
+        )
+        assert len(rows) > len(HOSTILE)
+        for row in rows:
+            bad = set()
+            for column, (field, reading, flag) in columns.items():
+                said = row.texts.get(field)
+                should = reading(said)
+                assert getattr(row, column) == should, (table, column, said)
+                if flag and should is None and not readings.means_nothing(flag, said):
+                    bad.add(f"{flag}:{column}")
+            assert {name for name in row.quality_flags if name.startswith("bad_")} == bad, row.texts
+            if table == "tdx_departments":
+                said_location = {key: readings.text(row.texts.get(field)) for key, field in LOCATION.items()}
+                assert row.location_info == {key: value for key, value in said_location.items() if value is not None}
+
+
+def payload_of(table: str) -> str:
+    """The join to the payload that a row is read from: the newer one of list and detail."""
+    columns = {column.name for d in DEFINITIONS if d.table == table for column in d.columns}
+    made_from = ", ".join(f"t.{name}" for name in ("raw_id", "detail_raw_id") if name in columns)
+    newest = f"select raw_data from bronze.raw_entities where raw_id in ({made_from}) order by seq desc limit 1"
+    return f"join lateral ({newest}) r on true"
+
+
+def test_a_second_refresh_is_quiet(fuzzed: World) -> None:
+    for definition in DEFINITIONS:
+        checks.check_quiet(fuzzed, definition, full=True)

@@ -1,0 +1,152 @@
+"""The campus lives: days, determinism, its state, its end."""
+
+import socket
+import subprocess
+import sys
+import time
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from lsats_dagster.demo.campus import Campus, CampusError, running_campus
+from lsats_dagster_tests.demo.conftest import Visitor, claims, moment
+
+STREAMS = ("tdx/department", "tdx/department_detail", "umich_api/department")
+ACCOUNTS, DETAILS, DEPARTMENTS = STREAMS
+
+
+REPOSITORY = Path(__file__).resolve().parents[2]
+
+# The life of the campus
+
+
+def _comparable(stream: str, payload: dict[str, Any]) -> dict[str, Any]:
+    """What a hub would hash: volatile fields and choice lists left out."""
+    if stream == DEPARTMENTS:
+        return payload
+    kept = {name: value for name, value in payload.items() if name != "ModifiedDate"}
+    if stream == DETAILS:
+        kept["Attributes"] = [
+            {n: v for n, v in attribute.items() if n != "Choices"} for attribute in kept["Attributes"]
+        ]
+    return kept
+
+
+def test_days_report_exactly_the_difference_and_bring_enough(campus: Campus) -> None:
+    seen: dict[str, set[str]] = {stream: set(campus.truth(stream)) for stream in STREAMS}
+    for day in range(1, 8):
+        before = {stream: campus.truth(stream) for stream in STREAMS}
+        report = campus.live_one_day()
+        assert campus.day() == day
+        for stream in STREAMS:
+            old, new, brought = before[stream], campus.truth(stream), report[stream]
+            appeared = new.keys() - old.keys()
+            assert brought.new == sorted(appeared - seen[stream])
+            assert brought.returned == sorted(appeared & seen[stream])
+            assert brought.removed == sorted(old.keys() - new.keys())
+            assert brought.changed == sorted(
+                key for key in old.keys() & new.keys() if _comparable(stream, old[key]) != _comparable(stream, new[key])
+            )
+            seen[stream] |= new.keys()
+            assert len(brought.new) >= 2
+            assert len(brought.changed) >= 2
+            assert len(brought.removed) >= 1
+            assert len(brought.returned) == (day % 3 == 0)
+        attribute_only = set(report[DETAILS].changed) - set(report[ACCOUNTS].changed)
+        listed = campus.truth(ACCOUNTS)
+        assert attribute_only
+        for key in attribute_only:
+            assert listed[key]["ModifiedDate"] != before[ACCOUNTS][key]["ModifiedDate"]
+
+
+def _answers(visitor: Visitor) -> list[bytes]:
+    return [
+        visitor.get("/accounts").content,
+        visitor.search().content,
+        *(visitor.get(f"/accounts/{key}").content for key in sorted(visitor.found())[:20]),
+        visitor.page().content,
+    ]
+
+
+def test_same_seed_and_operations_give_the_same_bytes(monkeypatch: pytest.MonkeyPatch) -> None:
+    def history(seed: int) -> list[bytes]:
+        with running_campus(seed=seed) as campus:
+            campus.live_one_day()
+            added = campus.add(ACCOUNTS)
+            campus.put(ACCOUNTS, added, {"Notes": "x"})
+            campus.live_one_day()
+            return _answers(Visitor(campus))
+
+    monkeypatch.setenv("PYTHONHASHSEED", "1")
+    once = history(7)
+    monkeypatch.setenv("PYTHONHASHSEED", "2")
+    assert history(7) == once
+    assert history(8)[1] != once[1]
+
+
+def test_reset_gives_the_first_day_back(campus: Campus) -> None:
+    first = _answers(Visitor(campus))
+    campus.live_one_day()
+    campus.delete(DEPARTMENTS, min(campus.truth(DEPARTMENTS)))
+    campus.put(ACCOUNTS, min(campus.truth(ACCOUNTS)), {"Name": "Other"})
+    campus.poison(ACCOUNTS, ["null"])
+    campus.poison_detail(DETAILS, min(campus.truth(ACCOUNTS)), "null")
+    campus.fault("tdx/accounts", "status", times=None)
+    campus.limit("tdx", 1, 60)
+    campus.limit("gateway", 1, 60)
+    campus.token_lifetime("tdx", 5)
+    campus.empty_collections("list")
+    campus.single_as_object(True)
+    campus.page_size(1)
+    campus.reset()
+    assert (campus.day(), campus.calls()) == (0, {})
+    visitor = Visitor(campus)
+    assert _answers(visitor) == first
+    token = visitor.login()
+    assert claims(token.text)["exp"] - moment(token, "Date") == pytest.approx(86_400, abs=2)
+
+
+def test_state_carries_the_day_to_the_next_start(tmp_path: Path) -> None:
+    state = tmp_path / "new" / "campus.json"
+    with running_campus(state=state) as campus:
+        campus.live_one_day()
+        campus.live_one_day()
+        truth = campus.truth(ACCOUNTS)
+    with running_campus(state=state) as campus:
+        assert (campus.day(), campus.truth(ACCOUNTS)) == (2, truth)
+    with pytest.raises(CampusError), running_campus(seed=8, state=state):
+        pass
+    state.write_text("{")
+    with pytest.raises(CampusError), running_campus(state=state):
+        pass
+
+
+def test_campus_ends_with_a_parent_that_was_killed() -> None:
+    program = """
+import time
+from urllib.parse import urlsplit
+from lsats_dagster.demo.campus import running_campus
+with running_campus() as campus:
+    print(urlsplit(campus.environment["TDX_BASE_URL"]).port, flush=True)
+    time.sleep(60)
+"""
+    parent = subprocess.Popen([sys.executable, "-c", program], stdout=subprocess.PIPE, text=True, cwd=REPOSITORY)
+    assert parent.stdout is not None
+    with parent:
+        port = int(parent.stdout.readline())
+        assert _listens(port)
+        parent.kill()
+        parent.wait()
+        deadline = time.monotonic() + 10
+        while _listens(port) and time.monotonic() < deadline:
+            time.sleep(0.02)
+        assert not _listens(port)
+
+
+def _listens(port: int) -> bool:
+    try:
+        socket.create_connection(("127.0.0.1", port), timeout=5).close()
+    except OSError:
+        return False
+    return True

@@ -1,0 +1,89 @@
+"""docs/adding_a_table.md does what it says: followed word for word, it gives a table that lacks nothing."""
+
+import re
+from collections import Counter
+
+from sqlalchemy import text
+
+from lsats_dagster.database import READER, Database
+from lsats_dagster.demo.campus import Campus
+from lsats_dagster.ingestion.stream import ListStream
+from lsats_dagster.runs import Origin
+from lsats_dagster.sources import STREAMS
+from lsats_dagster.transforms.definition import load_definitions
+from lsats_dagster.transforms.engine import refresh
+from lsats_dagster.transforms.verify import verify
+from lsats_dagster_tests.conftest import Hub
+from lsats_dagster_tests.docs.guide import Checkout
+from lsats_dagster_tests.docs.test_adding_a_stream import asset
+
+COUNTS = "select college_code, department_count from silver.v_colleges"
+
+
+def live(hub: Hub, checkout: Checkout) -> None:
+    """Read the lists and refresh every table that the copy defines."""
+    for stream in (stream for stream in STREAMS if isinstance(stream, ListStream)):
+        hub.run(stream)
+    for definition in load_definitions(checkout.folder / "sql"):
+        refresh(hub.database, definition, origin=Origin(), lock_wait_seconds=10)
+
+
+def test_the_guide_adds_a_table(checkout: Checkout, campus: Campus) -> None:
+    url = checkout.environment["DATABASE_URL"]
+    hub = Hub(Database(url), campus)
+    # The guide is for a hub that has its inputs.
+    live(hub, checkout)
+    checkout.follow("adding_a_table.md")
+    # The definition, its deductions, its view, and nothing else.
+    assert checkout.written == [
+        "sql/silver/entities/colleges.sql", "sql/curated/flag_deductions.csv", "sql/views/v_colleges.sql"
+    ]  # fmt: skip
+
+    departments = campus.truth("umich_api/department").values()
+    colleges = Counter(str(row["DeptGroup"]).strip() for row in departments if str(row["DeptGroup"] or "").strip())
+    reader = Database(url, role=READER, read_only=True)
+    with reader.transaction() as connection:
+        rows = connection.execute(text(COUNTS)).all()
+    reader.dispose()
+    assert dict(map(tuple, rows)) == colleges
+    assert len(colleges) > 3
+
+    assert hub.rows(
+        "select count(*) from silver.colleges where (college_name is null) <> (data_quality_score <= 0.5)"
+    ) == [(0,)]
+    assert hub.rows(
+        "select distinct field_sources ->> 'college_name' from silver.colleges where college_name is not null"
+    ) == [("umich_api",)]
+    [(comment,)] = hub.rows("select obj_description('silver.colleges'::regclass)")
+    assert comment.startswith("One college, by college code")
+
+    verdicts = re.findall(
+        r"^(\S+) silver\.(\w+): \d+ rows, (.*)$", checkout.said["lsats verify colleges"], re.MULTILINE
+    )
+    assert verdicts[-1] == ("✅", "colleges", "0 differing, 0 missing, 0 lingering")
+    page = (checkout.folder / "docs" / "tables" / "colleges.md").read_text(encoding="utf-8")
+    assert "| `college_code` | text | College code" in page
+    assert "| `several_names` | 0.05 |" in page
+    assert "(colleges.md)" in (checkout.folder / "docs" / "tables" / "README.md").read_text(encoding="utf-8")
+
+    found = asset(checkout, "silver/colleges")
+    assert found["group"] == "silver_entities"
+    assert found["parents"] == ["silver/departments"]
+    assert found["checks"] == ["integrity", "quality", "volume"]
+    assert isinstance(found["columns"], dict)
+    assert found["columns"]["college_code"] == "College code, as in departments.dept_group"
+    assert found["jobs"] == ["hub_daily", "silver_refresh", "tdx_backfill", "umich_api_backfill"]
+
+    # A day later, an incremental refresh reaches what changed, and still gives what the whole would.
+    key, department = next((key, row) for key, row in campus.truth("umich_api/department").items() if row["DeptGroup"])
+    other = next(code for code in colleges if code != str(department["DeptGroup"]).strip())
+    campus.put("umich_api/department", key, {"DeptGroup": other})
+    live(hub, checkout)
+    assert hub.rows(
+        "select mode, records_updated + records_removed > 0 from meta.ingestion_runs "
+        "where entity_type = 'colleges' order by run_seq desc limit 1"
+    ) == [("incremental", True)]
+    assert dict(map(tuple, hub.rows(COUNTS)))[other] == colleges[other] + 1
+    verdicts = verify(hub.database, load_definitions(checkout.folder / "sql"), lock_wait_seconds=10)
+    assert all(verdict.equal for verdict in verdicts)
+    hub.database.dispose()

@@ -1,0 +1,173 @@
+"""What the pages name exists: files, commands with their options, settings, tables, links, jobs."""
+
+import re
+import shlex
+from collections.abc import Iterator
+from functools import cache
+from pathlib import Path
+from typing import Any
+
+import pytest
+import typer.main
+
+from lsats_dagster.cli import app, backfill, database, demo, dev, doctor, explain, quarantine, reports, run
+from lsats_dagster.definitions import build_definitions
+from lsats_dagster.settings import REPOSITORY, SQL_ROOT, Settings
+from lsats_dagster.sources import STREAMS
+from lsats_dagster.transforms.definition import load_definitions
+from lsats_dagster_tests.docs.guide import blocks
+
+PAGES = [REPOSITORY / "README.md", *sorted((REPOSITORY / "docs").glob("*.md"))]
+SPAN = re.compile(r"(?<!`)`([^`\n]+)`(?!`)")
+LINK = re.compile(r"(?<!!)\[[^\]]+\]\(([^)\s]+)\)")
+ROOTS = {
+    path.name for path in REPOSITORY.iterdir() if path.name in ("lsats_dagster", "lsats_dagster_tests", "sql", "docs")
+}
+FILE = re.compile(r"^[\w./-]*\.(py|sql|csv|md|yaml|txt|toml|png)$")
+NAME = re.compile(r"^[A-Z][A-Z0-9]*(_[A-Z0-9]+)+$")
+TABLE = re.compile(r"^(bronze|enriched|silver|meta|curated)\.(\w+)$")
+# Read by the programs and libraries that the hub starts, not by the hub.
+OTHERS = re.compile(r"^(DAGSTER_(HOME|PG_[A-Z]+)|REQUESTS_CA_BUNDLE|UPDATE_(SNAPSHOT|SCREENSHOT)|RUN_ID)$")
+every_page = pytest.mark.parametrize("page", PAGES, ids=lambda page: page.name)
+
+
+@cache
+def prose(page: Path) -> str:
+    """The page without its fenced blocks."""
+    return re.sub(r"^```.*?^```$", "", page.read_text(encoding="utf-8"), flags=re.MULTILINE | re.DOTALL)
+
+
+def spans(page: Path) -> list[str]:
+    return SPAN.findall(prose(page))
+
+
+def made_by(page: Path) -> str:
+    """What the page itself tells the reader to write."""
+    return "\n".join(
+        f"{b.about['title']}\n{b.text}" for b in blocks(page.read_text(encoding="utf-8")) if "title" in b.about
+    )
+
+
+@every_page
+def test_files_exist(page: Path) -> None:
+    named = [span for span in spans(page) if FILE.match(span) or span.split("/")[0] in ROOTS]
+    known = {path.name for path in (REPOSITORY / "lsats_dagster").rglob("*.py")}
+    missing = [
+        name for name in named if not (REPOSITORY / name).exists() and name not in known and name not in made_by(page)
+    ]
+    assert missing == []
+
+
+@cache
+def lsats() -> Any:
+    for module in (demo, dev, run, backfill, reports, doctor, explain, quarantine, database):
+        module.register(app)
+    return typer.main.get_command(app)
+
+
+def commands(page: Path) -> Iterator[str]:
+    """Everything of the page that is a command line of the hub."""
+    lines = spans(page) + [
+        line for block in blocks(page.read_text(encoding="utf-8")) for line in block.text.splitlines()
+    ]
+    for line in lines:
+        if match := re.match(r"^(?:\.venv/bin/)?(lsats .*)$", line.strip()):
+            yield match[1]
+
+
+def unusable(line: str) -> str | None:
+    """What is wrong with a command line, found by the command's own parser."""
+    command, words = lsats(), shlex.split(line)[1:]
+    context: Any = None
+    while words and words[0] in getattr(command, "commands", {}):
+        command, words = command.commands[words[0]], words[1:]
+    try:
+        context = command.make_context("lsats", list(words), resilient_parsing=words in ([], ["--help"]))
+    except Exception as error:
+        return f"{line}: {type(error).__name__}: {error}"
+    return None if context else line
+
+
+@every_page
+def test_commands_can_be_typed(page: Path) -> None:
+    assert [problem for line in commands(page) if (problem := unusable(line))] == []
+
+
+@pytest.mark.parametrize("line", ["lsats rnu x", "lsats run x --ful", "lsats quarantine replya", "lsats backfill"])
+def test_a_wrong_command_would_be_found(line: str) -> None:
+    problem = unusable(line)
+    # A command without its arguments is how prose names it.
+    assert problem or line == "lsats backfill"
+
+
+@every_page
+def test_settings_exist(page: Path) -> None:
+    settings = {name.upper() for name in Settings.model_fields}
+    code = "\n".join(
+        path.read_text(encoding="utf-8")
+        for room in ("lsats_dagster", "lsats_dagster_tests")
+        for path in (REPOSITORY / room).rglob("*.py")
+    )
+    assigned = re.findall(r"^([A-Z][A-Z0-9_]*)=", page.read_text(encoding="utf-8"), re.MULTILINE)
+    named = [name for name in spans(page) if NAME.match(name)] + [name for name in assigned if NAME.match(name)]
+    unknown = [
+        name
+        for name in named
+        if name not in settings and not OTHERS.match(name) and not re.search(rf"^{name}\b[^\n]*=", code, re.MULTILINE)
+    ]
+    assert unknown == []
+
+
+@every_page
+def test_tables_exist(page: Path) -> None:
+    ddl = "\n".join(path.read_text(encoding="utf-8") for path in (SQL_ROOT / "migrations").glob("*.sql"))
+    known = set(re.findall(r"create (?:table|view|sequence) (\w+\.\w+)", ddl)) | {"meta.schema_migrations"}
+    known |= {f"{stream.layer}.{stream.table}" for stream in STREAMS} | {d.name for d in load_definitions(SQL_ROOT)}
+    known |= {f"silver.{path.stem}" for path in (SQL_ROOT / "views").glob("*.sql")}
+    unknown = [
+        span
+        for span in spans(page)
+        if (match := TABLE.match(span)) and span not in known and match[2] not in made_by(page)
+    ]
+    assert unknown == []
+
+
+def anchors(page: Path) -> set[str]:
+    """The anchors of a page's headings, as code hosts make them."""
+    heads = re.findall(r"^#+ (.+)$", prose(page), re.MULTILINE)
+    return {re.sub(r"[^\w -]", "", head.lower()).replace(" ", "-") for head in heads}
+
+
+@every_page
+def test_links_lead_somewhere(page: Path) -> None:
+    broken = []
+    for target in LINK.findall(prose(page)):
+        name, _, anchor = target.partition("#")
+        file = (page.parent / name) if name else page
+        if not file.is_file() or (anchor and anchor not in anchors(file)):
+            broken.append(target)
+    assert broken == []
+
+
+def test_the_readme_leads_to_every_page_and_names_every_command() -> None:
+    readme = REPOSITORY / "README.md"
+    linked = set(LINK.findall(prose(readme)))
+    assert {f"docs/{page.name}" for page in PAGES[1:]} <= linked
+    named = " ".join(commands(readme))
+    for name, command in lsats().commands.items():
+        for path in [f"{name} {below}" for below in getattr(command, "commands", {})] or [name]:
+            assert f"lsats {path}" in named, path
+
+
+def test_the_operators_page_names_all_that_runs_by_itself() -> None:
+    named = set(spans(REPOSITORY / "docs" / "operating.md"))
+    repository = build_definitions().get_repository_def()
+    jobs = {job.name for job in repository.get_all_jobs() if not job.name.startswith("__")}
+    automatic = {one.name for one in (*repository.schedule_defs, *repository.sensor_defs)}
+    assert jobs | automatic <= named
+
+
+def test_every_setting_of_alerts_and_sources_is_explained() -> None:
+    named = {span for page in PAGES[1:] for span in spans(page)}
+    groups = ("TDX_", "UM_", "ALERT_", "DETAIL_", "HTTP_", "DATABASE_")
+    assert {name.upper() for name in Settings.model_fields if name.upper().startswith(groups)} <= named

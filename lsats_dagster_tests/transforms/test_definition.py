@@ -1,0 +1,203 @@
+"""Definition files: what the parser refuses and how it says so, precedence, reading order."""
+
+from pathlib import Path
+
+import pytest
+
+from lsats_dagster.settings import SQL_ROOT
+from lsats_dagster.transforms.definition import (
+    DefinitionError,
+    candidates,
+    field_sources,
+    in_order,
+    load_deductions,
+    load_definitions,
+    parse,
+    tables_read,
+)
+from lsats_dagster_tests.conftest import DEFINITIONS
+
+HEADER = '''row = "One example."
+description = """
+Of an example
+source.
+"""
+key = ["example_id"]
+indexes = ["name"]
+
+[columns]
+example_id = ["text", "Key"]
+name = ["text", "Name"]
+
+[inputs."bronze.examples"]
+reach = "select external_id from bronze.examples where seq > :since"
+'''
+STANDARD = """b.raw_id, array['x'] as source_systems, array[]::text[] as quality_flags, b.first_seen_at,
+    b.is_present, b.removed_at"""
+SELECT = f"""select b.external_id as example_id, b.payload ->> 'Name' as name, {STANDARD}
+from bronze.examples b
+where cast(:keys as text[]) is null or b.external_id = any(cast(:keys as text[]));
+"""
+MERGED_HEADER = HEADER.replace("[columns]", 'sources = {a = "first", b = "second"}\n\n[columns]')
+MERGED_SELECT = """select a.example_id, coalesce(a.name, b.name) as name, '{}'::jsonb as source_keys,
+    :field_sources as field_sources, array['x'] as source_systems, array[]::text[] as quality_flags, a.first_seen_at,
+    a.is_present, a.removed_at
+from bronze.examples a left join bronze.examples b on a.external_id = b.external_id
+"""
+
+
+def write(folder: Path, text: str, name: str = "examples") -> Path:
+    path = folder / "silver" / "sources" / f"{name}.sql"
+    path.parent.mkdir(parents=True, exist_ok=True)
+    path.write_text(text)
+    return path
+
+
+def definition_text(header: str = HEADER, select: str = SELECT) -> str:
+    return f"/*\n{header}*/\n{select}"
+
+
+def test_a_whole_definition(tmp_path: Path) -> None:
+    found = parse(write(tmp_path, definition_text()), {"bad_name": ("0.10", "Bad")})
+    assert (found.name, found.table, found.group) == ("silver.examples", "examples", "silver_sources")
+    assert (found.key, found.scope, found.inputs) == (("example_id",), "example_id", ("bronze.examples",))
+    assert found.description == "Of an example source."
+    assert found.columns[0].comment == "Key"
+    assert [column.name for column in found.columns][:3] == ["example_id", "name", "raw_id"]
+    assert "source_keys" not in found.selected
+    assert not found.select.endswith(";")
+    assert "first_seen_at" not in found.hashed
+    assert "raw_id" not in found.hashed
+
+
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [
+        (SELECT, "begins with /\\*"),
+        (definition_text().replace("/*\n", "/* ", 1), "begins with /\\*"),
+        (definition_text(HEADER + "key = [\n"), "header: TOMLDecodeError"),
+        (definition_text(HEADER.replace('row = "One example."', "")), "header: KeyError: 'row'"),
+        (definition_text(HEADER.replace('key = ["example_id"]', "")), "header: KeyError: 'key'"),
+        (definition_text(HEADER.replace("reach =", "reaches =")), "header: KeyError: 'reach'"),
+        (definition_text(HEADER.replace('["text", "Name"]', '["text"]')), "header: TypeError"),
+        (definition_text(HEADER.replace("name = [", "Name = [")), "column name 'Name'"),
+        (definition_text(HEADER.replace("name = [", '"na-me" = [')), "column name 'na-me'"),
+        (definition_text(HEADER.replace("name = [", 'name = ["text", "x"]\nname = [')), "header: TOMLDecodeError"),
+        (definition_text(HEADER.replace("name = [", "run_id = [")), "column run_id stands twice"),
+        (
+            definition_text(HEADER.replace('key = ["example_id"]', 'key = ["other"]')),
+            "key column other is not a column",
+        ),
+        (definition_text('scope = "other"\n' + HEADER), "scope other is not a column"),
+        (definition_text(HEADER.replace('inputs."bronze.examples"', "inputs.examples")), "examples: schema and table"),
+        (definition_text('dangling = ["lost"]\n' + HEADER), "dangling flag lost has no deduction"),
+        (definition_text(select=SELECT.replace("as name", "as title")), "'name', 'title'"),
+        (definition_text(select=SELECT.replace("b.payload ->> 'Name' as name, ", "")), r"\['name'\]"),
+        (
+            definition_text(
+                select=SELECT.replace("b.raw_id, ", "").replace("b.removed_at\n", "b.removed_at, b.raw_id\n")
+            ),
+            "order",
+        ),
+        (definition_text(select=SELECT.replace("b.raw_id,", "b.raw_id, b.raw_id,")), "other columns, or another order"),
+        (definition_text(select="delete from bronze.examples"), "not one SELECT"),
+        (definition_text(select=SELECT.replace(";", f"union all {SELECT}")), "not one SELECT"),
+    ],
+)
+def test_what_the_parser_refuses(tmp_path: Path, text: str, message: str) -> None:
+    """The message names the file and what is wrong in it."""
+    with pytest.raises(DefinitionError, match=message) as raised:
+        parse(write(tmp_path, text), {})
+    assert str(raised.value).startswith("examples.sql: ")
+
+
+@pytest.mark.parametrize("select", ["select from where", "select 1; select 2", "selec b.x from b", ""])
+def test_sql_that_cannot_be_read_is_a_definition_error(tmp_path: Path, select: str) -> None:
+    with pytest.raises(DefinitionError, match=r"examples\.sql"):
+        parse(write(tmp_path, definition_text(select=select)), {})
+
+
+def test_precedence_comes_from_the_select(tmp_path: Path) -> None:
+    found = parse(write(tmp_path, definition_text(MERGED_HEADER, MERGED_SELECT)), {})
+    assert candidates(found)["name"] == [("first", "a.name"), ("second", "b.name")]
+    sql = field_sources(found)
+    assert sql.index("a.name is not null then 'first'") < sql.index("b.name is not null then 'second'")
+    assert "example_id" not in sql
+    assert ":field_sources" not in found.statement
+    other_way = MERGED_SELECT.replace("coalesce(a.name, b.name)", "coalesce(b.name, a.name)")
+    turned = parse(write(tmp_path, definition_text(MERGED_HEADER, other_way)), {})
+    assert candidates(turned)["name"] == [("second", "b.name"), ("first", "a.name")]
+
+
+def test_a_table_of_one_source_has_no_candidates(tmp_path: Path) -> None:
+    found = parse(write(tmp_path, definition_text()), {})
+    assert candidates(found) == {}
+    assert field_sources(found) == "'{}'::jsonb"
+
+
+def test_many_merged_fields_fit_into_one_expression(tmp_path: Path) -> None:
+    """Postgres passes at most 100 arguments."""
+    names = [f"field_{number}" for number in range(120)]
+    header = MERGED_HEADER.replace(
+        'name = ["text", "Name"]', "\n".join(f'{name} = ["text", "Field"]' for name in ["name", *names])
+    )
+    more = ", ".join(f"a.{name}" for name in names)
+    select = MERGED_SELECT.replace("as name,", f"as name, {more},")
+    sql = field_sources(parse(write(tmp_path, definition_text(header, select)), {}))
+    parts = sql.removeprefix("jsonb_strip_nulls(").split(" || ")
+    assert len(parts) == 3
+    assert all(part.count("case when") <= 50 for part in parts)
+
+
+def test_departments_name_the_winner_in_the_order_of_the_specification() -> None:
+    departments = next(definition for definition in DEFINITIONS if definition.table == "departments")
+    found = candidates(departments)
+    assert [source for source, _ in found["department_name"]] == ["umich_api", "tdx"]
+    assert [source for source, _ in found["is_active"]] == ["tdx", "umich_api"]
+
+
+def test_order_follows_the_inputs() -> None:
+    names = [definition.name for definition in in_order(reversed(DEFINITIONS))]
+    assert sorted(names) == sorted(definition.name for definition in DEFINITIONS)
+    for definition in DEFINITIONS:
+        for name in definition.inputs:
+            assert name not in names or names.index(name) < names.index(definition.name)
+
+
+def test_a_circle_is_refused(tmp_path: Path) -> None:
+    for name, other in (("one", "two"), ("two", "one")):
+        text = definition_text().replace("bronze.examples", f"silver.{other}")
+        write(tmp_path, text, name)
+    (tmp_path / "curated").mkdir()
+    (tmp_path / "curated" / "flag_deductions.csv").write_text("table_name,flag,deduction,meaning\n")
+    with pytest.raises(DefinitionError, match=r"circle.*silver\.one.*silver\.two"):
+        load_definitions(tmp_path)
+
+
+def test_the_hash_follows_everything_that_shapes_the_table(tmp_path: Path) -> None:
+    functions = tmp_path / "functions"
+    functions.mkdir()
+    (functions / "text.sql").write_text("select 1")
+    path = write(tmp_path, definition_text())
+    seen = {parse(path, {}).hash}
+    assert parse(path, {}).hash in seen
+    seen.add(parse(path, {"bad_name": ("0.10", "Bad")}).hash)
+    seen.add(parse(path, {"bad_name": ("0.20", "Bad")}).hash)
+    (functions / "text.sql").write_text("select 2")
+    seen.add(parse(path, {}).hash)
+    path.write_text(definition_text(select=SELECT.replace("'Name'", "'Title'")))
+    seen.add(parse(path, {}).hash)
+    assert len(seen) == 5
+
+
+def test_every_reviewed_flag_belongs_to_a_table() -> None:
+    deductions = load_deductions(SQL_ROOT)
+    assert deductions.keys() <= {definition.table for definition in DEFINITIONS}
+    for definition in DEFINITIONS:
+        raised = {flag for flag in deductions.get(definition.table, {}) if f"'{flag}" in definition.select}
+        assert raised == set(definition.deductions), f"{definition.table}: reviewed flags that no rule raises"
+
+
+def test_tables_read_are_named_by_schema() -> None:
+    sql = "with a as (select 1 from silver.x) select clean.text(y) from a join bronze.y using (z) where :since > 1"
+    assert tables_read(sql) == {"silver.x", "bronze.y"}

@@ -1,0 +1,183 @@
+"""The cleaning functions of sql/functions on a real Postgres: what they accept, and that nothing makes them fail."""
+
+import re
+from collections.abc import Iterator
+from datetime import UTC, datetime, timedelta, timezone
+from typing import Any
+from uuid import UUID
+
+import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+from sqlalchemy import Connection, text
+
+from lsats_dagster.database import Database
+from lsats_dagster.demo.postgres import EmbeddedPostgres
+from lsats_dagster.settings import SQL_ROOT
+from lsats_dagster_tests.conftest import new_database
+from lsats_dagster_tests.contracts import readings
+from lsats_dagster_tests.contracts.shapes import HOSTILE
+
+IDENTIFIER = UUID("3f2b8a1c-0d4e-4f6a-8b7c-9d0e1f2a3b4c")
+NOBODY = "00000000-0000-0000-0000-000000000000"
+# function -> argument -> value
+ACCEPTED: dict[str, dict[str | None, Any]] = {
+    "text": {
+        "a": "a", "  a b ": "a b", "\t\r\n\f\v\u00a0a\u00a0": "a", "vav": "vav", "tnr": "tnr", "": None, " \u00a0\t": None,
+        None: None, "None": "None", "0": "0", "007": "007", "\u200ba": "\u200ba",
+    },
+    "boolean": {
+        "true": True, "TRUE": True, "t": True, "Yes": True, "y": True, "1": True, " true ": True,
+        "false": False, "F": False, "no": False, "N": False, "0": False,
+        "": None, None: None, "maybe": None, "2": None, "on": None, "1.0": None, "truee": None,
+    },
+    "integer": {
+        "8": 8, "8.0": 8, "8.": 8, " 8 ": 8, "+8": 8, "-8": -8, "0": 0, "007": 7, "8.000": 8,
+        "2147483647": 2147483647, "-2147483648": -2147483648, "2147483648": None, "-2147483649": None, "9999999999": None,
+        "99999999999": None, "8.5": None, "8e0": None, "0x8": None, "1_000": None, "1,000": None, "\u0668": None,
+        "8\n": None, "- 8": None, ".0": None, "": None, None: None, "NaN": None, "infinity": None,
+    },
+    "reference": {"8": 8, "0": None, "0.0": None, "-0": None, "": None, None: None, "x": None, "-1": -1},
+    "uuid": {
+        str(IDENTIFIER): IDENTIFIER, str(IDENTIFIER).upper(): IDENTIFIER, f" {{{IDENTIFIER}}} ": IDENTIFIER,
+        NOBODY: None, f"{{{NOBODY}}}": None, IDENTIFIER.hex: None, f"{IDENTIFIER}0": None, str(IDENTIFIER)[:-1] + "g": None,
+        "": None, None: None, "nobody": None,
+    },
+    "is_no_uuid": {
+        "": True, " ": True, None: True, NOBODY: True, f" {{{NOBODY}}} ": True, str(IDENTIFIER): False, "nobody": False,
+    },
+    "tdx_time": {
+        "2024-05-06T07:08:09Z": datetime(2024, 5, 6, 7, 8, 9, tzinfo=UTC),
+        "2024-05-06T07:08:09": datetime(2024, 5, 6, 7, 8, 9, tzinfo=UTC),
+        "2024-05-06T07:08": datetime(2024, 5, 6, 7, 8, tzinfo=UTC),
+        " 2024-05-06 07:08:09 ": datetime(2024, 5, 6, 7, 8, 9, tzinfo=UTC),
+        "2024-05-06T07:08:09.1234567Z": datetime(2024, 5, 6, 7, 8, 9, 123457, tzinfo=UTC),
+        "2024-05-06T07:08:09-04:00": datetime(2024, 5, 6, 7, 8, 9, tzinfo=timezone(timedelta(hours=-4))),
+        "2024-05-06T07:08:09+0530": datetime(2024, 5, 6, 7, 8, 9, tzinfo=timezone(timedelta(hours=5, minutes=30))),
+        "2024-02-29T00:00:00Z": datetime(2024, 2, 29, tzinfo=UTC),
+        "0002-01-01T00:00:00Z": datetime(2, 1, 1, tzinfo=UTC),
+        "0001-01-01T00:00:00Z": None, "0001-01-01T00:00:00": None, "0000-01-01T00:00:00Z": None,
+        "9999-12-31T23:59:59Z": None, "10000-01-01T00:00:00Z": None, "2023-02-29T00:00:00Z": None,
+        "2024-13-01T00:00:00Z": None, "2024-05-06T25:00:00Z": None, "2024-05-06T07:60:00Z": None,
+        "2024-05-06T07:08:09+99:99": None, "2024-05-06": None, "05/06/2024 07:08": None, "now": None, "today": None,
+        "epoch": None, "infinity": None, "-infinity": None, "20240506T070809Z": None, "2024-05-06T07:08:09 EST": None,
+        "2024-05-06T07:08:09Z BC": None, "": None, None: None,
+    },
+    "is_no_time": {
+        "": True, " ": True, None: True, "0001-01-01T00:00:00Z": True, " 0001-01-01T00:00:00": True,
+        "2024-05-06T07:08:09Z": False, "soon": False, "0000-01-01T00:00:00Z": False,
+    },
+}  # fmt: skip
+LISTS = {
+    "[]": [], '["a", null, 1]': ["a", None, 1], "[[]]": [[]], "null": [], "{}": [], '"a"': [], "1": [], "true": [], None: [],
+}  # fmt: skip
+PYTHON = {
+    "text": readings.text,
+    "boolean": readings.boolean,
+    "integer": readings.integer,
+    "reference": readings.reference,
+    "uuid": readings.uuid,
+    "tdx_time": readings.tdx_time,
+}
+
+
+@pytest.fixture(scope="module")
+def connection(server: EmbeddedPostgres) -> Iterator[Connection]:
+    database = Database(new_database(server))
+    with database.connect() as open_connection:
+        yield open_connection
+    database.dispose()
+
+
+def call(connection: Connection, function: str, value: str | None) -> Any:
+    return connection.execute(text(f"select clean.{function}(cast(:value as text))"), {"value": value}).scalar_one()
+
+
+CASES = [(function, value, result) for function, cases in ACCEPTED.items() for value, result in cases.items()]
+
+
+@pytest.mark.parametrize(("function", "value", "result"), CASES)
+def test_value(connection: Connection, function: str, value: str | None, result: object) -> None:
+    found = call(connection, function, value)
+    assert found == result
+    assert type(found) is type(result)
+
+
+@pytest.mark.parametrize(("value", "result"), LISTS.items())
+def test_list(connection: Connection, value: str | None, result: list[Any]) -> None:
+    found = connection.execute(text("select clean.list(cast(:value as jsonb))"), {"value": value}).scalar_one()
+    assert found == result
+
+
+def test_flags_keep_their_order_without_nulls(connection: Connection) -> None:
+    assert connection.exec_driver_sql("select clean.flags('b', null, 'a', null)").scalar_one() == ["b", "a"]
+    assert connection.exec_driver_sql("select clean.flags(null, null)").scalar_one() == []
+
+
+def test_every_function_is_tested(connection: Connection) -> None:
+    """Of all functions in schema clean, as the files of sql/functions make them."""
+    known = set(
+        connection.exec_driver_sql(
+            "select proname from pg_proc p join pg_namespace n on n.oid = p.pronamespace where nspname = 'clean'"
+        ).scalars()
+    )
+    written = {
+        name
+        for path in (SQL_ROOT / "functions").glob("*.sql")
+        for name in re.findall(r"^create or replace function clean\.(\w+)", path.read_text(), re.MULTILINE)
+    }
+    assert known == written == {*ACCEPTED, "list", "flags"}
+
+
+def test_every_function_says_what_it_does_and_is_safe_in_parallel(connection: Connection) -> None:
+    bad = connection.exec_driver_sql(
+        "select proname from pg_proc p join pg_namespace n on n.oid = p.pronamespace where nspname = 'clean' "
+        "and (obj_description(p.oid, 'pg_proc') is null or proparallel <> 's' or provolatile = 'v' or proisstrict)"
+    ).all()
+    assert bad == []
+
+
+RUBBISH = [value for value in HOSTILE if isinstance(value, str) and "\x00" not in value and value != "\ud800"]
+
+
+@pytest.mark.parametrize("function", [name for name in ACCEPTED if name not in PYTHON])
+def test_rubbish_is_never_an_error(connection: Connection, function: str) -> None:
+    for value in RUBBISH:
+        assert call(connection, function, value) in (True, False)
+
+
+@pytest.mark.parametrize("function", PYTHON)
+def test_rubbish_is_read_as_specified(connection: Connection, function: str) -> None:
+    """Against an independent reading, over the whole list of hostile values."""
+    for value in [*RUBBISH, *(value for cases in ACCEPTED.values() for value in cases)]:
+        assert call(connection, function, value) == PYTHON[function](value), value
+
+
+PARTS = ["0", "1", "9", "12", "2024", "0001", "9998", "-", "-", ":", ":", "T", "Z", " ", ".", "+", "{", "}", "a", "f", "e", "\t",
+         "\u00a0", "NaN", "infinity", "true", NOBODY, str(IDENTIFIER), "2024-05-06T", "07:08:09", "\\", "'", "%"]  # fmt: skip
+
+
+@pytest.mark.parametrize("function", ACCEPTED)
+def test_no_text_is_an_error(connection: Connection, function: str) -> None:
+    """Random texts, near misses above all, a hundred in one statement."""
+
+    @settings(max_examples=15, derandomize=True, deadline=None, database=None, suppress_health_check=list(HealthCheck))
+    @given(
+        values=st.lists(
+            st.one_of(
+                st.lists(st.sampled_from(PARTS), max_size=10).map("".join),
+                st.text(st.characters(blacklist_characters="\x00", blacklist_categories=["Cs"]), max_size=40),
+            ),
+            min_size=50,
+            max_size=100,
+        )
+    )
+    def call_all(values: list[str]) -> None:
+        statement = text(f"select v, clean.{function}(v) as found from unnest(cast(:values as text[])) v")
+        rows = connection.execute(statement, {"values": values}).all()
+        assert len(rows) == len(values)
+        for row in rows:
+            if function in PYTHON:
+                assert row.found == PYTHON[function](row.v), row.v
+
+    call_all()

@@ -1,0 +1,125 @@
+"""What a person sees and does in Dagster's UI over the demo data, in a real browser."""
+
+import os
+import re
+from pathlib import Path
+from typing import Any
+
+import pytest
+from playwright.sync_api import Locator, Page, expect
+
+from lsats_dagster.definitions import build_definitions
+from lsats_dagster.settings import REPOSITORY
+
+pytestmark = pytest.mark.ui
+
+PICTURE = REPOSITORY / "docs" / "images" / "lineage.png"
+# From the click to the end of the run: the daemon takes it from the queue and starts a process for it.
+RUN_MILLISECONDS = 120_000
+# Every box of the lineage graph in one look, because the graph moves while it finds its place.
+BOXES = """graph => [...graph.querySelectorAll("foreignObject")].map(box => {
+    const { left, right, top, bottom } = box.getBoundingClientRect();
+    return { left, right, top, bottom, text: box.firstElementChild?.innerText.trim() ?? "" };
+})"""
+LARGE_ENOUGH = "Latest event"
+
+Box = dict[str, Any]
+
+
+def defined_groups() -> dict[str, list[str]]:
+    """Group -> names of its assets as the graph shows them, by the definitions."""
+    groups: dict[str, list[str]] = {}
+    for node in build_definitions().resolve_asset_graph().asset_nodes:
+        groups.setdefault(node.group_name, []).append(node.key.path[-1])
+    return {group: sorted(names) for group, names in groups.items()}
+
+
+def inside(box: Box, frame: Box) -> bool:
+    x, y = (box["left"] + box["right"]) / 2, (box["top"] + box["bottom"]) / 2
+    return bool(frame["left"] < x < frame["right"] and frame["top"] < y < frame["bottom"])
+
+
+def shown_groups(boxes: list[Box]) -> dict[str, list[str]]:
+    """Group -> names of the assets that are drawn within its frame."""
+    frames = [box for box in boxes if not box["text"]]
+    assets = [box for box in boxes if LARGE_ENOUGH in box["text"]]
+    titles = [box for box in boxes if box["text"] and box not in assets]
+    return {
+        title["text"]: sorted(asset["text"].splitlines()[0] for asset in assets if inside(asset, frame))
+        for frame in frames
+        for title in titles
+        if inside(title, frame)
+    }
+
+
+def settled(graph: Locator) -> list[Box]:
+    """The boxes of the graph once they have stopped moving."""
+    before: list[Box] = []
+    for _ in range(60):
+        boxes: list[Box] = graph.evaluate(BOXES)
+        if boxes == before:
+            return boxes
+        before = boxes
+        graph.page.wait_for_timeout(500)
+    raise AssertionError("the lineage graph does not come to rest")
+
+
+def expect_success(page: Page) -> None:
+    """The run that this page shows ends, and ends well."""
+    expect(page).to_have_url(re.compile(r"/runs/[0-9a-f-]{36}"))
+    end = page.get_by_text(re.compile(r"^(Success|Failure|Canceled)$")).first
+    expect(end).to_be_visible(timeout=RUN_MILLISECONDS)
+    expect(end).to_have_text("Success")
+
+
+def expect_metadata(page: Page, **figures: str) -> None:
+    """The run's last materialization shows these figures of ours, each as a pattern."""
+    page.get_by_placeholder("Filter…").fill("type:ASSET_MATERIALIZATION")
+    for name, pattern in figures.items():
+        row = page.get_by_role("row").filter(has=page.get_by_text(f"lsats/{name}", exact=True)).last
+        expect(row.get_by_role("cell").last).to_have_text(re.compile(f"^{pattern}$"))
+
+
+def test_lineage_shows_the_assets_in_their_groups(page: Page, tmp_path: Path) -> None:
+    page.goto("/asset-groups")
+    graph = page.locator("svg").filter(has_text="silver_entities")
+    expect(graph).to_be_visible()
+    # Room for the graph, so that its boxes are large enough to show their figures.
+    page.get_by_role("button", name="Hide navigation").click()
+    page.get_by_role("button", name="panel_show_right", exact=True).click()
+    expect(page.get_by_role("combobox", name="Jump to…")).to_be_hidden()
+    page.keyboard.press("Alt+KeyE")  # expands all groups
+
+    groups = defined_groups()
+    count = sum(len(names) for names in groups.values())
+    expect(graph.get_by_text(LARGE_ENOUGH)).to_have_count(count)
+    expect(graph.get_by_text("Materialized", exact=True)).to_have_count(count)
+    expect(graph.get_by_text(re.compile(r"^(\d+) / \1 Passed$"))).to_have_count(count)
+    assert shown_groups(settled(graph)) == groups
+    page.screenshot(path=PICTURE if os.environ.get("UPDATE_SCREENSHOT") == "1" else tmp_path / PICTURE.name)
+
+
+def test_materializing_an_asset_ends_in_success_and_shows_its_figures(page: Page) -> None:
+    page.goto("/assets/silver/departments")
+    page.get_by_role("button", name=re.compile("Materialize$")).click()
+    page.get_by_role("region", name="Notifications").get_by_role("link", name="View").click()
+
+    expect_success(page)
+    expect_metadata(
+        page, processed=r"\d+", quality_mean=r"0\.\d+", mode="incremental", ingestion_run_id="[0-9a-f-]{36}"
+    )
+
+
+def test_backfill_from_its_launchpad_ends_in_success(page: Page) -> None:
+    page.goto("/locations/lsats_dagster/jobs/tdx_backfill/playground")
+    page.get_by_text("dry_run:").first.click()
+    page.keyboard.press("Control+KeyA")
+    page.keyboard.insert_text("full: true")
+    # Dagster has checked the new text when it offers to fill in what the text leaves out.
+    expect(page.get_by_role("button", name="Scaffold all default config")).to_be_enabled()
+    expect(page.get_by_text("No errors")).to_be_visible()
+    page.get_by_role("button", name="Launch Run").click()
+
+    expect_success(page)
+    # The last is silver/departments: the switch of the launchpad has reached it.
+    expect_metadata(page, processed=r"[1-9]\d*", skipped=r"[1-9]\d*", mode="full")
