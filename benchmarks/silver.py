@@ -145,7 +145,7 @@ thing_id = ["text", "Key"]
 [inputs."{VIEW}"]
 reach = "select external_id from {VIEW} where seq > :since"
 */
-with cleaned as materialized (
+with cleaned as (
     select
         t.external_id, t.raw_id, t.first_seen_at, t.is_present, t.removed_at,
 {cleaned}

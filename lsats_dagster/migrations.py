@@ -119,7 +119,8 @@ def prepare_roles(connection: Connection) -> None:
     if not may:
         statements = "\n".join(f"  {statement};" for statement in needed)
         raise MigrationError(
-            f"this login may not create roles; ask an administrator of the server to run:\n{statements}"
+            "this login may not create roles; set DATABASE_ADMIN_URL to one that may, or ask an administrator of the server "
+            f"to run:\n{statements}"
         )
     for statement in needed:
         connection.exec_driver_sql(statement)

@@ -7,7 +7,7 @@ whoever holds it knows that no other owner lives.
 import json
 import logging
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import asdict, dataclass, field
 from datetime import datetime, timedelta
@@ -243,16 +243,19 @@ def close_run(connection: Connection, run: Run, *, error: BaseException | None =
     )
 
 
-def renew_statistics(connection: Connection, run: Run, *tables: str) -> None:
-    """Let Postgres look at `tables` anew when `run` wrote a good part of them.
+def renew_statistics(connection: Connection, run: Run, tables: Mapping[str, Sequence[str]]) -> None:
+    """Let Postgres look anew at these columns of `tables` when `run` wrote a good part of their rows.
 
     It would do so by itself some minutes later. Until then it takes a table that was just filled for empty, and joins it
-    row by row.
+    row by row. Columns that nothing is joined or sought by would only cost time.
     """
     written = run.counts.created + run.counts.updated + run.counts.removed
     if written and written >= STATISTICS_SHARE * (run.row_count or 0):
-        for table in tables:
-            connection.execute(text("select meta.renew_statistics(cast(:table as regclass))"), {"table": table})
+        for table, columns in tables.items():
+            connection.execute(
+                text("select meta.renew_statistics(cast(:table as regclass), :columns)"),
+                {"table": table, "columns": list(columns)},
+            )
             connection.commit()
 
 

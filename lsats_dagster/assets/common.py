@@ -80,7 +80,7 @@ def table_asset(
 
 def origin(context: dg.AssetExecutionContext, table: str) -> Origin:
     """Who asked for the run, for its row in meta.ingestion_runs."""
-    return Origin(asset_key(table).to_user_string(), context.run_id)
+    return Origin(asset_key(table).to_user_string(), context.run.run_id)
 
 
 def run_metadata(run: Run) -> dict[str, Any]:

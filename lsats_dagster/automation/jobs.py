@@ -12,6 +12,7 @@ from lsats_dagster.sources import STREAMS
 UnresolvedJob = Any
 # For a call budget: more than any source holds.
 NO_LIMIT = 10**9
+BACKFILL_SUFFIX = "_backfill"
 SOURCES = tuple(dict.fromkeys(stream.source_system for stream in STREAMS))
 
 
@@ -75,7 +76,7 @@ def backfill_job(source_system: str) -> UnresolvedJob:
         return dg.RunConfig(ops={name: {"config": values} for name, values in ops.items()})
 
     return dg.define_asset_job(
-        f"{source_system}_backfill",
+        f"{source_system}{BACKFILL_SUFFIX}",
         selection=dg.AssetSelection.tag("lsats/source", source_system).downstream(),
         config=to_assets,
         description=(

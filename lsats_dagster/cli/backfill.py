@@ -4,7 +4,7 @@ from typing import Annotated
 
 import typer
 
-from lsats_dagster.automation.jobs import SOURCES
+from lsats_dagster.automation.jobs import BACKFILL_SUFFIX, SOURCES
 from lsats_dagster.cli.environment import dagster_instance, hub_database, hub_environment
 from lsats_dagster.cli.run import FAILED, IN_REPOSITORY, checked_run_id, outcome_of, show
 from lsats_dagster.definitions import build_definitions
@@ -42,7 +42,7 @@ def backfill(
         "approve_removals": checked_run_id(approve_removals),
         "dry_run": dry_run,
     }
-    job = build_definitions().resolve_job_def(f"{source}_backfill")
+    job = build_definitions().resolve_job_def(f"{source}{BACKFILL_SUFFIX}")
     with hub_environment(sources=True) as settings, hub_database(settings), dagster_instance() as instance:
         result = job.execute_in_process(
             instance=instance,

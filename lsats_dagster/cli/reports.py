@@ -50,6 +50,8 @@ def status(as_json: JSON = False) -> None:
         state = {"completed": "✅", "failed": "❌", "running": "🔄"}[row.status]
         table.add_row(row.name, ago(row.started_at), state, ago(row.last_success), str(row.records_processed))
     console = Console()
+    if not console.is_terminal:
+        console.width = 120
     console.print(table if rows else "Nothing has run yet. Try `lsats run hub_daily`, or `lsats demo`.")
     for row in rows:
         if row.error_message:

@@ -12,6 +12,7 @@ import typer
 from rich.console import Console
 from rich.table import Table
 
+from lsats_dagster.automation.jobs import BACKFILL_SUFFIX
 from lsats_dagster.cli.environment import dagster_instance, hub_database, hub_environment
 from lsats_dagster.definitions import build_definitions
 from lsats_dagster.settings import ConfigurationError
@@ -75,6 +76,9 @@ def execute(selection: str, instance: dg.DagsterInstance, config: dict[str, Any]
     """Run a job or an asset selection in this process. ConfigurationError when nothing is meant by `selection`."""
     definitions = build_definitions()
     jobs = {job.name for job in definitions.resolve_all_job_defs()}
+    if selection in jobs and selection.endswith(BACKFILL_SUFFIX):
+        source = selection.removesuffix(BACKFILL_SUFFIX)
+        raise ConfigurationError(f"a backfill has options of its own: use `lsats backfill {source}`")
     if selection in jobs:
         job = definitions.resolve_job_def(selection)
         keys: Collection[dg.AssetKey] = set(job.asset_layer.executable_asset_keys)

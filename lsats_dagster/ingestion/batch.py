@@ -26,7 +26,8 @@ from lsats_dagster.runs import Run
 logger = logging.getLogger(__name__)
 
 # The planner knows nothing of tables that grow within a run; what it guesses costs 25 times the right plan, which is
-# always the same: walk the small batch, look each key up in the index.
+# always the same: walk the small batch, look each key up in the index. It takes a stream without statistics for one row,
+# to be kept in memory and walked for every key; only a lateral subquery with LIMIT leaves it no other way.
 INDEX_LOOKUPS = "set local enable_seqscan = off; set local enable_hashjoin = off; set local enable_mergejoin = off"
 
 STAGE = """
@@ -51,8 +52,12 @@ select
     c.entity_hash,
     c.hash_version
 from incoming i
-left join bronze.current_entities c
-    on c.source_system = :source_system and c.entity_type = :entity_type and c.external_id = i.external_id
+left join lateral (
+    select external_id, entity_hash, hash_version, removed_at
+    from bronze.current_entities
+    where source_system = :source_system and entity_type = :entity_type and external_id = i.external_id
+    limit 1
+) c on true
 where c.external_id is null or c.removed_at is not null or c.entity_hash <> i.entity_hash or c.hash_version <> :version
 """
 
@@ -70,26 +75,53 @@ BECOME_CURRENT_CHANGED = """
 update bronze.current_entities c
 set raw_id = r.raw_id, seq = r.seq, live_raw_id = r.raw_id, entity_hash = r.entity_hash,
     hash_version = r.hash_version, changed_at = r.ingested_at, removed_at = null
-from bronze.raw_entities r
-where r.seq > :after and r.ingestion_run_id = :run_id and r.change in ('changed', 'returned')
-    and c.source_system = r.source_system and c.entity_type = r.entity_type and c.external_id = r.external_id
+from (
+    select k.ctid, v.raw_id, v.seq, v.entity_hash, v.hash_version, v.ingested_at
+    from bronze.raw_entities v
+    cross join lateral (
+        select ctid
+        from bronze.current_entities
+        where source_system = v.source_system and entity_type = v.entity_type and external_id = v.external_id
+        limit 1
+    ) k
+    where v.seq > :after and v.ingestion_run_id = :run_id and v.change in ('changed', 'returned')
+) r
+where c.ctid = r.ctid
 """
 
 # The one thing about an unchanged record that is kept up to date, and only where a detail stream needs it.
 MARK_VERSION = """
 update bronze.current_entities c
-set source_version = i.source_version
-from incoming i
-where c.source_system = :source_system and c.entity_type = :entity_type and c.external_id = i.external_id
-    and c.source_version is distinct from i.source_version
+set source_version = m.source_version
+from (
+    select k.ctid, i.source_version
+    from incoming i
+    cross join lateral (
+        select ctid, source_version
+        from bronze.current_entities
+        where source_system = :source_system and entity_type = :entity_type and external_id = i.external_id
+        limit 1
+    ) k
+    where k.source_version is distinct from i.source_version
+) m
+where c.ctid = m.ctid
 """
 
 REHASH = """
 update bronze.current_entities c
-set entity_hash = i.entity_hash, hash_version = :version
-from incoming i
-where i.ordinal = any(:ordinals)
-    and c.source_system = :source_system and c.entity_type = :entity_type and c.external_id = i.external_id
+set entity_hash = m.entity_hash, hash_version = :version
+from (
+    select k.ctid, i.entity_hash
+    from incoming i
+    cross join lateral (
+        select ctid
+        from bronze.current_entities
+        where source_system = :source_system and entity_type = :entity_type and external_id = i.external_id
+        limit 1
+    ) k
+    where i.ordinal = any(:ordinals)
+) m
+where c.ctid = m.ctid
 """
 
 # What was kept aside for a key that now was read well is older than what stands: it must never be put through again.

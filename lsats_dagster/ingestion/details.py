@@ -18,7 +18,7 @@ from sqlalchemy import Connection, text
 from lsats_dagster.database import Database
 from lsats_dagster.ingestion.batch import BatchWriter
 from lsats_dagster.ingestion.content import RejectedRecordError, checked_key
-from lsats_dagster.ingestion.extract import EMPTY_PAYLOAD_HASH, ReadRequest, position, removal_limit, start
+from lsats_dagster.ingestion.extract import EMPTY_PAYLOAD_HASH, JOINED_BY, ReadRequest, position, removal_limit, start
 from lsats_dagster.ingestion.stream import DetailStream, UnprovenReadError, UnreadableRecordError
 from lsats_dagster.runs import (
     Check,
@@ -188,7 +188,7 @@ def enrich(
             logger.error("❌ %s: failed after %d records", stream.name, run.counts.processed)
             raise
         if not run.dry:
-            renew_statistics(connection, run, "bronze.raw_entities", "bronze.current_entities")
+            renew_statistics(connection, run, JOINED_BY)
     logger.info("%s\n%s", summary(run), "🎉 Completed")
     return run
 

@@ -33,6 +33,11 @@ logger = logging.getLogger(__name__)
 
 EMPTY_PAYLOAD_HASH = sha256(b"{}").digest()
 
+JOINED_BY = {
+    "bronze.raw_entities": ("raw_id", "seq", "source_system", "entity_type", "external_id"),
+    "bronze.current_entities": ("live_raw_id", "seq", "source_system", "entity_type", "external_id"),
+}
+
 # What is current and was not seen, with the ids that a person approved marked.
 ABSENT = """
 create temporary table absent on commit drop as
@@ -135,7 +140,7 @@ def ingest(
             logger.error("❌ %s: failed after %d records", stream.name, run.counts.processed)
             raise
         if not run.dry:
-            renew_statistics(connection, run, "bronze.raw_entities", "bronze.current_entities")
+            renew_statistics(connection, run, JOINED_BY)
     logger.info("%s\n%s", summary(run), "🎉 Completed")
     return run
 

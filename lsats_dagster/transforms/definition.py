@@ -114,6 +114,12 @@ class Definition:
         return ("entity_hash", "data_quality_score", *rest)
 
     @cached_property
+    def sought_by(self) -> tuple[str, ...]:
+        """Names of the columns that rows are joined and looked up by: key, scope, cursor, indexed columns."""
+        indexed = (name.strip() for entry in self.indexes for name in entry.split(","))
+        return tuple(dict.fromkeys((*self.key, self.scope, "changed_seq", "is_present", *indexed)))
+
+    @cached_property
     def statement(self) -> str:
         """The SELECT with its field_sources filled in; parameter `keys`."""
         return self.select.replace(":field_sources", field_sources(self))

@@ -106,7 +106,7 @@ def refresh(
             logger.error("❌ %s: failed", definition.name)
             raise
         if not run.dry:
-            renew_statistics(connection, run, definition.name)
+            renew_statistics(connection, run, {definition.name: definition.sought_by})
     logger.info("%s\n🎉 Completed", summary(run))
     return run
 
@@ -162,7 +162,9 @@ def input_position(connection: Connection, name: str) -> tuple[int, datetime | N
             f"select coalesce(sum(hashtext(c::text)::bigint), 0) from {name} c"
         ).scalar_one()
         return int(seq), None
-    row = connection.exec_driver_sql(f"select seq, changed_at from {name} order by seq desc limit 1").one_or_none()
+    row = connection.exec_driver_sql(
+        f"select seq, changed_at from {name} where seq > 0 order by seq desc limit 1"
+    ).one_or_none()
     return (int(row.seq), row.changed_at) if row else (0, None)
 
 
@@ -200,22 +202,22 @@ def score(definition: Definition) -> str:
 def compute(connection: Connection, definition: Definition, keys: list[str] | None, into: str = "refreshed") -> None:
     """Run the definition for `keys` into the temporary table `into`, with score and hash; check keys and flags."""
     connection.exec_driver_sql(f"drop table if exists pg_temp.{into}")
-    connection.exec_driver_sql(f"create temporary table {into} (like {definition.name}) on commit drop")
-    for name in ("changed_seq", "updated_at", "run_id"):
-        connection.exec_driver_sql(f"alter table {into} drop column {name}")
-    selected = ", ".join(definition.selected)
+    types = {column.name: column.type for column in definition.columns}
     content = ", ".join(f"d.{name}" for name in definition.hashed)
+    # CREATE TABLE AS may use parallel workers, INSERT may not. OFFSET 0 keeps the planner from writing each column's
+    # expression wherever the column is used: in the table, in the hash, in the score.
     connection.execute(
         text(
-            f"insert into {into} ({selected}, data_quality_score, entity_hash) "
-            f"select {', '.join(f'd.{name}' for name in definition.selected)}, {score(definition)}, "
-            f"encode(sha256(convert_to(row({content})::text, 'UTF8')), 'hex') "
-            # The fence keeps the planner from writing each column's expression wherever the column is used.
-            f"from ({definition.statement} offset 0) d"
+            f"create temporary table {into} on commit drop as "
+            f"select {', '.join(f'cast(d.{name} as {types[name]}) as {name}' for name in definition.selected)}, "
+            f"cast({score(definition)} as {types['data_quality_score']}) as data_quality_score, "
+            f"encode(sha256(convert_to(row({content})::text, 'UTF8')), 'hex') as entity_hash "
+            f"from (select * from ({definition.statement}) s offset 0) d"
         ),
         {"keys": keys},
     )
-    connection.exec_driver_sql(f"analyze {into}")
+    # Nothing but the key is joined on; statistics of every column cost as much as the comparison.
+    connection.exec_driver_sql(f"analyze {into} ({', '.join(definition.key)})")
     key = ", ".join(definition.key)
     repeated = connection.exec_driver_sql(
         f"select count(*) from (select from {into} group by {key} having count(*) > 1) repeated"

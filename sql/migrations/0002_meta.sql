@@ -112,7 +112,7 @@ create table meta.silver_definitions (
 comment on table meta.silver_definitions is 'The definition that each silver table was last made from';
 
 -- Only its owner may ANALYZE a table, and the writer must own none.
-create function meta.renew_statistics(target regclass) returns void
+create function meta.renew_statistics(target regclass, columns text[]) returns void
 language plpgsql security definer
 set search_path = pg_catalog as $$
 begin
@@ -120,12 +120,12 @@ begin
         not in ('bronze', 'silver') then
         raise exception '% is no table of the hub', target;
     end if;
-    execute format('analyze %s', target);
+    execute format('analyze %s (%s)', target, (select string_agg(quote_ident(c), ', ') from unnest(columns) c));
 end
 $$;
-revoke execute on function meta.renew_statistics(regclass) from public;
-grant execute on function meta.renew_statistics(regclass) to lsats_writer;
-comment on function meta.renew_statistics(regclass) is 'ANALYZE for the writer, after it filled a table';
+revoke execute on function meta.renew_statistics(regclass, text[]) from public;
+grant execute on function meta.renew_statistics(regclass, text[]) to lsats_writer;
+comment on function meta.renew_statistics(regclass, text[]) is 'ANALYZE for the writer, after it filled a table';
 
 create sequence meta.changed_seq;
 comment on sequence meta.changed_seq is 'One value per silver refresh that writes; the cursor of what reads silver';

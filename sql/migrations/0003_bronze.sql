@@ -35,7 +35,9 @@ create table bronze.current_entities (
     source_version text,
     primary key (source_system, entity_type, external_id)
 );
-create index on bronze.current_entities (source_system, entity_type, seq);
+-- For cursors, and of no use for keys: the condition, which is always true, keeps the planner from taking it for the
+-- primary key in a first load, when it has no statistics, and walking a whole stream to find one record.
+create index on bronze.current_entities (source_system, entity_type, seq) where seq > 0;
 comment on table bronze.current_entities is 'The latest version of each record of each stream';
 comment on column bronze.current_entities.live_raw_id is 'The last version with a payload; raw_id may be a tombstone';
 comment on column bronze.current_entities.source_version is

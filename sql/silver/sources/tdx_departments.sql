@@ -83,7 +83,7 @@ active_codes as (
     having count(*) > 1
 ),
 
-cleaned as materialized (
+cleaned as (
     select
         n.external_id,
         n.raw_id,

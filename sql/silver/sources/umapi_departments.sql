@@ -21,7 +21,7 @@ hierarchical_path = ["text", "Campus -> executive area -> college -> department,
 [inputs."bronze.umapi_departments"]
 reach = "select external_id from bronze.umapi_departments where seq > :since"
 */
-with cleaned as materialized (
+with cleaned as (
     select
         d.external_id,
         d.raw_id,
