@@ -14,7 +14,7 @@ from pathlib import Path
 
 from sqlalchemy import Connection, text
 
-from lsats_dagster.database import OWNER, READER, WRITER, Database, database_border, take_lock
+from lsats_dagster.database import OWNER, READER, WRITER, Database, database_border, release_lock, take_lock
 from lsats_dagster.ingestion.views import StreamDeclaration, view_statements
 from lsats_dagster.transforms.definition import Definition
 from lsats_dagster.transforms.tables import deploy
@@ -22,6 +22,8 @@ from lsats_dagster.transforms.tables import deploy
 logger = logging.getLogger(__name__)
 
 MIGRATION_NAME = re.compile(r"^(?P<version>\d{4})_[a-z0-9_]+\.sql$")
+LOCK = "db upgrade"
+LOCK_SECONDS = 600.0
 ROLES = {
     OWNER: "owns the hub's schemas; migrations",
     WRITER: "runs the assets",
@@ -78,13 +80,15 @@ def upgrade(
     """
     migrations = load_migrations(sql_root / "migrations")
     with database.connect() as connection:
-        take_lock(connection, "db upgrade", 600)
-        with database_border(), connection.begin():
-            prepare_roles(connection)
-            connection.exec_driver_sql(f"set local role {OWNER}")
-            applied = apply_migrations(connection, migrations)
-            derive(connection, sql_root, streams, definitions)
-        connection.invalidate()  # closes the session, and with it the lock
+        take_lock(connection, LOCK, LOCK_SECONDS)
+        try:
+            with database_border(), connection.begin():
+                prepare_roles(connection)
+                connection.exec_driver_sql(f"set local role {OWNER}")
+                applied = apply_migrations(connection, migrations)
+                derive(connection, sql_root, streams, definitions)
+        finally:
+            release_lock(connection, LOCK)
     return Upgrade(applied, len(streams), len(definitions))
 
 

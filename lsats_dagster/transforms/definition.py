@@ -15,6 +15,7 @@ from pathlib import Path
 
 import sqlglot
 from sqlglot import exp
+from sqlglot.errors import SqlglotError
 
 IDENTIFIER = re.compile(r"^[a-z][a-z0-9_]*$")
 HEADER = re.compile(r"\A/\*\n(?P<header>.*?)\n\*/\n(?P<select>.*)\Z", re.DOTALL)
@@ -108,6 +109,12 @@ class Definition:
         return tuple(name for name in self.selected if name not in outside and not name.endswith("raw_id"))
 
     @cached_property
+    def shape(self) -> str:
+        """Names and types of the hashed columns: a renamed or retyped column changes the hash of every row."""
+        types = {column.name: column.type for column in self.columns}
+        return hashlib.sha256(repr([(name, types[name]) for name in self.hashed]).encode()).hexdigest()[:16]
+
+    @cached_property
     def compared(self) -> tuple[str, ...]:
         """Names of the columns whose difference makes the engine write a row; entity_hash stands for the hashed ones."""
         rest = (name for name in self.selected if name not in self.hashed)
@@ -189,7 +196,11 @@ def check(definition: Definition) -> None:
 
 def select_of(definition: Definition) -> exp.Select:
     """The parsed SELECT."""
-    tree = sqlglot.parse_one(definition.select, dialect="postgres")
+    try:
+        tree = sqlglot.parse_one(definition.select, dialect="postgres")
+    except SqlglotError as error:
+        place = str(error).splitlines()[0] if str(error) else type(error).__name__
+        raise DefinitionError(f"{definition.path.name}: the SELECT cannot be read: {place}") from None
     if not isinstance(tree, exp.Select):
         raise DefinitionError(f"{definition.path.name}: the statement is not one SELECT")
     return tree

@@ -211,7 +211,7 @@ def compute(connection: Connection, definition: Definition, keys: list[str] | No
             f"create temporary table {into} on commit drop as "
             f"select {', '.join(f'cast(d.{name} as {types[name]}) as {name}' for name in definition.selected)}, "
             f"cast({score(definition)} as {types['data_quality_score']}) as data_quality_score, "
-            f"encode(sha256(convert_to(row({content})::text, 'UTF8')), 'hex') as entity_hash "
+            f"encode(sha256(convert_to('{definition.shape}' || row({content})::text, 'UTF8')), 'hex') as entity_hash "
             f"from (select * from ({definition.statement}) s offset 0) d"
         ),
         {"keys": keys},

@@ -52,14 +52,24 @@ def _canonical_type(connection: Connection, column: Column) -> str:
 
 
 def _constrain(connection: Connection, definition: Definition) -> None:
-    has_key = connection.execute(
-        text("select exists (select from pg_constraint where conrelid = cast(:table as regclass) and contype = 'p')"),
+    key = connection.execute(
+        text(
+            "select conname, array(select attname from unnest(conkey) with ordinality as k (number, place) "
+            "join pg_attribute on attrelid = conrelid and attnum = number order by place)::text[] as columns "
+            "from pg_constraint where conrelid = cast(:table as regclass) and contype = 'p'"
+        ),
         {"table": definition.name},
-    ).scalar_one()
-    if not has_key:
-        # The key or its type has changed: what stands there was made by another rule, and bronze gives it again.
-        connection.exec_driver_sql(f"truncate {definition.name}")
-        connection.exec_driver_sql(f"alter table {definition.name} add primary key ({', '.join(definition.key)})")
+    ).one_or_none()
+    if key is not None and tuple(key.columns) == definition.key:
+        return
+    # What stands there was made by another rule, and bronze gives it again.
+    connection.exec_driver_sql(f"truncate {definition.name}")
+    if key is not None:
+        connection.exec_driver_sql(f"alter table {definition.name} drop constraint {key.conname}")
+        # The columns of a former key stay NOT NULL otherwise.
+        for name in set(key.columns) - set(definition.key):
+            connection.exec_driver_sql(f"alter table {definition.name} alter column {name} drop not null")
+    connection.exec_driver_sql(f"alter table {definition.name} add primary key ({', '.join(definition.key)})")
 
 
 def _index(connection: Connection, definition: Definition) -> None:
