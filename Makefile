@@ -1,6 +1,6 @@
 # `make demo` and `make test` are all a newcomer needs; `make help` lists the rest.
 .DEFAULT_GOAL := help
-.PHONY: help demo ui test test-ui lint format types sql-lint load-check docs check clean
+.PHONY: help demo ui test test-ui lint format types sql-lint load-check bench docs check clean
 SHELL := /bin/bash
 
 # The first that runs and is of a version that the hub supports.
@@ -11,7 +11,8 @@ VENV := .venv
 BIN := $(VENV)/bin
 RUNTIME := $(VENV)/.runtime
 DEV := $(VENV)/.dev
-WORKERS ?= 2
+# Many tests wait for other processes, so that there is one more at work than there are processors.
+WORKERS ?= 3
 
 help: ## List what make can do
 	@grep -E '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## (.*)/  \1\t\2/' | expand -t 16
@@ -61,6 +62,9 @@ load-check: $(DEV) ## Whether Dagster can load the hub, by both of its ways
 	@home=$$(mktemp -d) && touch $$home/dagster.yaml && trap "rm -rf $$home" EXIT \
 		&& DAGSTER_HOME=$$home $(BIN)/dg check defs \
 		&& DAGSTER_HOME=$$home $(BIN)/dagster definitions validate -w workspace.yaml
+
+bench: $(DEV) ## How fast the engines are, beside plain COPY and INSERT; some minutes, never part of the tests
+	@$(BIN)/python -m benchmarks
 
 docs: $(RUNTIME) ## Write the data dictionary and .env.example from the code
 	@$(BIN)/lsats db docs

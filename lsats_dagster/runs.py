@@ -193,12 +193,14 @@ def close_dead_runs(database: Database) -> int:
 
 
 def recently_dead(connection: Connection, look_back: timedelta) -> list[str]:
-    """Dagster runs of the rows that were closed for a dead owner within `look_back`."""
+    """Dagster runs of the rows that were closed for a dead owner within `look_back`, and that write nothing now."""
     return list(
         connection.execute(
             text(
-                "select distinct dagster_run_id from meta.ingestion_runs where error_message = :message "
-                "and dagster_run_id is not null and completed_at > clock_timestamp() - cast(:look_back as interval)"
+                "select distinct r.dagster_run_id from meta.ingestion_runs r where r.error_message = :message "
+                "and r.dagster_run_id is not null and r.completed_at > clock_timestamp() - cast(:look_back as interval) "
+                "and not exists (select from meta.ingestion_runs l "
+                "where l.dagster_run_id = r.dagster_run_id and l.status = 'running')"
             ),
             {"message": DIED, "look_back": look_back},
         ).scalars()
@@ -303,6 +305,7 @@ class Status:
     status: str
     started_at: datetime
     completed_at: datetime | None
+    first_started_at: datetime
     last_success: datetime | None
     records_processed: int
     error_message: str | None
@@ -314,6 +317,8 @@ def status(connection: Connection) -> list[Status]:
     rows = connection.execute(
         text(
             "select s.source_system || '/' || s.entity_type as name, s.status, s.started_at, s.completed_at, "
+            "(select min(r.started_at) from meta.ingestion_runs r where r.source_system = s.source_system "
+            "and r.entity_type = s.entity_type) as first_started_at, "
             "(select max(r.completed_at) from meta.ingestion_runs r where r.source_system = s.source_system "
             "and r.entity_type = s.entity_type and r.status = 'completed') as last_success, "
             "s.records_processed, s.error_message, "

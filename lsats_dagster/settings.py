@@ -3,6 +3,7 @@
 The field name in upper case is the variable's name. `.env.example` is written from this class, and a test compares the two.
 """
 
+import os
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Literal
@@ -32,7 +33,7 @@ class ConfigurationError(Exception):
 
 
 class Settings(BaseSettings):
-    """The hub's configuration, read from the environment and then from `.env` in the working directory."""
+    """The hub's configuration: the environment, then `.env` in the working directory, then systemd's credential files."""
 
     model_config = SettingsConfigDict(env_file=".env", env_ignore_empty=True, extra="ignore", hide_input_in_errors=True)
 
@@ -122,7 +123,8 @@ class Settings(BaseSettings):
 def load_settings() -> Settings:
     """The settings of this moment; ConfigurationError names every variable that cannot be used."""
     try:
-        return Settings()
+        # The service manager's folder of secrets, one file per variable, named as the field.
+        return Settings(_secrets_dir=os.environ.get("CREDENTIALS_DIRECTORY"))
     except ValidationError as error:
         problems = "; ".join(f"{str(e['loc'][0]).upper()}: {e['msg']}" for e in error.errors(include_input=False))
         raise ConfigurationError(f"unusable settings: {problems}") from None
@@ -132,7 +134,8 @@ def example() -> str:
     """The text of `.env.example`: every variable with its meaning and default."""
     lines = [
         "# Settings of the hub. Copy to .env and fill in what you need; nothing is needed for `make demo`.",
-        "# The environment wins over this file. Secrets belong in the environment or in a file only the service can read.",
+        "# The environment wins over this file. Secrets belong in the environment, or in systemd's credential files: one per",
+        "# variable, named as the variable in small letters.",
         "",
     ]
     for name, field in Settings.model_fields.items():

@@ -22,14 +22,15 @@ CHANNEL_SECONDS = 15.0
 
 # Whether an alert is due. A row is locked until its message went out, so two senders cannot both send it.
 STATE = """
-select held_back, last_sent_at > clock_timestamp() - cast(:window as interval) as recent
+select held_back, last_cause, last_sent_at > clock_timestamp() - cast(:window as interval) as recent
 from meta.alerts where alert_key = :key for update
 """
 SENT = """
-insert into meta.alerts (alert_key, last_sent_at) values (:key, clock_timestamp())
-on conflict (alert_key) do update set last_sent_at = excluded.last_sent_at, held_back = 0
+insert into meta.alerts (alert_key, last_sent_at, last_cause) values (:key, clock_timestamp(), :cause)
+on conflict (alert_key) do update
+set last_sent_at = excluded.last_sent_at, last_cause = excluded.last_cause, held_back = 0
 """
-HELD_BACK = "update meta.alerts set held_back = held_back + 1 where alert_key = :key"
+HELD_BACK = "update meta.alerts set held_back = held_back + 1, last_cause = :cause where alert_key = :key"
 
 
 class AlertError(Exception):
@@ -38,11 +39,12 @@ class AlertError(Exception):
 
 @dataclass(frozen=True)
 class Alert:
-    """key: what makes two alerts the same one."""
+    """key: what makes two alerts the same one. cause: what raised it, where raising it twice must count once."""
 
     key: str
     subject: str
     body: str
+    cause: str | None = None
 
 
 def notify(database: Database, settings: Settings, alerts: Iterable[Alert]) -> int:
@@ -56,11 +58,13 @@ def notify(database: Database, settings: Settings, alerts: Iterable[Alert]) -> i
             window = timedelta(hours=settings.alert_repeat_hours)
             state = connection.execute(text(STATE), {"key": alert.key, "window": window}).one_or_none()
             if state is not None and state.recent:
-                connection.execute(text(HELD_BACK), {"key": alert.key})
+                # A tick that failed at a later alert meets the same causes once more.
+                if alert.cause is None or alert.cause != state.last_cause:
+                    connection.execute(text(HELD_BACK), {"key": alert.key, "cause": alert.cause})
                 continue
             held_back = state.held_back if state is not None else 0
             send(settings, alert, held_back)
-            connection.execute(text(SENT), {"key": alert.key})
+            connection.execute(text(SENT), {"key": alert.key, "cause": alert.cause})
             sent += 1
     return sent
 

@@ -21,8 +21,8 @@ class Cadence:
 DAILY = Cadence("0 2 * * *", timedelta(hours=26), timedelta(hours=36))
 # What is not named here is daily.
 CADENCES: Mapping[str, Cadence] = {
-    # All day within the rate limit; at two the daily run does it.
-    "enriched.tdx_department_details": Cadence("*/30 0-1,3-23 * * *", timedelta(hours=3), timedelta(hours=26)),
+    # All day, within the rate limit.
+    "enriched.tdx_department_details": Cadence("*/30 * * * *", timedelta(hours=3), timedelta(hours=26)),
 }
 
 

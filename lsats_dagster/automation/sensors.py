@@ -86,7 +86,10 @@ def failure(instance: dg.DagsterInstance, run: dg.DagsterRun) -> Alert:
     lines = [f"{step}: {story}" for step, story in stories.items()] or ["it failed before or between its steps"]
     steps = ",".join(sorted(filter(None, stories)))
     return Alert(
-        f"failure:{run.job_name}:{steps}"[:500], f"{run.job_name} failed", "\n".join([*lines, f"Run {run.run_id}"])
+        f"failure:{run.job_name}:{steps}"[:500],
+        f"{run.job_name} failed",
+        "\n".join([*lines, f"Run {run.run_id}"]),
+        cause=run.run_id,
     )
 
 
@@ -119,7 +122,8 @@ def late_tables(rows: list[Status], now: datetime) -> list[Alert]:
     for row in rows:
         table = table_of(row.name)
         late_after = cadence_of(table).late_after
-        if row.last_success is None or now - row.last_success > late_after:
+        # Before its first success a table has been waited for since its first run.
+        if now - (row.last_success or row.first_started_at) > late_after:
             last = f"{row.last_success:%Y-%m-%d %H:%M} UTC" if row.last_success else "never"
             alerts.append(
                 Alert(f"late:{row.name}", f"{table} is late", f"Last success: {last}; expected within {late_after}.")

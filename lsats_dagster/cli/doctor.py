@@ -10,7 +10,7 @@ import dagster as dg
 import typer
 
 from lsats_dagster.cli.environment import dagster_instance, hub_environment
-from lsats_dagster.clients.errors import SourceError
+from lsats_dagster.clients.errors import SourceError, TransientSourceError
 from lsats_dagster.clients.window import LocalCallWindow
 from lsats_dagster.database import READER, Database, DatabaseError
 from lsats_dagster.migrations import MigrationError, pending, reader_sees_views, server_facts, writer_rights_hold
@@ -135,6 +135,10 @@ def look_at_sources(settings: Settings) -> Iterator[Finding]:
                 probe = client.probe()
             finally:
                 client.close()
+        except TransientSourceError as error:
+            address = REQUIRED[source][0][0].upper()
+            yield Finding(source, "fault", f"{error}: look at {address}, and whether this host may reach it")
+            continue
         except SourceError as error:
             yield Finding(source, "fault", str(error))
             continue

@@ -100,6 +100,7 @@ comment on table meta.call_windows is 'The rate window of each limited method, s
 create table meta.alerts (
     alert_key text primary key,
     last_sent_at timestamptz not null,
+    last_cause text,
     held_back integer not null default 0
 );
 comment on table meta.alerts is 'When each alert was last sent, and how often it was raised since';
