@@ -53,7 +53,9 @@ def show(report: Report) -> None:
         print(f"{m.name:58}{m.figure:>10.2f}  {m.unit:10}{limit:>8}  {mark}".rstrip())
     for failure in report.failures:
         print(f"❌ {failure}")
-    print(f"\n{MEMORY_NOTE}\n\nWhere the time goes (the main thread, sampled)")
+    print(
+        f"\n{MEMORY_NOTE}\n\nWhere the time goes (sampled; reading and writing overlap, so that parts may add up to more than the whole)"
+    )
     for spending in report.spendings:
         print(f"\n{spending.of}: {spending.seconds:.2f} s")
         for part, seconds in spending.parts.items():

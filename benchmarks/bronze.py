@@ -35,14 +35,17 @@ LABELS = {
     "content_hash": "hash",
     "prepare": "key, JSON and hash: the rest",
     "_stage": "send keys and hashes",
-    "_without_repeated": "note what was seen, find repeated keys",
+    "_put_repeated_aside": "note what was seen, find repeated keys",
     "_compare": "compare with what is current",
-    "_append": "write new versions and make them current",
+    "_write": "write new versions and make them current",
+    "append": "commit and the rest of writing a batch",
     "certify": "find what is gone",
     "position": "find what is gone",
+    "renew_statistics": "renew statistics",
     "add": "collect the batch",
-    "_admit": "collect the batch",
+    "admit": "collect the batch",
     "read_all": "collect the batch",
+    "_await": "wait until the batch before is written",
 }
 
 CREATE_PLAIN = """

@@ -5,7 +5,7 @@ Bodies are sent to the server only for what is written. Every batch is one trans
 
 import json
 import logging
-from collections.abc import Iterable
+from dataclasses import dataclass, field
 from hashlib import sha256
 from typing import Any
 
@@ -17,7 +17,6 @@ from lsats_dagster.ingestion.content import (
     Prepared,
     RejectedRecordError,
     content_hash,
-    prepare,
     quarantine_text,
 )
 from lsats_dagster.ingestion.stream import ListStream, Stream
@@ -33,10 +32,11 @@ INDEX_LOOKUPS = "set local enable_seqscan = off; set local enable_hashjoin = off
 STAGE = """
 create temporary table if not exists incoming (
     ordinal integer, external_id text collate "C", entity_hash bytea, source_version text
-);
-create temporary table if not exists seen (external_id text collate "C" primary key, entity_hash bytea);
+) on commit delete rows;
+create temporary table if not exists seen (external_id text collate "C", entity_hash bytea);
+create index if not exists seen_external_id on seen using hash (external_id);
 create temporary table if not exists poisoned (payload_hash bytea, external_id text collate "C");
-truncate incoming, seen, poisoned
+truncate seen, poisoned
 """
 
 REPEATED = """
@@ -141,24 +141,61 @@ on conflict (source_system, entity_type, coalesce(external_id, ''), payload_hash
 """
 
 
-class BatchWriter:
-    """Takes the records of one run and writes them batch by batch; keeps the run's counts in balance.
+@dataclass
+class Batch:
+    """Records of one read as taken, each key once. taken = prepared + rejected + repeated, before and after it was written."""
 
-    unkeyed, read_anew: records without a key, and records at all, since the read last began.
+    prepared: dict[str, Prepared] = field(default_factory=dict)
+    rejected: list[tuple[object, RejectedRecordError]] = field(default_factory=list)
+    taken: int = 0
+    repeated: int = 0
+
+    def admit(self, prepared: Prepared) -> None:
+        """Take one record. A key twice: equal records are one; of unequal ones the lower hash stays, whatever the order.
+
+        Across batches the first stays: it has been written.
+        """
+        self.taken += 1
+        other = self.prepared.setdefault(prepared.external_id, prepared)
+        if other is prepared:
+            return
+        if other.entity_hash == prepared.entity_hash:
+            self.repeated += 1
+            return
+        kept, dropped = sorted((prepared, other), key=lambda candidate: candidate.entity_hash)
+        self.prepared[prepared.external_id] = kept
+        self._drop(dropped)
+
+    def reject(self, record: object, rejection: RejectedRecordError) -> None:
+        """Take one record that goes to quarantine."""
+        self.taken += 1
+        self.rejected.append((record, rejection))
+
+    def repeat(self, prepared: Prepared, *, same: bool) -> None:
+        """Put aside a record whose key an earlier batch brought already: the first stays."""
+        del self.prepared[prepared.external_id]
+        if same:
+            self.repeated += 1
+        else:
+            self._drop(prepared)
+
+    def _drop(self, prepared: Prepared) -> None:
+        reason = "another record of this read has the same key and other content"
+        self.rejected.append(
+            (orjson.loads(prepared.body), RejectedRecordError("duplicate", reason, prepared.external_id))
+        )
+
+
+class Appender:
+    """Writes batches of one run to the log, each in one transaction, and keeps its counts in balance.
+
     Needs a connection that holds the stream's writer lock and no open transaction. In a dry run it compares only.
     """
 
-    def __init__(self, connection: Connection, stream: Stream[Any], run: Run, batch_size: int) -> None:
+    def __init__(self, connection: Connection, stream: Stream[Any], run: Run) -> None:
         self._connection = connection
         self._stream = stream
         self._run = run
-        self._batch_size = batch_size
-        self._by_key: dict[str, Prepared] = {}
-        self._rejected: list[tuple[object, RejectedRecordError]] = []
-        self._taken = 0
-        self._same_in_batch = 0
-        self.unkeyed = 0
-        self.read_anew = 0
         self._stream_values = {"source_system": stream.source_system, "entity_type": stream.entity_type}
         self._ingestion_metadata = json.dumps({"left_out": list(stream.left_out)} if stream.left_out else {}).encode()
         with connection.begin():
@@ -167,107 +204,43 @@ class BatchWriter:
                 text("select coalesce(max(seq), 0) from bronze.raw_entities")
             ).scalar_one()
 
-    def start_again(self) -> None:
-        """Forget what this read has brought so far: the source is read once more from its beginning."""
-        self.flush()
-        self.unkeyed = self.read_anew = 0
+    def forget_seen(self) -> None:
+        """The source is read once more from its beginning: what it brought so far is no repetition."""
         with self._connection.begin():
             self._connection.exec_driver_sql("truncate seen")
 
-    def add(self, record: object) -> bool:
-        """Take one record as received; False when it goes to quarantine. Writes when the batch is full."""
-        self._taken += 1
-        self.read_anew += 1
-        accepted = True
-        try:
-            self._admit(prepare(self._stream, record))
-        except RejectedRecordError as rejection:
-            self._rejected.append((record, rejection))
-            accepted = False
-        if self._taken >= self._batch_size:
-            self.flush()
-        return accepted
-
-    def reject(self, record: object, rejection: RejectedRecordError) -> None:
-        """Take one record that could not even be read."""
-        self._taken += 1
-        self._rejected.append((record, rejection))
-
-    def _admit(self, prepared: Prepared) -> None:
-        """Add to the batch. A key twice: equal records are one; of unequal ones the lower hash stays, whatever the order.
-
-        Across batches the first stays: it has been written.
-        """
-        other = self._by_key.setdefault(prepared.external_id, prepared)
-        if other is prepared:
-            return
-        if other.entity_hash == prepared.entity_hash:
-            self._same_in_batch += 1
-            return
-        kept, dropped = sorted((prepared, other), key=lambda candidate: candidate.entity_hash)
-        self._by_key[prepared.external_id] = kept
-        self._rejected.append((orjson.loads(dropped.body), _repeated(prepared.external_id)))
-
-    def flush(self) -> None:
-        """Compare and write what was taken, in one transaction, and check the balance of the batch."""
-        if not self._taken:
-            return
-        batch = list(self._by_key.values())
+    def append(self, batch: Batch) -> None:
+        """Compare and write `batch` in one transaction, and add to the run's counts."""
         before = self._balance()
+        changes: dict[int, str] = {}
         with self._connection.begin():
-            if batch:
-                batch = self._without_repeated(batch)
-            changes = self._compare(batch) if batch else {}
-            if batch and not self._run.dry:
-                self._append(batch, changes)
-                self._connection.execute(text(OVERTAKE), {**self._stream_values, "run_id": self._run.run_id})
-                if isinstance(self._stream, ListStream) and self._stream.version_field:
-                    self._connection.execute(text(MARK_VERSION), self._stream_values)
-            self._quarantine()
-        created = sum(change != "changed" for change in changes.values())
-        self._run.counts.processed += self._taken
-        self._run.counts.created += created
-        self._run.counts.updated += len(changes) - created
-        self._run.counts.skipped += len(batch) - len(changes) + self._same_in_batch
-        self._run.counts.failed += len(self._rejected)
-        if self._balance() != before:
-            raise UnbalancedRunError(f"{self._stream.name}: a batch of {self._taken} records does not balance")
-        self._by_key.clear()
-        self._rejected.clear()
-        self._taken = self._same_in_batch = 0
+            self._connection.exec_driver_sql(INDEX_LOOKUPS)
+            records = list(batch.prepared.values())
+            if records:
+                self._stage(records)
+                self._put_repeated_aside(batch, records)
+                changes = self._compare(records)
+                if not self._run.dry:
+                    self._write(records, changes)
+                    self._connection.execute(text(OVERTAKE), {**self._stream_values, "run_id": self._run.run_id})
+                    if isinstance(self._stream, ListStream) and self._stream.version_field:
+                        self._connection.execute(text(MARK_VERSION), self._stream_values)
+            self._quarantine(batch)
         counts = self._run.counts
-        logger.info(
-            "🔄 %s: %d processed (🆕 %d new, 📝 %d changed, ⏭️ %d unchanged, ❌ %d failed)",
-            self._stream.name,
-            counts.processed,
-            counts.created,
-            counts.updated,
-            counts.skipped,
-            counts.failed,
-        )
+        created = sum(change != "changed" for change in changes.values())
+        counts.processed += batch.taken
+        counts.created += created
+        counts.updated += len(changes) - created
+        counts.skipped += len(batch.prepared) - len(changes) + batch.repeated
+        counts.failed += len(batch.rejected)
+        if self._balance() != before:
+            raise UnbalancedRunError(f"{self._stream.name}: a batch of {batch.taken} records does not balance")
 
     def _balance(self) -> int:
         counts = self._run.counts
         return counts.processed - counts.created - counts.updated - counts.skipped - counts.failed
 
-    def _without_repeated(self, batch: list[Prepared]) -> list[Prepared]:
-        """Stage the batch, and take out keys that an earlier batch of this read has brought already: the first stays."""
-        self._stage(batch)
-        repeated = {row.ordinal: row.same for row in self._connection.execute(text(REPEATED))}
-        for ordinal, same in repeated.items():
-            if same:
-                self._same_in_batch += 1
-            else:
-                self._rejected.append((orjson.loads(batch[ordinal].body), _repeated(batch[ordinal].external_id)))
-        if repeated:
-            batch = [prepared for ordinal, prepared in enumerate(batch) if ordinal not in repeated]
-            self._connection.exec_driver_sql("truncate incoming")
-            self._stage(batch)
-        self._connection.exec_driver_sql("insert into seen select external_id, entity_hash from incoming")
-        return batch
-
-    def _stage(self, batch: list[Prepared]) -> None:
-        self._connection.exec_driver_sql("truncate incoming")
+    def _stage(self, records: list[Prepared]) -> None:
         copy_rows(
             self._connection,
             "incoming",
@@ -275,13 +248,24 @@ class BatchWriter:
             ("int4", "text", "bytea", "text"),
             (
                 (ordinal, prepared.external_id, prepared.entity_hash, prepared.source_version)
-                for ordinal, prepared in enumerate(batch)
+                for ordinal, prepared in enumerate(records)
             ),
         )
 
-    def _compare(self, batch: list[Prepared]) -> dict[int, str]:
-        """The change of each record of the staged batch that differs from what is current."""
-        self._connection.exec_driver_sql(INDEX_LOOKUPS)
+    def _put_repeated_aside(self, batch: Batch, records: list[Prepared]) -> None:
+        """Take keys that an earlier batch of this read has brought out of what is staged, and note the others as seen."""
+        repeated = self._connection.execute(text(REPEATED)).all()
+        for ordinal, same in repeated:
+            batch.repeat(records[ordinal], same=same)
+        if repeated:
+            self._connection.execute(
+                text("delete from incoming where ordinal = any(:ordinals)"),
+                {"ordinals": [row.ordinal for row in repeated]},
+            )
+        self._connection.exec_driver_sql("insert into seen select external_id, entity_hash from incoming")
+
+    def _compare(self, records: list[Prepared]) -> dict[int, str]:
+        """The change of each staged record that differs from what is current, by its place in `records`."""
         version = self._stream.hash_rule.version
         rows = self._connection.execute(text(COMPARE), {**self._stream_values, "version": version}).all()
         former = {rule.version: rule for rule in self._stream.former_hash_rules}
@@ -289,7 +273,8 @@ class BatchWriter:
         equal_by_former_rule: list[int] = []
         for ordinal, change, stored_hash, stored_version in rows:
             rule = former.get(stored_version) if change == "changed" else None
-            if rule and content_hash(orjson.loads(batch[ordinal].body), batch[ordinal].body, rule) == stored_hash:
+            body = records[ordinal].body
+            if rule and content_hash(orjson.loads(body), body, rule) == stored_hash:
                 equal_by_former_rule.append(ordinal)
             else:
                 changes[ordinal] = change
@@ -299,7 +284,7 @@ class BatchWriter:
             )
         return changes
 
-    def _append(self, batch: list[Prepared], changes: dict[int, str]) -> None:
+    def _write(self, records: list[Prepared], changes: dict[int, str]) -> None:
         """Write new versions to the log and make them current."""
         if not changes:
             return
@@ -314,8 +299,8 @@ class BatchWriter:
             ("text", "text", "text", "text", "jsonb", "bytea", "int2", "uuid", "jsonb"),
             (
                 (
-                    stream.source_system, stream.entity_type, batch[ordinal].external_id, change, batch[ordinal].body,
-                    batch[ordinal].entity_hash, version, run_id, self._ingestion_metadata,
+                    stream.source_system, stream.entity_type, records[ordinal].external_id, change, records[ordinal].body,
+                    records[ordinal].entity_hash, version, run_id, self._ingestion_metadata,
                 )
                 for ordinal, change in changes.items()
             ),
@@ -328,10 +313,12 @@ class BatchWriter:
             self._connection.execute(text(BECOME_CURRENT_CHANGED), values)
         self._last_seq = self._connection.execute(text("select max(seq) from bronze.raw_entities")).scalar_one()
 
-    def _quarantine(self) -> None:
+    def _quarantine(self, batch: Batch) -> None:
         """Keep aside what was rejected. Where its key is known, its entity is not taken for gone."""
+        if not batch.rejected:
+            return
         rows = []
-        for record, rejection in self._rejected:
+        for record, rejection in batch.rejected:
             payload = quarantine_text(record)
             rows.append(
                 {
@@ -344,24 +331,15 @@ class BatchWriter:
                     "run_id": self._run.run_id,
                 }
             )
-            self.unkeyed += rejection.external_id is None
-        if not rows:
-            return
         self._connection.execute(text("insert into poisoned values (:payload_hash, :external_id)"), rows)
         if not self._run.dry:
             self._connection.execute(text(QUARANTINE), rows)
-        for reason in sorted({rejection.reason for _, rejection in self._rejected}):
+        for reason in sorted({rejection.reason for _, rejection in batch.rejected}):
             logger.warning("⚠️ %s: kept aside: %s", self._stream.name, reason)
 
 
 class UnbalancedRunError(Exception):
     """What was read is not what was written, skipped and kept aside: a fault of the engine."""
-
-
-def _repeated(external_id: str) -> RejectedRecordError:
-    return RejectedRecordError(
-        "duplicate", "another record of this read has the same key and other content", external_id
-    )
 
 
 def resolve_absent_poison(connection: Connection, stream: Stream[Any], run: Run) -> None:
@@ -375,17 +353,3 @@ def resolve_absent_poison(connection: Connection, stream: Stream[Any], run: Run)
         ),
         {"source_system": stream.source_system, "entity_type": stream.entity_type, "run_id": run.run_id},
     )
-
-
-def read_all(writer: BatchWriter, pages: Iterable[list[Any]], limit: int | None = None) -> bool:
-    """Put every record of `pages` through `writer`; False when `limit` records were taken before the end."""
-    taken = 0
-    for page in pages:
-        for record in page:
-            if limit is not None and taken >= limit:
-                writer.flush()
-                return False
-            writer.add(record)
-            taken += 1
-    writer.flush()
-    return True

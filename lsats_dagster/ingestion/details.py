@@ -16,10 +16,10 @@ from typing import Any
 from sqlalchemy import Connection, text
 
 from lsats_dagster.database import Database
-from lsats_dagster.ingestion.batch import BatchWriter
 from lsats_dagster.ingestion.content import RejectedRecordError, checked_key
 from lsats_dagster.ingestion.extract import EMPTY_PAYLOAD_HASH, JOINED_BY, ReadRequest, position, removal_limit, start
 from lsats_dagster.ingestion.stream import DetailStream, UnprovenReadError, UnreadableRecordError
+from lsats_dagster.ingestion.writer import BatchWriter
 from lsats_dagster.runs import (
     Check,
     Mode,
@@ -168,12 +168,12 @@ def enrich(
         mode: Mode = "full" if request.full else "incremental"
         run = start(connection, stream, mode, request, origin, fetched_before=fetched_before.isoformat())
         try:
-            writer = BatchWriter(connection, stream, run, CALLS_PER_COMMIT)
             calls, due = queue(connection, stream, fetched_before, budget)
             logger.info("🔄 %s: %d details are due, budget %d calls", stream.name, due, budget)
             if not run.dry:
-                for answers in _answers(stream, client, calls, workers):
-                    _write(connection, stream, run, writer, answers)
+                with BatchWriter(connection, stream, run, CALLS_PER_COMMIT) as writer:
+                    for answers in _answers(stream, client, calls, workers):
+                        _write(connection, stream, run, writer, answers)
             with connection.begin():
                 _certify(run, due=due, calls=0 if run.dry else len(calls))
                 if not run.dry:

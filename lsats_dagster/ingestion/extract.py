@@ -11,9 +11,10 @@ from uuid import UUID
 
 from sqlalchemy import Connection, text
 
-from lsats_dagster.database import Database
-from lsats_dagster.ingestion.batch import BatchWriter, read_all, resolve_absent_poison
+from lsats_dagster.database import WHOLE_TABLES, Database
+from lsats_dagster.ingestion.batch import resolve_absent_poison
 from lsats_dagster.ingestion.stream import Extract, ListStream, Stream, UnprovenReadError
+from lsats_dagster.ingestion.writer import BatchWriter, read_all
 from lsats_dagster.runs import (
     Check,
     Mode,
@@ -122,8 +123,8 @@ def ingest(
     with sole_writer(database, stream.subject, lock_wait_seconds) as connection:
         run = start(connection, stream, "full", request, origin)
         try:
-            writer = BatchWriter(connection, stream, run, batch_size)
-            extract = read(stream, client, writer, request, run)
+            with BatchWriter(connection, stream, run, batch_size) as writer:
+                extract = read(stream, client, writer, request, run)
             with connection.begin():
                 certify(connection, stream, run, writer, extract, request)
                 run.watermark, run.row_count = position(connection, stream)
@@ -232,6 +233,7 @@ def remove_absent(
 ) -> None:
     """Write tombstones for what the complete read no longer brought, or refuse and keep the list of ids."""
     connection.exec_driver_sql("analyze seen")
+    connection.exec_driver_sql(WHOLE_TABLES)
     connection.execute(text(ABSENT), {**_values(stream), "approval": approval})
     absent, approved = connection.execute(text("select count(*), count(*) filter (where approved) from absent")).one()
     before = present(connection, stream)

@@ -10,10 +10,10 @@ from uuid import UUID
 from sqlalchemy import Connection, text
 
 from lsats_dagster.database import Database
-from lsats_dagster.ingestion.batch import BatchWriter
 from lsats_dagster.ingestion.content import RejectedRecordError, prepare
 from lsats_dagster.ingestion.extract import position
 from lsats_dagster.ingestion.stream import Stream
+from lsats_dagster.ingestion.writer import BatchWriter
 from lsats_dagster.runs import Origin, Run, close_run, fail_run, open_run, sole_writer, summary
 
 logger = logging.getLogger(__name__)
@@ -33,10 +33,9 @@ order by q.quarantined_at, q.quarantine_id
 """
 
 KNOWN = """
-select exists (
-    select from bronze.current_entities
-    where source_system = :source_system and entity_type = :entity_type and external_id = :external_id
-)
+select external_id
+from bronze.current_entities
+where source_system = :source_system and entity_type = :entity_type and external_id = any(:external_ids)
 """
 
 REPLAYED = """
@@ -95,8 +94,10 @@ def replay(
             {"extract": {"state": "partial", "reason": "replay"}},
         )
         try:
-            writer = BatchWriter(connection, stream, run, batch_size)
-            replayed = _put_through(connection, stream, writer)
+            readable = _readable(connection, stream)
+            with BatchWriter(connection, stream, run, batch_size) as writer:
+                replayed = [quarantine_id for quarantine_id, record in readable if writer.add(record)]
+                writer.flush()
             with connection.begin():
                 connection.execute(text(REPLAYED), {"run_id": run.run_id, "replayed": replayed})
                 run.watermark, run.row_count = position(connection, stream)
@@ -108,25 +109,23 @@ def replay(
     return run
 
 
-def _put_through(connection: Connection, stream: Stream[Any], writer: BatchWriter) -> list[Any]:
-    """Hand the records that the stream's present rules accept to `writer`; the ids of these."""
+def _readable(connection: Connection, stream: Stream[Any]) -> list[tuple[UUID, Any]]:
+    """(id, record) of what the stream's present rules accept, and of what nothing newer was read."""
     stream_values = {"source_system": stream.source_system, "entity_type": stream.entity_type}
-    replayed = []
     with connection.begin():
         rows = connection.execute(text(REPLAYABLE), stream_values).all()
-    for row in rows:
-        record = json.loads(row.payload)
-        try:
-            external_id = prepare(stream, record).external_id
-        except RejectedRecordError:
-            continue
-        if row.external_id is None and row.read_since:
-            with connection.begin():
-                known = connection.execute(text(KNOWN), {**stream_values, "external_id": external_id}).scalar_one()
-            if known:
+        accepted = []
+        for row in rows:
+            record = json.loads(row.payload)
+            try:
+                accepted.append((row, record, prepare(stream, record).external_id))
+            except RejectedRecordError:
                 continue
+        doubtful = [key for row, _, key in accepted if row.external_id is None and row.read_since]
+        known = set(connection.execute(text(KNOWN), {**stream_values, "external_ids": doubtful}).scalars())
+    return [
+        (row.quarantine_id, record)
+        for row, record, external_id in accepted
         # A detail answer about another record stays wrong, however well it can be read.
-        if row.external_id in (None, external_id) and writer.add(record):
-            replayed.append(row.quarantine_id)
-    writer.flush()
-    return replayed
+        if row.external_id == external_id or (row.external_id is None and not (row.read_since and external_id in known))
+    ]

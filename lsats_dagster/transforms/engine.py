@@ -12,7 +12,7 @@ from typing import Any
 
 from sqlalchemy import Connection, text
 
-from lsats_dagster.database import Database
+from lsats_dagster.database import WHOLE_TABLES, Database
 from lsats_dagster.runs import (
     Check,
     Mode,
@@ -38,12 +38,8 @@ FULL_FROM_SHARE = 0.05
 FULL_FROM_KEYS = 5_000
 QUALITY_THRESHOLD = 0.70
 DANGLING_SHARE = 0.02
-# A table that grows while it is compared must not be scanned once per row, as the planner likes for one it takes for empty:
-# whole tables are compared by hashing, affected keys are looked up.
-PLAN_OF: Mapping[Mode, str] = {
-    "full": "set local work_mem = '64MB'; set local enable_nestloop = off",
-    "incremental": "set local work_mem = '64MB'",
-}
+# Affected keys are looked up, whole tables are not.
+PLAN_OF: Mapping[Mode, str] = {"full": WHOLE_TABLES, "incremental": "set local work_mem = '64MB'"}
 
 
 class OutdatedTableError(Exception):
