@@ -54,7 +54,7 @@ def show(report: Report) -> None:
     for failure in report.failures:
         print(f"❌ {failure}")
     print(
-        f"\n{MEMORY_NOTE}\n\nWhere the time goes (sampled; reading and writing overlap, so that parts may add up to more than the whole)"
+        f"\n{MEMORY_NOTE}\n\nWhere the time goes, sampled; reading and writing overlap, the parts then exceed the whole"
     )
     for spending in report.spendings:
         print(f"\n{spending.of}: {spending.seconds:.2f} s")

@@ -65,9 +65,8 @@ class Report:
 class Sampler:
     """Looks every few milliseconds what the threads do, and counts by the innermost known function.
 
-    The main thread counts always, another one while it does something known: their parts may add up to more than the whole.
-
-    `labels`: function name -> what it does. Cheap enough to stay on in what is timed: some 0.1 % at 10 ms.
+    The main thread counts always, another one while it does something known: their parts may add up to more than the
+    whole. `labels`: function name -> what it does. Cheap enough to stay on in what is timed: some 0.1 % at 10 ms.
     """
 
     def __init__(self, labels: Mapping[str, str], interval: float = 0.01) -> None:
