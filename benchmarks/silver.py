@@ -78,8 +78,9 @@ PLAIN_INSERT = "insert into public.plain_insert select * from silver.benchmark_t
 
 
 def make_record(number: int, day: int) -> dict[str, Any]:
-    """Record `number` as of `day`; each day changes 1 % of the records, and 1 value in 200 is unreadable."""
-    changed = day if number % CHANGED_EVERY == day % CHANGED_EVERY else 0
+    """Record `number` as of `day`; each day changes 1 % of the records for good, and 1 value in 200 is unreadable."""
+    changes_on = number % CHANGED_EVERY
+    changed = changes_on if changes_on <= day else 0
     record: dict[str, Any] = {"ID": str(number)}
     for place, (name, kind) in enumerate(FIELDS):
         mixed = (number * 2654435761 + place * 40503) % 4294967296
@@ -152,6 +153,7 @@ with cleaned as (
     from {VIEW} t
     cross join lateral jsonb_to_record(t.payload) f ({unpacked})
     where cast(:keys as text[]) is null or t.external_id = any(cast(:keys as text[]))
+    offset '0' -- each value is cleaned once, however often it is used
 )
 
 select
@@ -239,9 +241,7 @@ def work(url: str, rows: int, sql_root: str) -> dict[str, Any]:
         results["insert"].append(table.plain_insert())
         results["full again"].append(table.refreshed(full=True, skipped=rows))
         table.load(day)
-        # What changed the day before changes back.
-        changed = sum(1 for n in range(rows) if make_record(n, day) != make_record(n, day - 1))
-        results["1 %"].append(table.refreshed(full=False, updated=changed))
+        results["1 %"].append(table.refreshed(full=False, updated=len(range(day, rows, CHANGED_EVERY))))
     return {"results": results}
 
 

@@ -19,7 +19,7 @@ READER = "lsats_reader"
 
 # For statements over whole tables, which may have grown so fast that the planner takes them for empty: compare by hashing,
 # never row by row.
-WHOLE_TABLES = "set local work_mem = '64MB'; set local enable_nestloop = off"
+WHOLE_TABLES = "set local work_mem = '32MB'; set local enable_nestloop = off"
 
 JSONB_OID = 3802
 # Postgres quotes row contents in the message of data (22) and constraint (23) errors; those of these classes name

@@ -28,9 +28,12 @@ def view_statements(stream: StreamDeclaration) -> list[str]:
     """The DDL of the stream's view. Names come from declarations, which `check_names` has seen."""
     view = f"{stream.layer}.{stream.table}"
     described = f"{stream.row} {stream.description}".replace("'", "''")
+    # The payload depends on both tables, so that it is never unpacked before they are joined: the log also holds all versions
+    # that are no longer current.
     return [
         f"""create view {view} as
-select c.external_id, r.raw_id, c.seq, r.raw_data as payload, c.removed_at is null as is_present,
+select c.external_id, r.raw_id, c.seq, case when c.live_raw_id is not null then r.raw_data end as payload,
+    c.removed_at is null as is_present,
     c.first_seen_at, c.changed_at, c.removed_at
 from bronze.current_entities c
 join bronze.raw_entities r on r.raw_id = c.live_raw_id

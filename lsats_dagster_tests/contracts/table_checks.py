@@ -204,6 +204,18 @@ def check_inputs(definition: Definition) -> None:
         assert name in tables_read(reach), f"{name} does not reach by its own changed rows"
 
 
+def check_collations(world: World, definition: Definition) -> None:
+    """What is computed has the collations of the stored columns: otherwise no index of the table serves a comparison."""
+    with world.database.transaction() as connection:
+        compute(connection, definition, [], into="nothing")
+        unlike = connection.exec_driver_sql(
+            "select attname from pg_attribute computed join pg_attribute stored using (attname) "
+            f"where computed.attrelid = 'pg_temp.nothing'::regclass and stored.attrelid = '{definition.name}'::regclass "
+            "and computed.attcollation <> stored.attcollation"
+        ).scalars()
+        assert list(unlike) == []
+
+
 def check_privileges(world: World, definition: Definition) -> None:
     """The writer cannot delete or truncate, and the reader sees no table."""
     for statement in (f"delete from {definition.name}", f"truncate {definition.name}"):

@@ -6,7 +6,7 @@ from collections.abc import Iterator
 from random import Random
 
 import pytest
-from hypothesis import HealthCheck, given, settings
+from hypothesis import HealthCheck, given, seed, settings
 from hypothesis import strategies as st
 
 from lsats_dagster.database import READER, Database
@@ -18,9 +18,10 @@ from lsats_dagster_tests.contracts import table_checks as checks
 from lsats_dagster_tests.contracts.histories import Change, World, histories, reached_from
 from lsats_dagster_tests.contracts.shapes import SHAPES
 
-# Histories per table. The default is what an ordinary run affords; the full profile is LSATS_HISTORIES=200.
-HISTORIES = int(os.environ.get("LSATS_HISTORIES", "25"))
-# The ordinary run lives through the same histories each time; the full profile through others.
+# The ordinary run lives through the same histories each time; one that names another number, through others.
+HISTORIES = int(os.environ.get("LSATS_HISTORIES", "200"))
+# Parts of them, so that several workers share the work.
+PARTS = 4
 PROFILE = settings(
     max_examples=HISTORIES,
     derandomize="LSATS_HISTORIES" not in os.environ,
@@ -32,6 +33,8 @@ PROFILE = settings(
 ALWAYS_EMPTY: dict[str, dict[str, str]] = {}
 
 every_table = pytest.mark.parametrize("definition", DEFINITIONS, ids=lambda definition: definition.table)
+# Tables that no other is made from: their histories move, refresh and compare everything that they are made from.
+SUMMITS = [d for d in DEFINITIONS if not any(d.name in other.inputs for other in DEFINITIONS)]
 
 
 @pytest.fixture(scope="module")
@@ -112,6 +115,11 @@ def test_a_dry_first_run_writes_nothing(rich_world: World, definition: Definitio
 
 
 @every_table
+def test_computed_rows_can_be_looked_up_in_the_table(world: World, definition: Definition) -> None:
+    checks.check_collations(world, definition)
+
+
+@every_table
 def test_privileges(world: World, definition: Definition) -> None:
     checks.check_privileges(world, definition)
 
@@ -139,16 +147,27 @@ def test_the_reader_sees_views_and_run_records_only(rich_world: World) -> None:
     assert readable == views | {"meta.ingestion_runs", "meta.current_ingestion_status", "curated.flag_deductions"}
 
 
-@every_table
-def test_incremental_is_full(shared_world: World, definition: Definition) -> None:
-    """Random histories: whatever happened in whatever order, the table is what a full computation gives."""
+@pytest.mark.parametrize("part", range(1, PARTS + 1))
+@pytest.mark.parametrize("definition", SUMMITS, ids=lambda definition: definition.table)
+def test_incremental_is_full(shared_world: World, definition: Definition, part: int) -> None:
+    """Random histories: whatever happened in whatever order, the table is what a full computation gives.
 
-    @PROFILE
+    So is every table that it is made from.
+    """
+
+    @settings(PROFILE, max_examples=HISTORIES // PARTS)
     @given(history=histories(shared_world, definition))
     def live(history: list) -> None:  # type: ignore[type-arg]
         checks.check_history(shared_world, definition, history)
 
+    if PROFILE.derandomize:
+        # Each part has its own.
+        live = seed(part)(live)
     live()
+
+
+def test_every_table_has_histories(world: World) -> None:
+    assert {table for summit in SUMMITS for table in reached_from(world, summit)[0]} == {d.table for d in DEFINITIONS}
 
 
 @every_table
@@ -180,7 +199,7 @@ def test_the_order_of_records_never_matters(shared_world: World, definition: Def
         max_size=12,
     )
 
-    @settings(PROFILE, max_examples=max(8, HISTORIES // 5))
+    @settings(PROFILE, max_examples=max(8, HISTORIES // 25))
     @given(events=drawn)
     def compare(events: list[Change]) -> None:
         checks.assert_same(make(1, events), make(2, events), definition.name)

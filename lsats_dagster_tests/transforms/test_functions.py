@@ -1,8 +1,10 @@
 """The cleaning functions of sql/functions on a real Postgres: what they accept, and that nothing makes them fail."""
 
+import itertools
 import re
 from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta, timezone
+from decimal import Decimal
 from typing import Any
 from uuid import UUID
 
@@ -68,6 +70,14 @@ ACCEPTED: dict[str, dict[str | None, Any]] = {
         "2024-05-06T07:08:09Z": False, "soon": False, "0000-01-01T00:00:00Z": False,
     },
 }  # fmt: skip
+# The usual forms with a sign that is no digit in place of one or two digits.
+NO_DIGITS = [
+    "".join(sign if place in places else digit for place, digit in enumerate(usual))
+    for usual in ("2024-05-06T07:08:09Z", "2011-11-11T11:11:11Z")
+    for count in (1, 2)
+    for places in itertools.combinations([place for place, digit in enumerate(usual) if digit.isdigit()], count)
+    for sign in "-:TZ xX.+/_\u0668"
+]
 LISTS = {
     "[]": [], '["a", null, 1]': ["a", None, 1], "[[]]": [[]], "null": [], "{}": [], '"a"': [], "1": [], "true": [], None: [],
 }  # fmt: skip
@@ -109,6 +119,26 @@ def test_list(connection: Connection, value: str | None, result: list[Any]) -> N
     assert found == result
 
 
+def test_a_time_has_digits_where_they_belong(connection: Connection) -> None:
+    """Postgres itself would read some of these, each in a way of its own."""
+    statement = text("select v, clean.tdx_time(v) as found from unnest(cast(:values as text[])) v")
+    rows = connection.execute(statement, {"values": NO_DIGITS}).all()
+    assert [row.v for row in rows if row.found != readings.tdx_time(row.v)] == []
+
+
+def test_a_score_is_explained_by_its_flags(connection: Connection) -> None:
+    statement = text("select clean.score(cast(:flags as text[]), '{bad,worse,told}', '{0.10,0.75,0.00}')")
+
+    def score(*flags: str) -> Decimal | None:
+        found: Decimal | None = connection.execute(statement, {"flags": list(flags)}).scalar_one()
+        return found
+
+    assert score() == score("told") == 1
+    assert score("bad:a", "bad:b", "told") == Decimal("0.80")
+    assert score("worse", "worse:again") == 0
+    assert score("bad", "unheard_of") is None
+
+
 def test_flags_keep_their_order_without_nulls(connection: Connection) -> None:
     assert connection.exec_driver_sql("select clean.flags('b', null, 'a', null)").scalar_one() == ["b", "a"]
     assert connection.exec_driver_sql("select clean.flags(null, null)").scalar_one() == []
@@ -126,7 +156,7 @@ def test_every_function_is_tested(connection: Connection) -> None:
         for path in (SQL_ROOT / "functions").glob("*.sql")
         for name in re.findall(r"^create or replace function clean\.(\w+)", path.read_text(), re.MULTILINE)
     }
-    assert known == written == {*ACCEPTED, "list", "flags"}
+    assert known == written == {*ACCEPTED, "list", "flags", "score"}
 
 
 def test_every_function_says_what_it_does_and_is_safe_in_parallel(connection: Connection) -> None:

@@ -1,11 +1,10 @@
 -- Whole number from 8, 8.0, " 8 " (code I); anything else, and what does not fit, is NULL.
--- Plain digits, which nearly all values are, are told by their shape (every digit becomes 9, then none is left): a third of
--- the cost of the pattern and the decimal arithmetic that the rest needs.
+-- Plain digits, which nearly all values are, come first: half the cost of the pattern and the decimal arithmetic that the
+-- rest needs.
 create or replace function clean.integer(value text) returns integer
 language sql immutable parallel safe
 return case
-    when length(value) between 1 and 9 and rtrim(translate(value, '012345678', '999999999'), '9') = ''
-        then value::integer
+    when octet_length(value) <= 9 and value ~ '^[0-9]+$' then value::integer
     when btrim(value) ~ '^[+-]?[0-9]{1,10}(\.0*)?$'
         then case
             when btrim(value)::numeric between -2147483648 and 2147483647 then btrim(value)::numeric::integer

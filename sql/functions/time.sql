@@ -1,14 +1,14 @@
 -- TeamDynamix time: ISO text, without a zone UTC, up to seven digits of a second; year 1 means "not set" (code DT).
 -- Years beyond 9998 are refused too: a shift of zone would leave what clients can show.
--- The usual form, to the second and in UTC, is told by its shape (every digit becomes 9): a third of the cost of the pattern.
+-- The usual form, to the second, in UTC and of this century, is told at half the cost of the pattern for all forms: its
+-- separators stand in their places, the third sign is a digit, and so is every other, as no two signs in a row are none.
 create or replace function clean.tdx_time(value text) returns timestamptz
 language sql stable parallel safe
 return case
-    when translate(value, '012345678', '999999999') = '9999-99-99T99:99:99Z'
-        then case
-            when value >= '0002' collate "C" and value < '9999' collate "C" and pg_input_is_valid(value, 'timestamptz')
-                then value::timestamptz
-        end
+    when
+        value like '20__-__-__T__:__:__Z' and value >= '200' collate "C" and value < '20:' collate "C"
+        and value !~ '[^0-9][^0-9]'
+        then case when pg_input_is_valid(value, 'timestamptz') then value::timestamptz end
     when
         btrim(value)
         ~ '^[0-9]{4}-[0-9]{2}-[0-9]{2}[Tt ][0-9]{2}:[0-9]{2}(:[0-9]{2}(\.[0-9]+)?)?([Zz]|[+-][0-9]{2}(:?[0-9]{2})?)?$'

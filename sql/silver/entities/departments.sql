@@ -71,16 +71,16 @@ codes as (
         max(s.removed_at) as removed_at
     from (
         select
-dept_id,
-is_present,
-removed_at
-from umapi
+            u.dept_id,
+            u.is_present,
+            u.removed_at
+        from umapi u
         union all
         select
-dept_id,
-is_present,
-removed_at
-from accounts
+            a.dept_id,
+            a.is_present,
+            a.removed_at
+        from accounts a
     ) s
     group by s.dept_id
 ),

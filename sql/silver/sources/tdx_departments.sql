@@ -142,6 +142,7 @@ cleaned as (
         "Url" text
     )
     where cast(:keys as text[]) is null or n.external_id = any(cast(:keys as text[]))
+    offset '0' -- each value is cleaned once, however often it is used
 )
 
 select

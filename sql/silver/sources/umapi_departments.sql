@@ -46,6 +46,7 @@ with cleaned as (
         "DeptGroupVPAreaDescr" text
     )
     where cast(:keys as text[]) is null or d.external_id = any(cast(:keys as text[]))
+    offset '0' -- each value is cleaned once, however often it is used
 )
 
 select
