@@ -148,18 +148,22 @@ def running(connection: Connection, subject: Subject) -> str | None:
 
 
 @contextmanager
-def sole_writer(database: Database, subject: Subject, wait_seconds: float) -> Iterator[Connection]:
-    """A connection that is the one writer of `subject`. LockTimeoutError names the run that holds the lock."""
+def sole_writer(database: Database, *subjects: Subject, wait_seconds: float) -> Iterator[Connection]:
+    """A connection that is the one writer of `subjects`. LockTimeoutError names the run that holds a lock."""
     with database.connect() as connection:
+        taken: list[Subject] = []
         try:
-            take_lock(connection, subject.name, wait_seconds)
-        except LockTimeoutError as error:
-            holder = running(connection, subject) or "another command"
-            raise LockTimeoutError(f"{error}: {holder}. Try again when it has ended") from None
-        try:
+            for subject in subjects:
+                try:
+                    take_lock(connection, subject.name, wait_seconds)
+                except LockTimeoutError as error:
+                    holder = running(connection, subject) or "another command"
+                    raise LockTimeoutError(f"{error}: {holder}. Try again when it has ended") from None
+                taken.append(subject)
             yield connection
         finally:
-            release_lock(connection, subject.name)
+            for subject in taken:
+                release_lock(connection, subject.name)
 
 
 def reap(connection: Connection, subject: Subject) -> int:
@@ -186,7 +190,7 @@ def close_dead_runs(database: Database) -> int:
         subjects = [Subject(**row) for row in rows.mappings()]
     closed = 0
     for subject in subjects:
-        with suppress(LockTimeoutError), sole_writer(database, subject, 0) as connection:
+        with suppress(LockTimeoutError), sole_writer(database, subject, wait_seconds=0) as connection:
             closed += reap(connection, subject)
             connection.commit()
     return closed
@@ -277,6 +281,13 @@ def fail_run(database: Database, connection: Connection, run: Run, error: BaseEx
             logger.error("❌ %s: the run row could not be closed: %s", run.subject.name, second)
 
 
+def record_failure(database: Database, subject: Subject, origin: Origin, error: BaseException) -> None:
+    """The row of a run that failed before it could begin. None beside a live run, whose lock it would have to wait for."""
+    with suppress(LockTimeoutError), sole_writer(database, subject, wait_seconds=0) as connection:
+        run = open_run(connection, subject, "full", origin, {"extract": {"state": "partial", "reason": "not begun"}})
+        fail_run(database, connection, run, error)
+
+
 def summary(run: Run) -> str:
     """The closing block of a run, one figure per line."""
     counts = run.counts
@@ -299,7 +310,11 @@ def summary(run: Run) -> str:
 
 @dataclass(frozen=True)
 class Status:
-    """The newest run of one stream or table, and its last success."""
+    """The newest run of one stream or table, and its last success.
+
+    A run that was asked for a part (`--limit`, a replay) is no success: it says nothing of how fresh the table is, and its
+    checks say nothing of what the last whole run found.
+    """
 
     name: str
     status: str
@@ -312,18 +327,29 @@ class Status:
     failed_checks: dict[str, str]
 
 
+# A read that a request cut short says so in its extract; what a budget leaves of details is no such reason.
+STATUS = """
+select s.source_system || '/' || s.entity_type as name, s.status, s.started_at, s.completed_at, f.first_started_at,
+    w.completed_at as last_success, s.records_processed, s.error_message, coalesce(w.failed_checks, '{}') as failed_checks
+from meta.current_ingestion_status s
+cross join lateral (
+    select min(r.started_at) as first_started_at
+    from meta.ingestion_runs r
+    where r.source_system = s.source_system and r.entity_type = s.entity_type
+) f
+left join lateral (
+    select r.completed_at, r.metadata -> 'failed_checks' as failed_checks
+    from meta.ingestion_runs r
+    where r.source_system = s.source_system and r.entity_type = s.entity_type and r.status = 'completed'
+        and not coalesce(r.metadata -> 'extract' ? 'reason', false)
+    order by r.run_seq desc
+    limit 1
+) w on true
+order by 1
+"""
+
+
 def status(connection: Connection) -> list[Status]:
     """The state of every stream and table that ever ran, by name."""
-    rows = connection.execute(
-        text(
-            "select s.source_system || '/' || s.entity_type as name, s.status, s.started_at, s.completed_at, "
-            "(select min(r.started_at) from meta.ingestion_runs r where r.source_system = s.source_system "
-            "and r.entity_type = s.entity_type) as first_started_at, "
-            "(select max(r.completed_at) from meta.ingestion_runs r where r.source_system = s.source_system "
-            "and r.entity_type = s.entity_type and r.status = 'completed') as last_success, "
-            "s.records_processed, s.error_message, "
-            "coalesce((select r.metadata -> 'failed_checks' from meta.ingestion_runs r where r.run_id = s.run_id), '{}') "
-            "as failed_checks from meta.current_ingestion_status s order by 1"
-        )
-    )
+    rows = connection.execute(text(STATUS))
     return [Status(**row) for row in rows.mappings()]

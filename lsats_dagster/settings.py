@@ -6,10 +6,10 @@ The field name in upper case is the variable's name. `.env.example` is written f
 import os
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Literal
+from typing import Literal, Self
 
-from pydantic import Field, SecretStr, ValidationError, field_validator
-from pydantic_settings import BaseSettings, SettingsConfigDict
+from pydantic import Field, SecretStr, ValidationError, field_validator, model_validator
+from pydantic_settings import BaseSettings, DotEnvSettingsSource, SettingsConfigDict
 from sqlalchemy import make_url
 from sqlalchemy.exc import SQLAlchemyError
 
@@ -51,6 +51,19 @@ class Settings(BaseSettings):
         description="Folder with initdb and postgres (16 or newer) for the embedded server; default: the package's.",
     )
 
+    dagster_home: Path | None = Field(
+        None, description="Folder of Dagster's instance; default: dagster within LSATS_HOME."
+    )
+    dagster_pg_host: str | None = Field(
+        None,
+        description="Dagster's own storage; default: the server and login of DATABASE_URL. Dagster's own programs read all "
+        "of DAGSTER_ from the environment.",
+    )
+    dagster_pg_port: int | None = Field(None, gt=0, lt=65536, description="Port of Dagster's storage.")
+    dagster_pg_username: str | None = Field(None, description="Login of Dagster's storage.")
+    dagster_pg_password: SecretStr | None = Field(None, description="Goes with DAGSTER_PG_USERNAME.")
+    dagster_pg_database: str = Field("dagster", description="Name of Dagster's database.")
+
     tdx_base_url: str | None = Field(None, description="TeamDynamix Web API root, https://host/TDWebApi/api.")
     tdx_beid: SecretStr | None = Field(None, description="Administrative login of TeamDynamix, first choice.")
     tdx_web_services_key: SecretStr | None = Field(None, description="Goes with TDX_BEID.")
@@ -82,7 +95,9 @@ class Settings(BaseSettings):
     alert_webhook_url: SecretStr | None = Field(
         None, description="Alerts are posted here as JSON with a field text, as chat systems take it."
     )
-    alert_smtp_host: str | None = Field(None, description="Plain mail relay for alerts; no login.")
+    alert_smtp_host: str | None = Field(
+        None, description="Plain mail relay for alerts; no login. Goes with ALERT_EMAIL_TO."
+    )
     alert_smtp_port: int = Field(25, gt=0, lt=65536, description="Port of the mail relay.")
     alert_email_from: str = Field("lsats-hub@localhost", description="Sender of alerts.")
     alert_email_to: str | None = Field(None, description="Receivers of alerts, separated by commas.")
@@ -102,6 +117,16 @@ class Settings(BaseSettings):
         if not usable:
             raise ValueError("is not a Postgres address, postgresql://user:password@host:port/name") from None
         return value
+
+    @model_validator(mode="after")
+    def mail_is_whole(self) -> Self:
+        if bool(self.alert_smtp_host) != bool(self.alert_email_to):
+            raise ValueError("ALERT_SMTP_HOST and ALERT_EMAIL_TO go together, and only one of them is set")
+        return self
+
+    def is_set_up(self, part: str) -> bool:
+        """Whether any variable of `part` (a key of REQUIRED) is set; a source with none is one that the hub does without."""
+        return any(getattr(self, name) for way in REQUIRED[part] for name in way)
 
     def missing(self, parts: list[str]) -> list[str]:
         """Names of the variables that `parts` (keys of REQUIRED) still need, each part by its nearest complete way."""
@@ -126,8 +151,18 @@ def load_settings() -> Settings:
         # The service manager's folder of secrets, one file per variable, named as the field.
         return Settings(_secrets_dir=os.environ.get("CREDENTIALS_DIRECTORY"))
     except ValidationError as error:
-        problems = "; ".join(f"{str(e['loc'][0]).upper()}: {e['msg']}" for e in error.errors(include_input=False))
-        raise ConfigurationError(f"unusable settings: {problems}") from None
+        problems = [
+            # What is wrong with several variables together names them itself.
+            ": ".join([*(str(name).upper() for name in e["loc"]), e["msg"].removeprefix("Value error, ")])
+            for e in error.errors(include_input=False)
+        ]
+        raise ConfigurationError(f"unusable settings: {'; '.join(problems)}") from None
+
+
+def file_variables() -> dict[str, str]:
+    """The variables of the hub that `.env` in the working directory gives, for programs that work elsewhere."""
+    given = DotEnvSettingsSource(Settings).env_vars
+    return {name.upper(): value for name in Settings.model_fields if (value := given.get(name))}
 
 
 def example() -> str:

@@ -20,7 +20,7 @@ NAMES = [name.upper() for name in Settings.model_fields]
 # Every variable whose value opens something.
 SECRETS = [
     "DATABASE_URL", "DATABASE_ADMIN_URL", "TDX_BEID", "TDX_WEB_SERVICES_KEY", "TDX_PASSWORD", "TDX_API_TOKEN",
-    "UM_CLIENT_KEY", "UM_CLIENT_SECRET",
+    "UM_CLIENT_KEY", "UM_CLIENT_SECRET", "DAGSTER_PG_PASSWORD",
 ]  # fmt: skip
 
 
@@ -137,6 +137,19 @@ def test_all_unusable_values_are_named_at_once(monkeypatch: pytest.MonkeyPatch) 
         load_settings()
 
 
+@pytest.mark.parametrize("name", ["ALERT_SMTP_HOST", "ALERT_EMAIL_TO"])
+def test_mail_by_half_is_named_whole(monkeypatch: pytest.MonkeyPatch, name: str) -> None:
+    """It would send nothing and say nothing."""
+    monkeypatch.setenv(name, "canary")
+    with pytest.raises(ConfigurationError, match=r"ALERT_SMTP_HOST and ALERT_EMAIL_TO") as raised:
+        load_settings()
+    assert "canary" not in str(raised.value)
+    assert len(str(raised.value).splitlines()) == 1
+    monkeypatch.setenv("ALERT_SMTP_HOST", "relay")
+    monkeypatch.setenv("ALERT_EMAIL_TO", "owners@example.edu")
+    load_settings()
+
+
 def test_secrets_show_nowhere(monkeypatch: pytest.MonkeyPatch) -> None:
     for name in SECRETS:
         value = f"postgresql://hub:canary-{name}@localhost/hub" if name.startswith("DATABASE") else f"canary-{name}"
@@ -151,7 +164,7 @@ def test_every_variable_that_sounds_secret_is_kept_secret() -> None:
     sounding = {
         n for n in NAMES if any(word in n for word in ("PASSWORD", "SECRET", "KEY", "TOKEN", "BEID", "DATABASE"))
     }
-    assert sounding - {"UM_TOKEN_URL"} == set(SECRETS)
+    assert sounding - {"UM_TOKEN_URL", "DAGSTER_PG_DATABASE"} == set(SECRETS)
 
 
 def test_the_example_file_is_current() -> None:

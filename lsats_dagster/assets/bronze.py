@@ -7,7 +7,7 @@ from uuid import UUID
 import dagster as dg
 from pydantic import Field
 
-from lsats_dagster.assets.common import BALANCE, AssetEvent, engine_border, origin, report, table_asset
+from lsats_dagster.assets.common import BALANCE, AssetEvent, client_of, engine_border, origin, report, table_asset
 from lsats_dagster.ingestion.extract import ReadRequest, ingest
 from lsats_dagster.ingestion.stream import ListStream
 from lsats_dagster.ingestion.views import COLUMNS
@@ -43,7 +43,7 @@ def bronze_asset(stream: ListStream[Any]) -> dg.AssetsDefinition:
     @table_asset(
         table,
         group=stream.source_system,
-        kinds={"postgres", "https"},
+        kinds={"postgres", stream.transport},
         source=stream.source_system,
         about=f"{stream.row}\n\n{stream.description}",
         columns=((name, *spec) for name, spec in COLUMNS.items()),
@@ -57,13 +57,13 @@ def bronze_asset(stream: ListStream[Any]) -> dg.AssetsDefinition:
     ) -> Iterator[AssetEvent]:
         def work() -> Any:
             settings = load_settings()
-            database = hub.open()
+            database, asked_by = hub.open(), origin(context, table)
             return ingest(
                 database,
                 stream,
-                clients.open(stream.source_system, database, dry_run=config.dry_run),
+                client_of(stream, clients, database, asked_by, dry_run=config.dry_run),
                 request=config.request(),
-                origin=origin(context, table),
+                origin=asked_by,
                 batch_size=settings.batch_size,
                 lock_wait_seconds=settings.lock_wait_seconds,
             )

@@ -7,8 +7,10 @@ import dagster as dg
 
 from lsats_dagster.automation.cadence import freshness_policy
 from lsats_dagster.clients.errors import TransientSourceError
-from lsats_dagster.database import DatabaseError
-from lsats_dagster.runs import Origin, Run, describe_error
+from lsats_dagster.database import Database, DatabaseError
+from lsats_dagster.ingestion.stream import Stream, UnprovenReadError
+from lsats_dagster.resources import SourceClients
+from lsats_dagster.runs import Origin, Run, describe_error, record_failure
 
 OWNERS = ["team:lsats"]
 # Only transient errors get here as retryable; see `engine_border`.
@@ -83,6 +85,18 @@ def origin(context: dg.AssetExecutionContext, table: str) -> Origin:
     return Origin(asset_key(table).to_user_string(), context.run.run_id)
 
 
+def client_of(
+    stream: Stream[Any], clients: SourceClients, database: Database, asked_by: Origin, *, dry_run: bool
+) -> Any:
+    """The client of a stream's source. Where it cannot be opened, the run that could not begin has its row all the same."""
+    try:
+        return clients.open(stream.source_system, database, dry_run=dry_run)
+    except Exception as error:
+        if not dry_run:
+            record_failure(database, stream.subject, asked_by, error)
+        raise
+
+
 def run_metadata(run: Run) -> dict[str, Any]:
     """Metadata of one materialization: the same keys for every table, numbers wherever there is one."""
     counts = run.counts
@@ -116,9 +130,21 @@ def engine_border(context: dg.AssetExecutionContext, work: Callable[[], Run]) ->
         return work()
     except Exception as error:
         retry = isinstance(error, TransientSourceError) or (isinstance(error, DatabaseError) and error.transient)
-        hint = "it is tried again" if retry else "another try does not help before its cause is mended"
-        message = f"{describe_error(error)} ({hint})"
+        message = f"{describe_error(error)} ({outlook(error, retry, context.retry_number)})"
     raise dg.Failure(message, metadata={"lsats/error": message}, allow_retries=retry)
+
+
+def outlook(error: Exception, retry: bool, retries_made: int) -> str:
+    """Whether another try can help, for people who read the failure."""
+    if isinstance(error, UnprovenReadError):
+        return "what was read is kept; the next run reads it all again"
+    if not retry:
+        return "another try does not help before its cause is mended"
+    return (
+        "it is tried again"
+        if retries_made < RETRY_POLICY.max_retries
+        else f"tried {retries_made + 1} times; the next run may do better"
+    )
 
 
 def report(context: dg.AssetExecutionContext, table: str, run: Run) -> Iterator[AssetEvent]:

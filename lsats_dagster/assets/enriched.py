@@ -7,7 +7,7 @@ from typing import Any
 import dagster as dg
 from pydantic import Field
 
-from lsats_dagster.assets.common import BALANCE, AssetEvent, engine_border, origin, report, table_asset
+from lsats_dagster.assets.common import BALANCE, AssetEvent, client_of, engine_border, origin, report, table_asset
 from lsats_dagster.ingestion.details import enrich
 from lsats_dagster.ingestion.extract import ReadRequest
 from lsats_dagster.ingestion.stream import DetailStream
@@ -32,7 +32,7 @@ def enriched_asset(stream: DetailStream[Any]) -> dg.AssetsDefinition:
     @table_asset(
         table,
         group=stream.source_system,
-        kinds={"postgres", "https"},
+        kinds={"postgres", stream.transport},
         source=stream.source_system,
         about=f"{stream.row}\n\n{stream.description}",
         columns=((name, *spec) for name, spec in COLUMNS.items()),
@@ -44,13 +44,13 @@ def enriched_asset(stream: DetailStream[Any]) -> dg.AssetsDefinition:
     ) -> Iterator[AssetEvent]:
         def work() -> Any:
             settings = load_settings()
-            database = hub.open()
+            database, asked_by = hub.open(), origin(context, table)
             return enrich(
                 database,
                 stream,
-                clients.open(stream.source_system, database, dry_run=config.dry_run),
+                client_of(stream, clients, database, asked_by, dry_run=config.dry_run),
                 request=ReadRequest(full=config.full, dry_run=config.dry_run),
-                origin=origin(context, table),
+                origin=asked_by,
                 budget=settings.detail_call_budget if config.budget is None else config.budget,
                 workers=settings.detail_workers,
                 max_age=timedelta(days=settings.detail_max_age_days),

@@ -2,7 +2,7 @@
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from datetime import timedelta
+from datetime import datetime, timedelta
 
 import dagster as dg
 
@@ -16,6 +16,11 @@ class Cadence:
     cron: str
     warn_after: timedelta
     late_after: timedelta
+
+    def is_due_at(self, moment: datetime) -> bool:
+        """Whether the nightly run of `moment` (local time) brings the table up to date: daily, or weekly on that day."""
+        minute_and_hour, weekday = self.cron.split()[:2], self.cron.split()[4]
+        return minute_and_hour == DAILY.cron.split()[:2] and weekday in ("*", str(moment.isoweekday() % 7))
 
 
 DAILY = Cadence("0 2 * * *", timedelta(hours=26), timedelta(hours=36))

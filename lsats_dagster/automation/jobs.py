@@ -34,7 +34,7 @@ SILVER_REFRESH = dg.define_asset_job(
 HUB_DAILY = dg.define_asset_job(
     "hub_daily",
     selection=dg.AssetSelection.all(),
-    description="The daily run: reads what is due of every source, then refreshes silver.",
+    description="Everything: all lists, due details, silver. The nightly schedule asks it for what is due by its cadence.",
 )
 TDX_DETAILS = dg.define_asset_job(
     "tdx_details",
@@ -81,7 +81,7 @@ def backfill_job(source_system: str) -> UnresolvedJob:
         config=to_assets,
         description=(
             f"Reads {source_system} again, fetches its details, and refreshes everything made of it. Can be stopped and "
-            "started again at any time, also while the daily job runs: they wait for one another table by table."
+            "started again at any time, also while the nightly run goes on: they wait for one another list by list."
         ),
         # Details at 60 calls a minute take their time.
         tags={"lsats/source": source_system, "dagster/max_runtime": str(3 * 24 * 3600)},

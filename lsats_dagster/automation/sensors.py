@@ -9,15 +9,16 @@ from datetime import UTC, datetime, timedelta
 
 import dagster as dg
 
+from lsats_dagster.assets.silver import DEFINITIONS
 from lsats_dagster.automation.alerts import Alert, notify
 from lsats_dagster.automation.cadence import cadence_of
 from lsats_dagster.resources import HubDatabase
 from lsats_dagster.runs import Status, close_dead_runs, recently_dead, status
 from lsats_dagster.settings import load_settings
 from lsats_dagster.sources import STREAMS
-from lsats_dagster.transforms.engine import SOURCE_SYSTEM
+from lsats_dagster.transforms.engine import SOURCE_SYSTEM, subject
 
-# Dagster marks the failed attempt of a run that it will start again; the second attempt speaks for both.
+# Dagster marks the failed attempt of a run that it means to start again; the second attempt speaks for both.
 WILL_RETRY_TAG = "dagster/will_retry"
 # A step that waits for its next try is silent for at most four minutes.
 SILENCE = timedelta(minutes=10)
@@ -69,10 +70,15 @@ def failure_alerts(context: dg.SensorEvaluationContext, hub: HubDatabase) -> dg.
     )
     sent = 0
     for record in records:
-        if record.dagster_run.tags.get(WILL_RETRY_TAG) != "true":
+        if not is_started_again(record.dagster_run):
             sent += notify(hub.open(), load_settings(), [failure(context.instance, record.dagster_run)])
         since = record.update_timestamp.timestamp()
     return dg.SensorResult(cursor=str(since), skip_reason=dg.SkipReason(f"{len(records)} failed runs, {sent} alerts"))
+
+
+def is_started_again(run: dg.DagsterRun) -> bool:
+    """Whether Dagster starts a failed run again: a run of the command line is marked for it too, and never is."""
+    return run.tags.get(WILL_RETRY_TAG) == "true" and run.remote_job_origin is not None
 
 
 def failure(instance: dg.DagsterInstance, run: dg.DagsterRun) -> Alert:
@@ -102,13 +108,15 @@ def finding_alerts(context: dg.SensorEvaluationContext, hub: HubDatabase) -> dg.
     database = hub.open()
     with database.transaction() as connection:
         rows = status(connection)
-    alerts = [*failed_checks(rows), *late_tables(rows, datetime.now(UTC))]
-    sent = notify(database, load_settings(), alerts)
+    settings = load_settings()
+    expected = [s.name for s in STREAMS if settings.is_set_up(s.source_system)] + [subject(d).name for d in DEFINITIONS]
+    alerts = [*failed_checks(rows), *late_tables(rows, expected, datetime.now(UTC))]
+    sent = notify(database, settings, alerts)
     return dg.SkipReason(f"{len(alerts)} findings, {sent} alerts")
 
 
 def failed_checks(rows: list[Status]) -> list[Alert]:
-    """One alert per failed check of the newest run of each stream and table."""
+    """One alert per failed check of the newest whole run of each stream and table."""
     return [
         Alert(f"check:{row.name}:{check}", f"{table_of(row.name)}: check {check} failed", description)
         for row in rows
@@ -116,9 +124,16 @@ def failed_checks(rows: list[Status]) -> list[Alert]:
     ]
 
 
-def late_tables(rows: list[Status], now: datetime) -> list[Alert]:
-    """One alert per stream or table whose last success is older than its cadence allows."""
+def late_tables(rows: list[Status], expected: list[str], now: datetime) -> list[Alert]:
+    """One alert per stream or table whose last success is older than its cadence allows, or that never ran at all."""
     alerts = []
+    begun = min((row.first_started_at for row in rows), default=now)
+    for name in set(expected) - {row.name for row in rows}:
+        late_after = cadence_of(table_of(name)).late_after
+        if now - begun > late_after:
+            alerts.append(
+                Alert(f"late:{name}", f"{table_of(name)} is late", f"It never ran; expected within {late_after}.")
+            )
     for row in rows:
         table = table_of(row.name)
         late_after = cadence_of(table).late_after

@@ -14,6 +14,7 @@ import threading
 import time
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
+from decimal import Decimal
 from http.cookiejar import DefaultCookiePolicy
 from typing import Any, TypeVar
 from urllib.parse import urlsplit
@@ -102,8 +103,7 @@ class Answer:
     def document(self) -> Any:
         """The body as JSON; UnreadableAnswerError if it is none."""
         try:
-            # Python refuses integers of thousands of digits: as text, they spoil one record and not the page.
-            return json.loads(self.text(), parse_int=_whole_number)
+            return json.loads(self.text(), parse_int=_whole_number, parse_float=_decimal_number)
         except (ValueError, RecursionError):
             kind = self.headers.get("Content-Type", "").partition(";")[0].strip()[:40] or "no content type"
         raise UnreadableAnswerError(f"HTTP {self.status} without JSON ({len(self.body)} bytes, {kind})")
@@ -212,7 +212,8 @@ class HttpClient:
         while True:
             if keeper is not None:
                 keeper.current()  # a login that is due comes before the place in the window, not after
-            self._count(waited_seconds=self._window.wait(pace.method, limit=pace.limit, seconds=pace.seconds))
+            waited = self._window.wait(pace.method, limit=pace.limit, seconds=pace.seconds, ceiling=pace.ceiling)
+            self._count(waited_seconds=waited)
             token = keeper.current() if keeper is not None else None
             began = time.monotonic()
             failure: SourceError
@@ -278,6 +279,7 @@ class HttpClient:
                 timeout=(self._timeouts.connect, self._timeouts.read),
                 stream=True,
                 allow_redirects=False,
+                proxies=_past_proxies(call.url),
             ) as response:
                 body = _body(response.raw, deadline)
                 date = http_date(response.headers.get("Date", ""))
@@ -346,7 +348,20 @@ def _body(raw: Any, deadline: float) -> bytes:
 
 
 def _whole_number(text: str) -> int | str:
+    """Python refuses integers of thousands of digits: as text, they spoil one record and not the page."""
     return int(text) if len(text) < 1000 else text
+
+
+def _decimal_number(text: str) -> float | str:
+    """A number that a float cannot hold stays the text it is: digits are not lost, and too large is not infinite."""
+    value = float(text)
+    return value if Decimal(text) == Decimal(repr(value)) and math.isfinite(value) else text
+
+
+def _past_proxies(url: str) -> dict[str, str] | None:
+    """What keeps the proxies of the environment out of calls to this machine, which they could not reach."""
+    host = urlsplit(url).hostname or ""
+    return {"no_proxy": host} if _is_loopback(host) else None
 
 
 def _is_loopback(host: str) -> bool:

@@ -50,10 +50,10 @@ SYSTEM_CLOCK = SystemClock()
 class CallWindow(Protocol):
     """The allowance of every method, shared by all who call it."""
 
-    def wait(self, method: str, *, limit: int = 60, seconds: float = 60.0) -> float:
+    def wait(self, method: str, *, limit: int = 60, seconds: float = 60.0, ceiling: bool = False) -> float:
         """Block until one call of `method` may be sent, count it, and return the seconds waited.
 
-        `limit` calls per `seconds` are assumed until an answer tells better.
+        `limit` calls per `seconds` are assumed until an answer tells better; a `ceiling` holds whatever was known before.
         """
         ...
 
@@ -83,14 +83,14 @@ class LocalCallWindow:
         self._lock = threading.Lock()
         self._windows: dict[str, _Window] = {}
 
-    def wait(self, method: str, *, limit: int = 60, seconds: float = 60.0) -> float:
+    def wait(self, method: str, *, limit: int = 60, seconds: float = 60.0, ceiling: bool = False) -> float:
         began = self._clock.now()
         while True:
             with self._lock:
                 now = self._clock.now()
                 window = self._windows.get(method)
                 if window is None or now >= window.end:
-                    known = window.limit if window is not None else limit
+                    known = window.limit if window is not None and not ceiling else limit
                     self._windows[method] = _Window(now + seconds, seconds, known, used=1)
                     return now - began
                 if window.used < window.limit:

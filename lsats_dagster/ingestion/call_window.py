@@ -6,7 +6,7 @@ The form for one process, and the rule in words, is `lsats_dagster.clients.windo
 from datetime import UTC, datetime
 from typing import Any, Protocol
 
-from sqlalchemy import text
+from sqlalchemy import Connection, text
 
 from lsats_dagster.database import Database
 
@@ -16,6 +16,7 @@ insert into meta.call_windows as w (method, ends_at, seconds, allowance, used)
 values (:method, :now + make_interval(secs => :seconds), :seconds, :allowance, 1)
 on conflict (method) do update set
     seconds = excluded.seconds,
+    allowance = case when :ceiling and w.ends_at <= :now then excluded.allowance else w.allowance end,
     used = case when w.ends_at <= :now then 1 else w.used + 1 end,
     ends_at = case when w.ends_at <= :now then excluded.ends_at else w.ends_at end
 where w.ends_at <= :now or w.used < w.allowance
@@ -50,11 +51,11 @@ class PostgresCallWindow:
         self._database = database
         self._clock = clock
 
-    def wait(self, method: str, *, limit: int = 60, seconds: float = 60.0) -> float:
+    def wait(self, method: str, *, limit: int = 60, seconds: float = 60.0, ceiling: bool = False) -> float:
         """Block until one call of `method` may be sent, and count it; the seconds waited. `limit` calls per `seconds`
-        are assumed until an answer has told better."""
+        are assumed until an answer has told better; a `ceiling` holds whatever an earlier run assumed."""
         began = self._clock.now()
-        values: dict[str, Any] = {"method": method, "allowance": limit, "seconds": seconds}
+        values: dict[str, Any] = {"method": method, "allowance": limit, "seconds": seconds, "ceiling": ceiling}
         while True:
             with self._database.transaction() as connection:
                 values["now"] = datetime.fromtimestamp(self._clock.now(), UTC)
@@ -77,3 +78,11 @@ class PostgresCallWindow:
                     "ends_at": datetime.fromtimestamp(self._clock.now() + resets_in, UTC),
                 },
             )
+
+
+def call_allowances(connection: Connection) -> list[tuple[str, int, int, datetime]]:
+    """(method, calls left, calls allowed, end of the window) of every limited method, as runs last saw it."""
+    rows = connection.exec_driver_sql(
+        "select method, greatest(allowance - used, 0), allowance, ends_at from meta.call_windows order by method"
+    )
+    return [(method, left, most, ends_at) for method, left, most, ends_at in rows]

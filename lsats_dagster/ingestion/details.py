@@ -5,23 +5,26 @@ goes on. An empty queue makes no call. Only a "not there" answer to a key's own 
 """
 
 import logging
-import threading
 import time
-from collections.abc import Iterator
-from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
 from sqlalchemy import Connection, text
 
 from lsats_dagster.database import Database
-from lsats_dagster.ingestion.content import RejectedRecordError, checked_key
-from lsats_dagster.ingestion.extract import EMPTY_PAYLOAD_HASH, JOINED_BY, ReadRequest, position, removal_limit, start
-from lsats_dagster.ingestion.stream import DetailStream, UnprovenReadError, UnreadableRecordError
+from lsats_dagster.ingestion.detail_calls import CALLS_PER_COMMIT, Answer, Due, ask_all
+from lsats_dagster.ingestion.extract import (
+    EMPTY_PAYLOAD_HASH,
+    JOINED_BY,
+    ReadRequest,
+    integrity_check,
+    position,
+    removal_limit,
+    start,
+)
+from lsats_dagster.ingestion.stream import DetailStream, UnprovenReadError
 from lsats_dagster.ingestion.writer import BatchWriter
 from lsats_dagster.runs import (
-    Check,
     Mode,
     Origin,
     Run,
@@ -35,10 +38,6 @@ from lsats_dagster.runs import (
 )
 
 logger = logging.getLogger(__name__)
-
-# One answer that cannot be read is a bad record; so many in a row are a bad source.
-UNREADABLE_IN_A_ROW = 5
-CALLS_PER_COMMIT = 100
 
 # What is due, most urgent first: gone from the list (the call's 404 is the tombstone), never fetched, the list row has
 # changed since (its content, or the source's own mark of modification), too old, answered in a way that nobody could read.
@@ -116,33 +115,6 @@ values (:source_system, :entity_type, :external_id, :list_seq, :source_version, 
 """
 
 
-@dataclass(frozen=True)
-class Due:
-    """A key whose detail is to be fetched, and the state of its list row when that was decided."""
-
-    external_id: str
-    list_seq: int
-    source_version: str | None
-    listed: bool
-
-
-@dataclass(frozen=True)
-class Answer:
-    """What one detail call brought: a record, gone, or an answer that could not be read."""
-
-    due: Due
-    record: Any | None = None
-    unreadable: str | None = None
-
-    @property
-    def external_id(self) -> str:
-        return self.due.external_id
-
-    @property
-    def gone(self) -> bool:
-        return self.record is None and self.unreadable is None
-
-
 def enrich(
     database: Database,
     stream: DetailStream[Any],
@@ -163,19 +135,21 @@ def enrich(
     what the client raised; what was fetched before is kept.
     """
     budget = budget if request.limit is None else min(budget, request.limit)
-    with sole_writer(database, stream.subject, lock_wait_seconds) as connection:
-        fetched_before = begin_of_full(connection, stream) if request.full else datetime.now(UTC) - max_age
+    with sole_writer(database, stream.subject, wait_seconds=lock_wait_seconds) as connection:
+        fetched_before = begin_of_full(connection, stream, max_age) if request.full else datetime.now(UTC) - max_age
         mode: Mode = "full" if request.full else "incremental"
-        run = start(connection, stream, mode, request, origin, fetched_before=fetched_before.isoformat())
+        about = {"fetched_before": fetched_before.isoformat(), "stored_as": stored_as(stream)}
+        run = start(connection, stream, mode, request, origin, **about)
         try:
             calls, due = queue(connection, stream, fetched_before, budget)
             logger.info("🔄 %s: %d details are due, budget %d calls", stream.name, due, budget)
-            if not run.dry:
-                with BatchWriter(connection, stream, run, CALLS_PER_COMMIT) as writer:
-                    for answers in _answers(stream, client, calls, workers):
-                        _write(connection, stream, run, writer, answers)
+            if run.dry:
+                calls = []
+            with BatchWriter(connection, stream, run, CALLS_PER_COMMIT) as writer:
+                for answers in ask_all(stream, client, calls, workers):
+                    _write(connection, stream, run, writer, answers)
             with connection.begin():
-                _certify(run, due=due, calls=0 if run.dry else len(calls))
+                _certify(run, due=due, calls=len(calls), taken=writer.taken)
                 if not run.dry:
                     connection.execute(text(SUPERSEDE), {**_values(stream), "run_id": run.run_id})
                 run.watermark, run.row_count = position(connection, stream)
@@ -202,10 +176,16 @@ def _values(stream: DetailStream[Any]) -> dict[str, Any]:
     }
 
 
-def begin_of_full(connection: Connection, stream: DetailStream[Any]) -> datetime:
+def stored_as(stream: DetailStream[Any]) -> str:
+    """What of a stream's declaration shapes its stored details: after a change, those fetched before are of another kind."""
+    return f"without {','.join(stream.left_out) or 'nothing'}, hash version {stream.hash_rule.version}"
+
+
+def begin_of_full(connection: Connection, stream: DetailStream[Any], max_age: timedelta) -> datetime:
     """The moment that a full fetch counts from: that of the last one as long as it has not come to its end, else now.
 
-    So a full fetch that a budget or a failure cut short goes on where it stopped.
+    So a full fetch that a budget or a failure cut short goes on where it stopped, unless details are stored in another way
+    since, or what it fetched first would be due again by its age.
     """
     with connection.begin():
         last = connection.execute(
@@ -215,9 +195,13 @@ def begin_of_full(connection: Connection, stream: DetailStream[Any]) -> datetime
             ),
             {"source_system": stream.source_system, "entity_type": stream.entity_type},
         ).one_or_none()
-    unfinished = last and (last.status != "completed" or last.metadata["extract"]["state"] != "complete")
-    began = last.metadata.get("fetched_before") if last and unfinished else None
-    return datetime.fromisoformat(began) if began else datetime.now(UTC)
+    now = datetime.now(UTC)
+    if last is None or last.metadata.get("stored_as") != stored_as(stream):
+        return now
+    if last.status == "completed" and last.metadata["extract"]["state"] == "complete":
+        return now
+    began = datetime.fromisoformat(last.metadata["fetched_before"])
+    return began if began > now - max_age else now
 
 
 def queue(
@@ -236,48 +220,11 @@ def queue(
     return due, rows[0].due if rows else 0
 
 
-def _answers(stream: DetailStream[Any], client: Any, due: list[Due], workers: int) -> Iterator[list[Answer]]:
-    """The answers in portions of one commit. A failed call ends the read, after the answers that came were handed on."""
-    ended = threading.Event()
-    counting = threading.Lock()
-    unreadable_in_a_row = 0
-
-    def call(item: Due) -> Answer | Exception | None:
-        nonlocal unreadable_in_a_row
-        if ended.is_set():
-            return None
-        try:
-            answer = Answer(item, stream.fetch(client, item.external_id))
-        except UnreadableRecordError as error:
-            answer = Answer(item, unreadable=str(error))
-        except Exception as error:
-            ended.set()
-            return error
-        with counting:
-            unreadable_in_a_row = unreadable_in_a_row + 1 if answer.unreadable else 0
-            if unreadable_in_a_row >= UNREADABLE_IN_A_ROW:
-                ended.set()
-        return answer
-
-    with ThreadPoolExecutor(max_workers=workers, thread_name_prefix="detail") as pool:
-        for begin in range(0, len(due), CALLS_PER_COMMIT):
-            results = list(pool.map(call, due[begin : begin + CALLS_PER_COMMIT]))
-            answers = [result for result in results if isinstance(result, Answer)]
-            if unreadable_in_a_row >= UNREADABLE_IN_A_ROW:
-                # The source is ill, not its records: these are asked for again.
-                yield [answer for answer in answers if not answer.unreadable]
-                raise UnprovenReadError(f"{stream.name}: {UNREADABLE_IN_A_ROW} answers in a row could not be read")
-            yield answers
-            for result in results:
-                if isinstance(result, Exception):
-                    raise result
-
-
 def _write(
     connection: Connection, stream: DetailStream[Any], run: Run, writer: BatchWriter, answers: list[Answer]
 ) -> None:
     """Write a portion of answers, then the record of its calls: a death in between only repeats calls."""
-    outcomes = {answer.external_id: _outcome(stream, writer, answer) for answer in answers}
+    outcomes = {answer.external_id: _outcome(writer, answer) for answer in answers}
     writer.flush()
     gone = [answer.external_id for answer in answers if answer.gone]
     stream_values = {
@@ -328,30 +275,17 @@ def refuse_contradiction(connection: Connection, stream: DetailStream[Any], run:
         )
 
 
-def _outcome(stream: DetailStream[Any], writer: BatchWriter, answer: Answer) -> str:
+def _outcome(writer: BatchWriter, answer: Answer) -> str:
     """Hand one answer to the writer, and name what it was."""
     if answer.gone:
         return "gone"
-    rejection: RejectedRecordError | None = None
-    if answer.unreadable:
-        rejection = RejectedRecordError("read", answer.unreadable, answer.external_id)
-    elif not isinstance(answer.record, dict):
-        rejection = RejectedRecordError("read", "not an object", answer.external_id)
-    else:
-        try:
-            if checked_key(stream, answer.record) != answer.external_id:
-                rejection = RejectedRecordError("key", "the answer is about another record", answer.external_id)
-        except RejectedRecordError as error:
-            rejection = RejectedRecordError(error.stage, error.reason, answer.external_id)
-    if rejection:
-        # The key tells one unreadable answer from the other.
-        record = answer.record if answer.unreadable is None else {"external_id": answer.external_id}
-        writer.reject(record, rejection)
+    if answer.rejection:
+        writer.reject(answer.record, answer.rejection)
         return "quarantined"
     return "found" if writer.add(answer.record) else "quarantined"
 
 
-def _certify(run: Run, *, due: int, calls: int) -> None:
+def _certify(run: Run, *, due: int, calls: int, taken: int) -> None:
     """State what is left, and when it will be done at this run's pace; what a budget leaves is partial by intent."""
     remaining = due - calls
     run.metadata["extract"] = {
@@ -362,4 +296,4 @@ def _certify(run: Run, *, due: int, calls: int) -> None:
     if remaining and calls:
         left = timedelta(seconds=remaining * (time.monotonic() - run.started) / calls)
         run.metadata["extract"]["expected_finish"] = (datetime.now(UTC) + left).isoformat(timespec="minutes")
-    run.checks.append(Check("integrity", True, "every record read was written, skipped or kept aside", severe=True))
+    run.checks.append(integrity_check(run, taken))

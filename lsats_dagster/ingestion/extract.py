@@ -12,7 +12,7 @@ from uuid import UUID
 from sqlalchemy import Connection, text
 
 from lsats_dagster.database import WHOLE_TABLES, Database
-from lsats_dagster.ingestion.batch import resolve_absent_poison
+from lsats_dagster.ingestion.batch import UnbalancedRunError, resolve_absent_poison
 from lsats_dagster.ingestion.stream import Extract, ListStream, Stream, UnprovenReadError
 from lsats_dagster.ingestion.writer import BatchWriter, read_all
 from lsats_dagster.runs import (
@@ -33,6 +33,9 @@ from lsats_dagster.runs import (
 logger = logging.getLogger(__name__)
 
 EMPTY_PAYLOAD_HASH = sha256(b"{}").digest()
+# More records kept aside than this show that something changed at the source (silver_source_tables.md 3.5).
+REJECT_SHARE = 0.005
+LEAST_REJECTS = 10
 
 JOINED_BY = {
     "bronze.raw_entities": ("raw_id", "seq", "source_system", "entity_type", "external_id"),
@@ -120,7 +123,7 @@ def ingest(
     UnprovenReadError when the read ended without proof; DatabaseError and LockTimeoutError.
     """
     logger.info("🔄 %s: reading", stream.name)
-    with sole_writer(database, stream.subject, lock_wait_seconds) as connection:
+    with sole_writer(database, stream.subject, wait_seconds=lock_wait_seconds) as connection:
         run = start(connection, stream, "full", request, origin)
         try:
             with BatchWriter(connection, stream, run, batch_size) as writer:
@@ -183,7 +186,7 @@ def certify(
     request: ReadRequest,
 ) -> None:
     """Decide whether the read was complete, and remove what it proved gone, within the guard."""
-    run.checks.append(Check("integrity", True, "every record read was written, skipped or kept aside", severe=True))
+    run.checks.append(integrity_check(run, writer.taken))
     if request.limit is not None and extract.completed_by is None:
         return
     if extract.completed_by is None:
@@ -201,6 +204,21 @@ def certify(
     if not run.dry:
         resolve_absent_poison(connection, stream, run)
     remove_absent(connection, stream, run, writer.unkeyed, request.approve_removals)
+
+
+def integrity_check(run: Run, taken: int) -> Check:
+    """Few enough records were kept aside. UnbalancedRunError where the counts are not those of the `taken` records."""
+    counts = run.counts
+    if taken != counts.processed:
+        raise UnbalancedRunError(f"{run.subject.name}: {taken} records were read, {counts.processed} were counted")
+    limit = max(LEAST_REJECTS, round(REJECT_SHARE * counts.processed))
+    return Check(
+        "integrity",
+        counts.failed <= limit,
+        f"every record read was written, skipped or kept aside; at most {limit} may be kept aside",
+        {"read": counts.processed, "kept aside": counts.failed, "limit": limit},
+        severe=True,
+    )
 
 
 def present(connection: Connection, stream: ListStream[Any]) -> int:

@@ -85,7 +85,7 @@ def replay(
     Safe at any time: a read resolves what it overtakes, so nothing that is put through is older than what is current.
     The extract is partial by intent: a replay removes nothing.
     """
-    with sole_writer(database, stream.subject, lock_wait_seconds) as connection:
+    with sole_writer(database, stream.subject, wait_seconds=lock_wait_seconds) as connection:
         run = open_run(
             connection,
             stream.subject,

@@ -43,7 +43,8 @@ class Stream(Generic[Client]):
     """One kind of record of one source.
 
     table: name of its view and asset; row: what one record is; key: the external id of a record, or UnkeyedRecordError.
-    left_out: paths that are not stored (`Attributes[].Choices`), for secrets and endlessly repeated lists.
+    left_out: paths that are not stored (`Attributes[].Choices`), for secrets and endlessly repeated lists. transport: how the
+    records come, as Dagster shows it (https, ldap).
     """
 
     source_system: str
@@ -55,6 +56,7 @@ class Stream(Generic[Client]):
     left_out: tuple[str, ...] = ()
     hash_rule: HashRule = HashRule()
     former_hash_rules: tuple[HashRule, ...] = ()
+    transport: str = "https"
 
     @property
     def subject(self) -> Subject:

@@ -23,8 +23,8 @@ logger = logging.getLogger(__name__)
 class BatchWriter:
     """The writer of one run, for a `with` block; `connection` may be used by others after `flush` or the end of the block.
 
-    unkeyed, read_anew: records without a key, and records at all, since the read last began. Every method raises what
-    writing an earlier batch raised.
+    taken: all records so far; unkeyed, read_anew: records without a key, and records at all, since the read last began.
+    Every method raises what writing an earlier batch raised.
     """
 
     def __init__(self, connection: Connection, stream: Stream[Any], run: Run, batch_size: int) -> None:
@@ -35,6 +35,7 @@ class BatchWriter:
         self._appender = Appender(connection, stream, run)
         self._thread = ThreadPoolExecutor(max_workers=1, thread_name_prefix="writer")
         self._writing: Future[None] | None = None
+        self.taken = 0
         self.unkeyed = 0
         self.read_anew = 0
 
@@ -56,6 +57,7 @@ class BatchWriter:
         self.read_anew += 1
         try:
             self._batch.admit(prepare(self._stream, record))
+            self.taken += 1
             accepted = True
         except RejectedRecordError as rejection:
             self.reject(record, rejection)
@@ -66,6 +68,7 @@ class BatchWriter:
 
     def reject(self, record: object, rejection: RejectedRecordError) -> None:
         """Take one record that could not even be read."""
+        self.taken += 1
         self.unkeyed += rejection.external_id is None
         self._batch.reject(record, rejection)
 

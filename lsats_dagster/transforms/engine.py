@@ -85,7 +85,7 @@ def refresh(
     DefinitionError, LockTimeoutError, DatabaseError; the table is then as it was.
     """
     logger.info("🔄 %s: refreshing", definition.name)
-    with sole_writer(database, subject(definition), lock_wait_seconds) as connection:
+    with sole_writer(database, subject(definition), wait_seconds=lock_wait_seconds) as connection:
         metadata: dict[str, Any] = {"definition": definition.hash}
         run = (
             Run(subject(definition), "full", metadata=metadata)

@@ -1,7 +1,6 @@
 """Proof that incremental and full refreshes give the same table, on the data that is there. Writes nothing."""
 
 from collections.abc import Sequence
-from contextlib import ExitStack
 from dataclasses import dataclass
 from uuid import uuid4
 
@@ -34,20 +33,21 @@ def verify(database: Database, definitions: Sequence[Definition], *, lock_wait_s
     `definitions` come each after its inputs. Other writers of these tables wait meanwhile.
     """
     verdicts = []
-    with ExitStack() as locks, database.connect() as connection:
+    subjects = [subject(definition) for definition in definitions]
+    with (
+        sole_writer(database, *subjects, wait_seconds=lock_wait_seconds) as connection,
+        connection.begin() as transaction,
+    ):
+        connection.exec_driver_sql("set transaction isolation level repeatable read")
         for definition in definitions:
-            locks.enter_context(sole_writer(database, subject(definition), lock_wait_seconds))
-        with connection.begin() as transaction:
-            connection.exec_driver_sql("set transaction isolation level repeatable read")
-            for definition in definitions:
-                apply(
-                    connection,
-                    definition,
-                    Run(subject(definition), "incremental", run_id=uuid4()),
-                    full=False,
-                )
-                verdicts.append(compare_with_full(connection, definition))
-            transaction.rollback()
+            apply(
+                connection,
+                definition,
+                Run(subject(definition), "incremental", run_id=uuid4()),
+                full=False,
+            )
+            verdicts.append(compare_with_full(connection, definition))
+        transaction.rollback()
     return verdicts
 
 

@@ -8,8 +8,9 @@ import pytest
 from sqlalchemy import make_url
 
 from lsats_dagster.assets import bronze, common, enriched, silver
+from lsats_dagster.clients.errors import PermanentSourceError, TransientSourceError
 from lsats_dagster.demo.campus import Campus
-from lsats_dagster.ingestion.stream import DetailStream
+from lsats_dagster.ingestion.stream import DetailStream, UnprovenReadError
 from lsats_dagster.resources import HubDatabase, SourceClients
 from lsats_dagster.sources import STREAMS
 from lsats_dagster_tests.assets.conftest import PERSON, Dagster, failures, materializations, values
@@ -183,6 +184,21 @@ def test_a_failure_is_clear_and_tells_no_secret_and_no_row(
     assert again == (steps if name in transient else set())
     # The scan is worth something: what failed is in what was told.
     assert all(step.replace("/", "__") in told for step in steps)
+
+
+@pytest.mark.parametrize(
+    ("error", "retry", "retries_made", "said"),
+    [
+        (TransientSourceError("HTTP 503"), True, 0, "it is tried again"),
+        (TransientSourceError("HTTP 503"), True, 3, "tried 4 times"),
+        (PermanentSourceError("HTTP 403"), False, 0, "does not help before its cause is mended"),
+        (UnprovenReadError("pages moved"), False, 0, "the next run reads it all again"),
+    ],
+)
+def test_a_failure_says_whether_another_try_can_help(
+    error: Exception, retry: bool, retries_made: int, said: str
+) -> None:
+    assert said in common.outlook(error, retry, retries_made)
 
 
 def test_success_tells_no_secret_and_no_row(dagster: Dagster) -> None:

@@ -8,7 +8,7 @@ import subprocess
 import sys
 import threading
 import time
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
@@ -36,11 +36,19 @@ class Operation:
     definitions: dg.Definitions = field(default_factory=build_definitions)
 
     def run(
-        self, job: str, config: Mapping[str, Any] | None = None, tags: Mapping[str, str] | None = None
+        self,
+        job: str,
+        config: Mapping[str, Any] | None = None,
+        tags: Mapping[str, str] | None = None,
+        assets: Sequence[dg.AssetKey] | None = None,
     ) -> dg.ExecuteInProcessResult:
-        """One run of a job, as it is deployed; `config` is its whole run config."""
+        """One run of a job, as it is deployed; `config` is its whole run config, `assets` what is asked of it."""
         return self.definitions.resolve_job_def(job).execute_in_process(
-            instance=self.instance, run_config=config, tags=dict(tags or {}), raise_on_error=False
+            instance=self.instance,
+            run_config=config,
+            tags=dict(tags or {}),
+            asset_selection=assets,
+            raise_on_error=False,
         )
 
     def materialize(self, *keys: str) -> dg.ExecuteInProcessResult:
@@ -147,11 +155,12 @@ def kill(process: subprocess.Popen[bytes]) -> None:
 
 @dataclass
 class Catcher:
-    """A listener on loopback: its port, what came in, and the answer it gives."""
+    """A listener on loopback: its port, what came in, and the answer it gives. A relay refuses receivers with `unknown`."""
 
     port: int
     caught: list[str]
     status: int = 200
+    unknown: str = ""
 
 
 @contextmanager
@@ -205,6 +214,8 @@ def mail_relay() -> Iterator[Catcher]:
                         self.say("250 taken")
                     case b"MAIL" if catcher.status != 200:
                         self.say("451 not now")
+                    case b"RCPT" if catcher.unknown and catcher.unknown.encode() in line:
+                        self.say("550 unknown here")
                     case b"QUIT":
                         self.say("221 bye")
                         return

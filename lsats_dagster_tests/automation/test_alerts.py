@@ -11,6 +11,7 @@ import dagster as dg
 import pytest
 
 from lsats_dagster.automation.alerts import AlertError
+from lsats_dagster.automation.sensors import is_started_again
 from lsats_dagster.database import Database
 from lsats_dagster.runs import Origin, Subject, open_run, sole_writer
 from lsats_dagster_tests.automation.aids import Catcher, Operation, failures, mail_relay, webhook
@@ -114,14 +115,35 @@ def test_a_failure_arrives_once_and_tells_how_often_it_was_held_back(operation: 
     assert "Raised" not in channels.posted.caught[3]
 
 
-def test_a_run_that_will_be_tried_again_is_not_told(operation: Operation, channels: Channels) -> None:
+@dataclass
+class FailedRun:
+    """As much of Dagster's run as decides whether it is started again."""
+
+    tags: dict[str, str]
+    remote_job_origin: object | None
+
+
+@pytest.mark.parametrize(
+    ("tags", "origin", "again"),
+    [
+        ({"dagster/will_retry": "true"}, object(), True),
+        ({"dagster/will_retry": "true"}, None, False),
+        ({"dagster/will_retry": "false"}, object(), False),
+        ({}, object(), False),
+    ],
+)
+def test_a_run_is_not_told_where_a_second_attempt_speaks_for_it(
+    tags: dict[str, str], origin: object, again: bool
+) -> None:
+    assert is_started_again(FailedRun(tags, origin)) is again  # type: ignore[arg-type]
+
+
+def test_a_run_of_the_command_line_is_told_though_dagster_means_to_retry_it(
+    operation: Operation, channels: Channels
+) -> None:
+    """Dagster marks it, and then has no way to start it."""
     fail(operation, tags={"dagster/will_retry": "true"})
-    said, cursor = failure_tick(operation)
-    assert (said, channels.counts()) == ("1 failed runs, 0 alerts", (0, 0))
-    # The second attempt speaks for both.
-    fail(operation)
-    assert failure_tick(operation, cursor)[0] == "1 failed runs, 1 alerts"
-    assert channels.counts() == (1, 1)
+    assert (failure_tick(operation)[0], channels.counts()) == ("1 failed runs, 1 alerts", (1, 1))
 
 
 def closed_port() -> str:
@@ -148,11 +170,23 @@ def test_a_channel_that_refuses_fails_the_tick_and_the_next_one_sends(
             operation.tick("failure_alerts")
     # As the tick's record in Dagster keeps it.
     assert HOOK not in "".join(traceback.format_exception(raised.value))
-    assert operation.sql("select count(*) from meta.alerts") == [(0,)]
-    assert not channels.mailed.caught
+    refusing, other = ("webhook", "mail") if "webhook" in refusal else ("mail", "webhook")
+    assert operation.sql("select channel from meta.alerts order by 1") == sorted([("log",), (other,)])
+    assert channels.counts() == ((0, 1) if refusing == "webhook" else (1, 0))
     channels.posted.status = channels.mailed.status = 200
+    # Only the one that refused is told now.
     assert failure_tick(operation)[0] == "1 failed runs, 1 alerts"
-    assert len(channels.mailed.caught) == 1
+    assert channels.counts() == (1, 1)
+
+
+def test_a_relay_that_refuses_one_of_two_receivers_is_a_refusal(
+    operation: Operation, channels: Channels, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("ALERT_EMAIL_TO", "hub-owners@example.edu, unknown@example.edu")
+    channels.mailed.unknown = "unknown@"
+    fail(operation)
+    with pytest.raises(AlertError, match="mail"):
+        operation.tick("failure_alerts")
 
 
 def test_what_a_failed_tick_had_told_is_not_counted_as_raised_again(operation: Operation, channels: Channels) -> None:
@@ -165,7 +199,10 @@ def test_what_a_failed_tick_had_told_is_not_counted_as_raised_again(operation: O
         operation.tick("failure_alerts")
     channels.mailed.status = before
     assert failure_tick(operation)[0] == "2 failed runs, 1 alerts"
-    assert operation.sql("select held_back from meta.alerts") == [(0,), (0,)]
+    assert operation.sql("select channel, held_back from meta.alerts order by 1") == [
+        (channel, 0) for channel in ("log", "log", "mail", "mail", "webhook", "webhook")
+    ]
+    assert channels.counts() == (2, 2)
 
 
 def _refuse_second(channels: Channels) -> None:
@@ -244,14 +281,40 @@ def test_a_late_table_is_told_and_one_that_recovered_is_not(filled: Operation, c
     assert (finding_tick(filled), channels.counts()) == ("0 findings, 0 alerts", (4, 4))
 
 
+def test_a_run_that_was_asked_for_a_part_hides_nothing(filled: Operation, channels: Channels) -> None:
+    """It makes a table no fresher, and a red check of the last whole run no greener."""
+    stream = "umich_api/department"
+    for key in sorted(filled.campus.truth(stream))[:11]:
+        filled.campus.delete(stream, key)
+    assert filled.run("umich_api_ingest").success
+    make_older(filled, stream, 40)
+    part = {"ops": {"bronze__umapi_departments": {"config": {"limit": 5}}}}
+    assert filled.run("umich_api_ingest", part).success
+    finding_tick(filled)
+    assert subjects(channels) >= {
+        "bronze.umapi_departments is late", "bronze.umapi_departments: check removal_guard failed"
+    }  # fmt: skip
+
+
+def test_a_table_that_never_ran_is_late(operation: Operation, channels: Channels) -> None:
+    assert operation.run("umich_api_ingest").success
+    assert finding_tick(operation) == "0 findings, 0 alerts"
+    for name in ("umich_api/department", "silver_transformation/umapi_departments"):
+        make_older(operation, name, 30)
+    assert finding_tick(operation) == "1 findings, 1 alerts"
+    assert subjects(channels) == {"enriched.tdx_department_details is late"}
+    assert "It never ran" in channels.posted.caught[0]
+
+
 def test_a_table_in_its_first_run_is_not_late(operation: Operation, channels: Channels) -> None:
     """The first fetch of all details takes longer than the time between two looks."""
     subject = Subject("tdx", "department_detail")
     database = Database(operation.url)
-    with sole_writer(database, subject, 5) as connection:
+    with sole_writer(database, subject, wait_seconds=5) as connection:
         open_run(connection, subject, "incremental", Origin(), {})
         assert finding_tick(operation) == "0 findings, 0 alerts"
     database.dispose()
     make_older(operation, subject.name, 48)
-    assert finding_tick(operation) == "1 findings, 1 alerts"
-    assert "Last success: never" in channels.posted.caught[0]
+    finding_tick(operation)
+    (message,) = [said for said in channels.posted.caught if said.startswith("enriched.tdx_department_details is late")]
+    assert "Last success: never" in message

@@ -21,7 +21,7 @@ def tick(operation: Operation) -> str:
 def abandoned_row(operation: Operation, run_id: str) -> None:
     """An open run row whose owner holds no lock any more, as a killed process leaves it."""
     database = Database(operation.url)
-    with sole_writer(database, SUBJECT, 5) as connection:
+    with sole_writer(database, SUBJECT, wait_seconds=5) as connection:
         open_run(connection, SUBJECT, "full", Origin("bronze/umapi_departments", run_id), {})
     database.dispose()
 
@@ -89,7 +89,7 @@ def test_a_run_that_works_on_is_not_failed_for_a_row_it_lost(operation: Operatio
     abandoned_row(operation, run_id)
     other = Subject("tdx", "department")
     database = Database(operation.url)
-    with sole_writer(database, other, 5) as connection:
+    with sole_writer(database, other, wait_seconds=5) as connection:
         open_run(connection, other, "full", Origin("bronze/tdx_departments", run_id), {})
         assert tick(operation) == "1 run rows and 0 Dagster runs were closed"
         assert status(operation, run_id) == dg.DagsterRunStatus.STARTED
@@ -117,4 +117,4 @@ def test_a_run_that_was_failed_for_its_silence_is_told_of(operation: Operation) 
     tick(operation)
     result = operation.tick("failure_alerts")
     assert result.skip_reason.skip_message == "1 failed runs, 1 alerts"
-    assert operation.sql("select alert_key from meta.alerts") == [("failure:umich_api_ingest:",)]
+    assert operation.sql("select alert_key, channel from meta.alerts") == [("failure:umich_api_ingest:", "log")]

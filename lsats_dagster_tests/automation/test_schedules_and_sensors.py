@@ -11,14 +11,16 @@ import dagster as dg
 import pytest
 
 from lsats_dagster.assets.silver import DEFINITIONS
+from lsats_dagster.automation.cadence import DAILY, Cadence
 from lsats_dagster.automation.schedules import SCHEDULES
 from lsats_dagster.automation.sensors import SENSORS
 from lsats_dagster.definitions import build_definitions
+from lsats_dagster.ingestion.stream import ListStream
 from lsats_dagster.sources import STREAMS
 from lsats_dagster_tests.automation.aids import Operation, failures, figures
 
 DETROIT = ZoneInfo("America/Detroit")
-STREAM_TABLES = {f"{stream.layer}/{stream.table}" for stream in STREAMS}
+LISTS = {f"bronze/{stream.table}" for stream in STREAMS if isinstance(stream, ListStream)}
 SILVER = {definition.name.replace(".", "/") for definition in DEFINITIONS}
 
 
@@ -32,7 +34,7 @@ class ScheduleCase:
 
 
 SCHEDULE_CASES = {
-    "hub_daily_at_two": ScheduleCase("hub_daily", STREAM_TABLES | SILVER, "0 2 * * *"),
+    "hub_daily_at_two": ScheduleCase("hub_daily", LISTS | SILVER, "0 2 * * *"),
     "tdx_details_all_day": ScheduleCase("tdx_details", {"enriched/tdx_department_details"}, "*/30 * * * *"),
 }
 
@@ -47,31 +49,71 @@ def test_every_schedule_and_sensor_has_a_case() -> None:
 
 
 @pytest.mark.parametrize("name", SCHEDULE_CASES)
-def test_a_schedules_run_is_a_real_run(operation: Operation, name: str) -> None:
+def test_a_schedules_run_is_a_real_run(shared: Operation, name: str) -> None:
     case = SCHEDULE_CASES[name]
-    context = dg.build_schedule_context(
-        instance=operation.instance, scheduled_execution_time=datetime(2026, 7, 1, 6, tzinfo=UTC)
-    )
     schedule = schedule_named(name)
     assert schedule.job_name == case.job
-    requests = schedule.evaluate_tick(context).run_requests or []
-    assert len(requests) == 1
-    request = requests[0]
+    (request,) = tick_of(shared, name).run_requests or []
     # The name is what the instance's limits and the retry of a run go by.
     assert request.tags["dagster/schedule_name"] == name
-    if case.tables != STREAM_TABLES | SILVER:
+    if not case.tables & SILVER:
         # Alone it has work only after its inputs were read.
-        assert operation.run("hub_daily").success
-    result = operation.run(schedule.job_name, request.run_config, request.tags)
+        assert shared.run("hub_daily").success
+    result = shared.run(schedule.job_name, request.run_config, request.tags, request.asset_selection)
     assert result.success
-    run = operation.instance.get_run_by_id(result.run_id)
+    run = shared.instance.get_run_by_id(result.run_id)
     assert run is not None
     assert run.status == dg.DagsterRunStatus.SUCCESS
-    rows = operation.sql(
+    rows = shared.sql(
         "select asset_key, status, completed_at is not null from meta.ingestion_runs where dagster_run_id = :run",
         run=result.run_id,
     )
     assert sorted(map(tuple, rows)) == [(table, "completed", True) for table in sorted(case.tables)]
+
+
+def tick_of(operation: Operation, name: str) -> Any:
+    """What a schedule asks for on an ordinary night."""
+    context = dg.build_schedule_context(
+        instance=operation.instance, scheduled_execution_time=datetime(2026, 7, 1, 6, tzinfo=UTC)
+    )
+    return schedule_named(name).evaluate_tick(context)
+
+
+def test_a_source_that_is_not_set_up_stays_out_and_the_others_make_the_merged_table(
+    shared: Operation, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for name in shared.campus.environment:
+        if name.startswith("TDX_"):
+            monkeypatch.delenv(name)
+    (request,) = tick_of(shared, "hub_daily_at_two").run_requests or []
+    assert shared.run("hub_daily", assets=request.asset_selection).success
+    assert shared.sql("select count(*), bool_and(sources = '[\"umich_api\"]') from silver.departments") == [(110, True)]
+    assert tick_of(shared, "tdx_details_all_day").skip_message == "TeamDynamix is not set up"
+    assert shared.tick("finding_alerts").skip_message.startswith("0 findings")
+    # One that is set up by half is a mistake, and seen.
+    monkeypatch.setenv("TDX_BASE_URL", shared.campus.environment["TDX_BASE_URL"])
+    (request,) = tick_of(shared, "hub_daily_at_two").run_requests or []
+    result = shared.run("hub_daily", assets=request.asset_selection)
+    assert "TDX_API_TOKEN not set" in failures(result)["bronze/tdx_departments"]
+    rows = shared.sql(
+        "select status, error_message from meta.ingestion_runs where asset_key = 'bronze/tdx_departments'"
+    )
+    assert [(row.status, "TDX_API_TOKEN not set" in row.error_message) for row in rows] == [("failed", True)]
+
+
+def test_details_do_not_queue_up_behind_a_run_of_their_source(shared: Operation) -> None:
+    job = shared.definitions.resolve_job_def("tdx_backfill")
+    run = shared.instance.create_run_for_job(job, tags=job.tags, status=dg.DagsterRunStatus.STARTED)
+    assert "under way" in tick_of(shared, "tdx_details_all_day").skip_message
+    shared.instance.report_run_failed(run)
+    assert len(tick_of(shared, "tdx_details_all_day").run_requests) == 1
+
+
+def test_weekly_tables_are_due_on_their_day() -> None:
+    sundays = Cadence("0 2 * * 0", timedelta(days=8), timedelta(days=9))
+    saturday = datetime(2026, 7, 4, 2, tzinfo=DETROIT)
+    assert [sundays.is_due_at(saturday + timedelta(days=days)) for days in (0, 1, 2)] == [False, True, False]
+    assert all(DAILY.is_due_at(saturday + timedelta(days=days)) for days in range(7))
 
 
 @pytest.mark.parametrize("name", SCHEDULE_CASES)
@@ -139,10 +181,15 @@ class Follower:
         return requested
 
     def obey(self) -> set[str]:
-        """Tick, and run what it requests."""
+        """Tick, and run what it requests; the run leaves a completed row for each table."""
         requested = self.tick()
         if requested:
-            assert self.operation.materialize(*requested).success
+            result = self.operation.materialize(*requested)
+            assert result.success
+            rows = self.operation.sql(
+                "select asset_key, status from meta.ingestion_runs where dagster_run_id = :run", run=result.run_id
+            )
+            assert sorted(map(tuple, rows)) == [(key, "completed") for key in sorted(requested)]
         return requested
 
 

@@ -380,3 +380,17 @@ def test_secrets_go_to_sound_addresses_only(url: str) -> None:
 )
 def test_sound_addresses(url: str) -> None:
     assert checked_url(f" {url} ", "X") == url.rstrip("/")
+
+
+def test_proxies_do_not_stand_between_processes_of_one_machine(monkeypatch: pytest.MonkeyPatch) -> None:
+    for name in ("HTTP_PROXY", "http_proxy", "ALL_PROXY"):
+        monkeypatch.setenv(name, "http://127.0.0.1:9")
+    monkeypatch.delenv("no_proxy", raising=False)
+    assert Caller(lambda request: Reply(200, b"[1]")).get() == (200, [1])
+
+
+@pytest.mark.parametrize("number", ["1.5", "-0.0", "1e3", "12345678901234567.25", "1e400", "0.1000000000000000055"])
+def test_a_number_loses_no_digits(number: str) -> None:
+    """What a float cannot hold stays text: neither rounded nor infinite, which JSON would turn into null."""
+    [read] = Caller(lambda request: Reply(200, f"[{number}]".encode())).get()[1]  # type: ignore[misc]
+    assert read == (float(number) if len(number) < 5 else number)

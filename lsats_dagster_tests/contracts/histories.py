@@ -211,7 +211,8 @@ class World:
         self.read_all()
         for name, shape in SHAPES.items():
             for number, (fieldname, values) in enumerate({**shape.links, **shape.others}.items()):
-                self.apply(Change(name, shape.keys[number % len(shape.keys)], fieldname, values[0]))
+                for offset, value in enumerate((values[0], values[-1])):
+                    self.apply(Change(name, shape.keys[(number + offset) % len(shape.keys)], fieldname, value))
             self.apply(Change(name, shape.keys[-1], None))
         self.read_all()
 

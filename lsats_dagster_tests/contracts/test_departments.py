@@ -180,6 +180,17 @@ def test_detail_arrives_late_and_goes(world: World) -> None:
     assert (found.is_enriched, found.attributes, found.is_present) == (False, [], True)
 
 
+def test_a_removed_account_keeps_its_last_detail(world: World) -> None:
+    live(world, *account(41), *account(42), Change(DETAIL, "41", "Attributes", [{"ID": 1, "Value": "2"}]), details=True)
+    before = row(world, 41, "tdx_departments")
+    live(world, Change(TDX, "41", None), Change(DETAIL, "41", None), details=True)
+    found = row(world, 41, "tdx_departments")
+    assert (found.is_present, found.is_enriched, found.attributes) == (False, True, [{"ID": 1, "Value": "2"}])
+    assert (found.quality_flags, found.entity_hash) == (before.quality_flags, before.entity_hash)
+    live(world, Change(TDX, "41"), Change(DETAIL, "41"), details=True)
+    assert row(world, 41, "tdx_departments").is_present
+
+
 def test_the_newer_of_list_and_detail_speaks(world: World) -> None:
     live(world, *account(41))
     live(world, Change(DETAIL, "41", "Name", "By the detail"), details=True)

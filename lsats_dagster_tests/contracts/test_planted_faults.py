@@ -288,8 +288,8 @@ def test_a_flag_without_its_row_in_the_reviewed_file(world: World) -> None:
     """The engine itself refuses: no row of that table is written."""
     world.fill()
     definition = world.definition("tdx_departments")
-    without = {flag: cost for flag, cost in definition.deductions.items() if flag != "not_enriched"}
+    without = {flag: cost for flag, cost in definition.deductions.items() if flag != "bad_date"}
     redefine(world, "tdx_departments", deductions=without)
-    with pytest.raises(DefinitionError, match="not_enriched"):
+    with pytest.raises(DefinitionError, match="bad_date"):
         world.refresh("tdx_departments")
     assert world.rows("select 1 from silver.tdx_departments") == []

@@ -1,6 +1,8 @@
 """The queue of a detail stream: what is due, in which order, how much a run takes, and where the next goes on."""
 
 import json
+from dataclasses import replace
+from datetime import timedelta
 from typing import Any
 
 import pytest
@@ -120,6 +122,24 @@ def test_a_full_run_fetches_all_once_however_often_it_is_cut(stream: DetailStrea
     assert (run.mode, run.metadata["extract"]["state"]) == ("full", "complete")
     assert calls(source_hub.campus, route, "200") == len(everything)
     assert sorted(fetched(source_hub, stream)) == sorted(everything * 2)
+
+
+@every_detail
+@pytest.mark.parametrize("reason", ["stored in another way", "too long ago"])
+def test_a_full_run_begins_anew_where_going_on_would_keep_what_is_old(
+    stream: DetailStream[Any], source_hub: Hub, reason: str
+) -> None:
+    read(source_hub, stream)
+    everything, route = keys(source_hub.campus, stream), data_route(source_hub, stream)
+    source_hub.run(stream, full=True, budget=50)
+    if reason == "too long ago":
+        source_hub.max_age = timedelta(0)
+    else:
+        stream = replace(stream, left_out=(*stream.left_out, "Notes"))
+    source_hub.campus.reset_calls()
+    run = source_hub.run(stream, full=True)
+    assert run.metadata["extract"]["state"] == "complete"
+    assert calls(source_hub.campus, route, "200") == len(everything)
 
 
 @every_detail

@@ -36,6 +36,18 @@ def test_an_older_answer_does_not_give_calls_back(hub: Database) -> None:
     assert window.wait("m", limit=3) == 61
 
 
+def test_a_ceiling_that_is_set_anew_holds_from_the_next_window(hub: Database) -> None:
+    clock = VirtualClock(START)
+    window = PostgresCallWindow(hub, clock)
+    for _ in range(3):
+        window.wait("gateway", limit=3, ceiling=True)
+    assert [window.wait("gateway", limit=1, ceiling=True) for _ in range(2)] == [60, 60]
+    # What answers have told is not forgotten for what is only assumed.
+    window.wait("m", limit=60)
+    window.observed("m", limit=1, remaining=0, resets_in=60)
+    assert [window.wait("m", limit=60) for _ in range(2)] == [60, 60]
+
+
 def test_a_slow_caller_is_not_held_back(hub: Database) -> None:
     clock = VirtualClock(START + 0.3)
     window, source = PostgresCallWindow(hub, clock), FixedWindow(60, 60)

@@ -72,7 +72,8 @@ with newest as (
         d.payload as detail_payload,
         case when d.seq > l.seq then d.payload else l.payload end as payload
     from bronze.tdx_departments l
-    left join enriched.tdx_department_details d on l.external_id = d.external_id and d.is_present
+    -- A removed account keeps its last detail: its own call is answered "not there" because it is gone.
+    left join enriched.tdx_department_details d on l.external_id = d.external_id and (d.is_present or not l.is_present)
 ),
 
 active_codes as (
