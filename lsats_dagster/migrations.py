@@ -12,6 +12,7 @@ from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
 
+from psycopg.sql import Identifier
 from sqlalchemy import Connection, text
 
 from lsats_dagster.database import OWNER, READER, WRITER, Database, database_border, release_lock, take_lock
@@ -73,9 +74,11 @@ def upgrade(
     sql_root: Path,
     streams: tuple[StreamDeclaration, ...],
     definitions: tuple[Definition, ...],
+    service: str | None = None,
 ) -> Upgrade:
     """Bring the database to the state of this checkout, wholly or not at all. `database` acts with its login's own rights.
 
+    `service`: the login that runs the assets, where it is another one.
     Raises MigrationError (changed or unknown migration, missing rights) and DatabaseError.
     """
     migrations = load_migrations(sql_root / "migrations")
@@ -83,7 +86,7 @@ def upgrade(
         take_lock(connection, LOCK, LOCK_SECONDS)
         try:
             with database_border(), connection.begin():
-                prepare_roles(connection)
+                prepare_roles(connection, service)
                 connection.exec_driver_sql(f"set local role {OWNER}")
                 applied = apply_migrations(connection, migrations)
                 derive(connection, sql_root, streams, definitions)
@@ -92,8 +95,10 @@ def upgrade(
     return Upgrade(applied, len(streams), len(definitions))
 
 
-def prepare_roles(connection: Connection) -> None:
-    """Make the roles and grant them to this login, or say which statements an administrator has to run."""
+def prepare_roles(connection: Connection, service: str | None = None) -> None:
+    """Make the roles and grant them to this login, those of the assets to `service` too, or say which statements an
+    administrator has to run.
+    """
     login, database = connection.exec_driver_sql("select current_user, current_database()").one()
     quote = connection.dialect.identifier_preparer.quote_identifier
     known = set(
@@ -102,12 +107,15 @@ def prepare_roles(connection: Connection) -> None:
         ).scalars()
     )
     needed = [f"create role {role} nologin" for role in ROLES if role not in known]
-    needed += [
-        f"grant {role} to {quote(login)}"
-        for role in ROLES
-        if role not in known
-        or not connection.execute(text("select pg_has_role(:role, 'member')"), {"role": role}).scalar_one()
-    ]
+    wanted = {(login, role) for role in ROLES} | {(service or login, role) for role in (WRITER, READER)}
+    for name, role in sorted(wanted):
+        if role not in known:
+            needed.append(f"grant {role} to {quote(name)}")
+        elif not connection.execute(
+            text("select pg_has_role(:name, :role, 'set')"), {"name": name, "role": role}
+        ).scalar_one():
+            # A member without SET may not act as the role, and a plain grant would leave it so.
+            needed.append(f"grant {role} to {quote(name)} with set true")
     if (
         OWNER not in known
         or not connection.execute(
@@ -128,6 +136,11 @@ def prepare_roles(connection: Connection) -> None:
         )
     for statement in needed:
         connection.exec_driver_sql(statement)
+
+
+def service_grant(login: str) -> str:
+    """The statement that lets a login run assets and read views."""
+    return f"grant {WRITER}, {READER} to {Identifier(login).as_string()} with set true"
 
 
 def recorded_migrations(connection: Connection) -> dict[int, tuple[str, str]]:

@@ -15,12 +15,13 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
     context_settings={"help_option_names": ["-h", "--help"]},
 )
-WRONG_USE = 2
+FAILED, WRONG_USE = 1, 2
 
 
 def main() -> None:
     """Entry point: what users can mend is one sentence and exit code 2, never a traceback."""
     from lsats_dagster.cli import backfill, database, demo, dev, doctor, explain, quarantine, reports, run
+    from lsats_dagster.database import LockTimeoutError
 
     for module in (demo, dev, run, backfill, reports, doctor, explain, quarantine, database):
         module.register(app)
@@ -35,7 +36,8 @@ def main() -> None:
         if not isinstance(error, _mendable()):
             raise
         print(f"❌ {error}", file=sys.stderr)
-        sys.exit(WRONG_USE)
+        # That another run takes its time is nobody's mistake.
+        sys.exit(FAILED if isinstance(error, LockTimeoutError) else WRONG_USE)
 
 
 def log_to_stderr(level: str) -> None:

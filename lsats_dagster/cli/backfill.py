@@ -5,8 +5,9 @@ from typing import Annotated
 import typer
 
 from lsats_dagster.automation.jobs import BACKFILL_SUFFIX, SOURCES
+from lsats_dagster.cli import FAILED
 from lsats_dagster.cli.environment import dagster_instance, hub_database, hub_environment
-from lsats_dagster.cli.run import FAILED, IN_REPOSITORY, checked_run_id, outcome_of, show
+from lsats_dagster.cli.run import IN_REPOSITORY, checked_run_id, outcome_of, require_a_source, show
 from lsats_dagster.definitions import build_definitions
 from lsats_dagster.settings import ConfigurationError
 
@@ -43,14 +44,16 @@ def backfill(
         "dry_run": dry_run,
     }
     job = build_definitions().resolve_job_def(f"{source}{BACKFILL_SUFFIX}")
+    keys = set(job.asset_layer.executable_asset_keys)
     with hub_environment(sources=True) as settings, hub_database(settings), dagster_instance() as instance:
+        require_a_source(keys)
         result = job.execute_in_process(
             instance=instance,
             run_config={name: value for name, value in asked.items() if value is not None},
             raise_on_error=False,
             tags=IN_REPOSITORY,
         )
-    outcome = outcome_of(result, set(job.asset_layer.executable_asset_keys))
+    outcome = outcome_of(result, keys)
     show(outcome, as_json=as_json, dry_run=dry_run)
     if not as_json:
         for table, row in outcome.tables.items():

@@ -4,6 +4,7 @@ from pathlib import Path
 from typing import Annotated
 
 import typer
+from sqlalchemy import make_url
 
 from lsats_dagster.cli.environment import hub_environment
 from lsats_dagster.database import Database
@@ -24,7 +25,7 @@ def register(app: typer.Typer) -> None:
 def upgrade_command() -> None:
     """Bring the database to the state of this checkout: roles, migrations, functions, tables, views.
 
-    Uses DATABASE_ADMIN_URL when it is set, else DATABASE_URL. Example: lsats db upgrade
+    Uses DATABASE_ADMIN_URL when it is set, and lets the login of DATABASE_URL run the assets. Example: lsats db upgrade
     """
     with hub_environment() as settings:
         done = upgrade_database(settings)
@@ -34,12 +35,13 @@ def upgrade_command() -> None:
 
 
 def upgrade_database(settings: Settings) -> Upgrade:
-    """Run the upgrade on the login that may do it."""
+    """Run the upgrade on the login that may do it, for the one that runs the assets."""
+    assert settings.database_url is not None
+    service = make_url(settings.database_url.get_secret_value()).username
     url = settings.database_admin_url or settings.database_url
-    assert url is not None
     database = Database(url.get_secret_value(), role=None, application="lsats db upgrade")
     try:
-        return upgrade(database, SQL_ROOT, STREAMS, load_definitions(SQL_ROOT))
+        return upgrade(database, SQL_ROOT, STREAMS, load_definitions(SQL_ROOT), service)
     finally:
         database.dispose()
 

@@ -12,6 +12,7 @@ from typing import Annotated
 import dagster as dg
 import typer
 
+from lsats_dagster.cli import FAILED
 from lsats_dagster.cli.database import upgrade_database
 from lsats_dagster.cli.dev import PORT, check_port, open_ui
 from lsats_dagster.cli.environment import (
@@ -22,7 +23,7 @@ from lsats_dagster.cli.environment import (
     hub_environment,
     variables,
 )
-from lsats_dagster.cli.run import FAILED, Outcome, execute, show
+from lsats_dagster.cli.run import Outcome, execute, show
 from lsats_dagster.demo.campus import Campus, DayChanges, running_campus
 from lsats_dagster.demo.postgres import remove_cluster
 from lsats_dagster.runs import status

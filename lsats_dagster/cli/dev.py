@@ -5,13 +5,14 @@ import signal
 import socket
 import subprocess
 import sys
+import tempfile
 from pathlib import Path
 from typing import Annotated
 
 import typer
 
 from lsats_dagster.cli.environment import hub_database, hub_environment
-from lsats_dagster.settings import REPOSITORY, ConfigurationError
+from lsats_dagster.settings import REPOSITORY, ConfigurationError, file_variables
 
 # Dagster stops its servers one after the other.
 STOP_SECONDS = 60.0
@@ -42,18 +43,27 @@ def check_port(port: int) -> None:
 
 
 def open_ui(port: int) -> None:
-    """Dagster's webserver and daemon on loopback, until they are stopped."""
+    """Dagster's webserver and daemon on loopback, until they are stopped; exit code 1 when they end by themselves."""
     print(f"🔄 Dagster opens on http://127.0.0.1:{port} (Ctrl-C ends it)", flush=True)
+    # Dagster reads the .env of its working directory as well and lets it win over the environment. So it works where there
+    # is none, and has what ours gave.
+    given = {name: value for name, value in file_variables().items() if not os.environ.get(name)}
     command = [str(Path(sys.executable).with_name("dagster")), "dev", "-w", str(REPOSITORY / "workspace.yaml")]
-    child = subprocess.Popen([*command, "-h", "127.0.0.1", "-p", str(port)], cwd=REPOSITORY, env=os.environ)
-    try:
-        child.wait()
-    except KeyboardInterrupt:
-        # Ctrl-C, which the child has had too, or a SIGTERM to us alone, which it has not: Dagster makes both the same here.
-        child.send_signal(signal.SIGINT)
-    finally:
+    with tempfile.TemporaryDirectory(prefix="lsats-") as folder:
+        child = subprocess.Popen(
+            [*command, "-h", "127.0.0.1", "-p", str(port)], cwd=folder, env={**os.environ, **given}
+        )
         try:
-            child.wait(STOP_SECONDS)
-        except subprocess.TimeoutExpired:
-            child.kill()
             child.wait()
+        except KeyboardInterrupt:
+            # Ctrl-C, which the child has had too, or a SIGTERM to us alone, which it has not: Dagster makes both the same here.
+            child.send_signal(signal.SIGINT)
+        else:
+            print("❌ Dagster ended by itself; its last messages say why", file=sys.stderr)
+            raise typer.Exit(1)
+        finally:
+            try:
+                child.wait(STOP_SECONDS)
+            except subprocess.TimeoutExpired:
+                child.kill()
+                child.wait()

@@ -5,15 +5,28 @@ from collections.abc import Iterator
 from dataclasses import asdict, dataclass
 from datetime import UTC, datetime
 from typing import Annotated
+from urllib.parse import urlsplit
 
 import dagster as dg
 import typer
+from sqlalchemy import Connection, make_url
 
+from lsats_dagster.automation.alerts import channels
 from lsats_dagster.cli.environment import dagster_instance, hub_environment
 from lsats_dagster.clients.errors import SourceError, TransientSourceError
 from lsats_dagster.clients.window import LocalCallWindow
 from lsats_dagster.database import READER, Database, DatabaseError
-from lsats_dagster.migrations import MigrationError, pending, reader_sees_views, server_facts, writer_rights_hold
+from lsats_dagster.ingestion.call_window import call_allowances
+from lsats_dagster.migrations import (
+    MigrationError,
+    load_migrations,
+    pending,
+    reader_sees_views,
+    recorded_migrations,
+    server_facts,
+    service_grant,
+    writer_rights_hold,
+)
 from lsats_dagster.resources import CLIENTS, open_client, open_database
 from lsats_dagster.settings import REQUIRED, SQL_ROOT, Settings
 from lsats_dagster.transforms.definition import load_definitions
@@ -36,12 +49,18 @@ def register(app: typer.Typer) -> None:
 
 
 def doctor(as_json: Annotated[bool, typer.Option("--json", help="Print the result as JSON.")] = False) -> None:
-    """Look at configuration, database, rights, schema, Dagster's storage, and every source with its limits and clock.
+    """Look at configuration, database, rights, schema, Dagster's storage, alerts, and every source with its limits and clock.
 
     Example: lsats doctor
     """
     with hub_environment(sources=True) as settings:
-        findings = [*look_at_database(settings), *look_at_dagster(), *look_at_sources(settings)]
+        findings = [
+            *look_at_database(settings),
+            *look_at_administrator(settings),
+            *look_at_dagster(),
+            look_at_alerts(settings),
+            *look_at_sources(settings),
+        ]
     if as_json:
         print(json.dumps([asdict(finding) for finding in findings], indent=2))
     else:
@@ -52,7 +71,7 @@ def doctor(as_json: Annotated[bool, typer.Option("--json", help="Print the resul
 
 
 def look_at_database(settings: Settings) -> Iterator[Finding]:
-    """Connection, server, clock, rights, schema of the hub's database."""
+    """Connection, server, clock, rights, schema of the hub's database, and what it knows of the sources' limits."""
     database = open_database(settings, "lsats doctor")
     try:
         with database.transaction() as connection:
@@ -68,23 +87,57 @@ def look_at_database(settings: Settings) -> Iterator[Finding]:
                 yield Finding(
                     "rights", "fault", "the writer role has other rights than it should: run `lsats db upgrade`"
                 )
-            waiting = pending(connection, SQL_ROOT, load_definitions(SQL_ROOT))
-            if waiting:
-                what = ", ".join(waiting)
-                yield Finding("schema", "fault", f"behind this checkout ({what}): run `lsats db upgrade`")
-            else:
-                yield Finding("schema", "ok", "as this checkout says")
+            yield look_at_schema(connection)
+            yield from look_at_allowances(connection, settings)
         yield look_at_reader(settings)
-    except MigrationError as error:
-        yield Finding("schema", "fault", str(error))
     except DatabaseError as error:
-        yield Finding("database", "fault", explain_database(error))
+        yield Finding("database", "fault", explain_database(error, settings))
     finally:
         database.dispose()
 
 
-def explain_database(error: DatabaseError) -> str:
+def look_at_schema(connection: Connection) -> Finding:
+    """What was applied to the database, beside what this checkout brings."""
+    applied = [name.removesuffix(".sql") for name, _ in recorded_migrations(connection).values()]
+    at = f"at {applied[-1]}" if applied else "without any migration"
+    newest = load_migrations(SQL_ROOT / "migrations")[-1].name.removesuffix(".sql")
+    try:
+        waiting = pending(connection, SQL_ROOT, load_definitions(SQL_ROOT))
+    except MigrationError as error:
+        return Finding("schema", "fault", f"{at}, this checkout at {newest}: {error}")
+    if waiting:
+        what = ", ".join(waiting)
+        return Finding("schema", "fault", f"{at}, behind this checkout at {newest} ({what}): run `lsats db upgrade`")
+    return Finding("schema", "ok", f"{at}, as this checkout says")
+
+
+def look_at_allowances(connection: Connection, settings: Settings) -> Iterator[Finding]:
+    """The calls that each source still grants, as the runs' answers told; sources on one host share a finding."""
+    sources: dict[str, list[str]] = {}
+    for source in CLIENTS:
+        address = getattr(settings, REQUIRED[source][0][0])
+        if host := urlsplit(address or "").netloc.lower():
+            sources.setdefault(host, []).append(source)
+    windows = call_allowances(connection)
+    for host, names in sources.items():
+        seen = [
+            f"{method}: {left} of {most} calls left until {ends_at:%Y-%m-%d %H:%M:%S} UTC"
+            for method, left, most, ends_at in windows
+            if method.startswith(f"{host} ")
+        ]
+        sentence = f"as runs last saw it, {'; '.join(seen)}" if seen else "no run has called it yet"
+        yield Finding(" and ".join(names), "ok", sentence)
+
+
+def explain_database(error: DatabaseError, settings: Settings) -> str:
     """What a connection error means, and what to do."""
+    if "permission denied to set role" in str(error):
+        assert settings.database_url is not None
+        login = make_url(settings.database_url.get_secret_value()).username or "the login"
+        return (
+            f"the login may not act as the hub's roles ({error}): ask an administrator of the server to run "
+            f"`{service_grant(login)}`; `lsats db upgrade` does it where DATABASE_ADMIN_URL may"
+        )
     if error.sqlstate in ("3F000", "42P01") or "lsats_writer" in str(error):
         return f"the hub's schema is not there ({error}): run `lsats db upgrade`"
     return f"{error}: look at DATABASE_URL, and whether the server runs and lets this host in"
@@ -104,6 +157,20 @@ def look_at_reader(settings: Settings) -> Finding:
         reader.dispose()
 
 
+def look_at_administrator(settings: Settings) -> Iterator[Finding]:
+    """Whether the login for upgrades connects, where there is one."""
+    if settings.database_admin_url is None:
+        return
+    database = Database(settings.database_admin_url.get_secret_value(), role=None, application="lsats doctor")
+    try:
+        with database.transaction():
+            yield Finding("administrator", "ok", "DATABASE_ADMIN_URL connects")
+    except DatabaseError as error:
+        yield Finding("administrator", "fault", f"{error}: look at DATABASE_ADMIN_URL")
+    finally:
+        database.dispose()
+
+
 def look_at_dagster() -> Iterator[Finding]:
     """Dagster's own storage."""
     try:
@@ -118,13 +185,22 @@ def look_at_dagster() -> Iterator[Finding]:
         )
 
 
+def look_at_alerts(settings: Settings) -> Finding:
+    """Where alerts go. A channel that is set by half is a settings error before this."""
+    names = list(channels(settings))
+    if len(names) > 1:
+        return Finding("alerts", "ok", f"they go to {', '.join(names)}")
+    return Finding(
+        "alerts", "warning", "they go to the log alone: set ALERT_WEBHOOK_URL, or ALERT_SMTP_HOST and ALERT_EMAIL_TO"
+    )
+
+
 def look_at_sources(settings: Settings) -> Iterator[Finding]:
     """Settings, login, rights, limits and clock of every source."""
     for source in CLIENTS:
         missing = settings.missing([source])
         if missing:
-            known = {name for way in REQUIRED[source] for name in way if getattr(settings, name)}
-            state = "fault" if known else "warning"
+            state = "fault" if settings.is_set_up(source) else "warning"
             yield Finding(
                 source, state, f"{', '.join(missing)} not set, so it is not read (.env.example explains each)"
             )
@@ -151,5 +227,5 @@ def look_at_sources(settings: Settings) -> Iterator[Finding]:
 def clock(about: str, seconds: float) -> Finding:
     """A finding about a clock that differs from ours by `seconds`. Sources tell whole seconds only."""
     if abs(seconds) <= CLOCK_SECONDS:
-        return Finding(about, "ok", "its clock agrees with ours")
-    return Finding(about, "warning", f"its clock differs from ours by {seconds:+.0f} s: set both by NTP")
+        return Finding(about, "ok", f"its clock agrees with ours ({round(seconds):+d} s)")
+    return Finding(about, "warning", f"its clock differs from ours by {round(seconds):+d} s: set both by NTP")

@@ -14,10 +14,9 @@ from lsats_dagster.demo.campus import running_campus
 from lsats_dagster.demo.postgres import embedded_postgres
 from lsats_dagster.migrations import pending
 from lsats_dagster.resources import CLIENTS, open_database
-from lsats_dagster.settings import REPOSITORY, REQUIRED, SQL_ROOT, ConfigurationError, Settings, load_settings
+from lsats_dagster.settings import REPOSITORY, SQL_ROOT, ConfigurationError, Settings, load_settings
 from lsats_dagster.transforms.definition import load_definitions
 
-DAGSTER_DATABASE = "dagster"
 CAMPUS_SIZE = "demo"
 
 
@@ -30,8 +29,7 @@ def hub_environment(*, sources: bool = False) -> Iterator[Settings]:
     """
     with database_environment() as settings:
         state = campus_state(settings)
-        own_sources = any(getattr(settings, name) for part in CLIENTS for way in REQUIRED[part] for name in way)
-        if sources and state.exists() and not own_sources:
+        if sources and state.exists() and not any(settings.is_set_up(source) for source in CLIENTS):
             with running_campus(size=CAMPUS_SIZE, state=state) as campus, variables(campus.environment):
                 yield load_settings()
         else:
@@ -47,14 +45,9 @@ def campus_state(settings: Settings) -> Path:
 def database_environment() -> Iterator[Settings]:
     """The part of `hub_environment` that is about Postgres."""
     settings = load_settings()
-    try:
-        settings.lsats_home.mkdir(parents=True, exist_ok=True)
+    with folder_of("LSATS_HOME", settings.lsats_home):
         (settings.lsats_home / ".writable").touch()
         (settings.lsats_home / ".writable").unlink()
-    except OSError as error:
-        raise ConfigurationError(
-            f"LSATS_HOME ({settings.lsats_home}) cannot be written ({error.strerror}): set it to a folder that can"
-        ) from None
     if settings.database_url is not None:
         with variables(dagster_variables(settings, settings.database_url.get_secret_value())):
             yield load_settings()
@@ -65,21 +58,34 @@ def database_environment() -> Iterator[Settings]:
             yield load_settings()
 
 
+@contextmanager
+def folder_of(variable: str, folder: Path) -> Iterator[None]:
+    """The folder exists; ConfigurationError when it cannot be made, or the block cannot write into it."""
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        yield
+    except OSError as error:
+        raise ConfigurationError(
+            f"{variable} ({folder}) cannot be written ({error.strerror}): set it to a folder that can"
+        ) from None
+
+
 def dagster_variables(settings: Settings, database_url: str) -> dict[str, str]:
     """What dagster.yaml reads: by default a second database on the hub's own server."""
     url = make_url(database_url)
-    home = Path(os.environ.get("DAGSTER_HOME") or settings.lsats_home / "dagster").absolute()
-    home.mkdir(parents=True, exist_ok=True)
-    if home != REPOSITORY:
-        shutil.copyfile(REPOSITORY / "dagster.yaml", home / "dagster.yaml")
-    defaults = {
-        "DAGSTER_PG_HOST": url.host or "127.0.0.1",
-        "DAGSTER_PG_PORT": str(url.port or 5432),
-        "DAGSTER_PG_USERNAME": url.username or "",
-        "DAGSTER_PG_PASSWORD": url.password or "",
-        "DAGSTER_PG_DATABASE": DAGSTER_DATABASE,
+    home = (settings.dagster_home or settings.lsats_home / "dagster").absolute()
+    with folder_of("DAGSTER_HOME", home):
+        if home != REPOSITORY:
+            shutil.copyfile(REPOSITORY / "dagster.yaml", home / "dagster.yaml")
+    password = settings.dagster_pg_password
+    return {
+        "DAGSTER_HOME": str(home),
+        "DAGSTER_PG_HOST": settings.dagster_pg_host or url.host or "127.0.0.1",
+        "DAGSTER_PG_PORT": str(settings.dagster_pg_port or url.port or 5432),
+        "DAGSTER_PG_USERNAME": settings.dagster_pg_username or url.username or "",
+        "DAGSTER_PG_PASSWORD": password.get_secret_value() if password else url.password or "",
+        "DAGSTER_PG_DATABASE": settings.dagster_pg_database,
     }
-    return {name: os.environ.get(name) or value for name, value in defaults.items()} | {"DAGSTER_HOME": str(home)}
 
 
 @contextmanager

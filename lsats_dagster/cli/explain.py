@@ -48,17 +48,19 @@ def show(explanation: Explanation) -> None:
     """Print an explanation for a person."""
     console = Console()
     if not console.is_terminal:
-        console.width = 140
+        console.width = 180
     state = "present" if explanation.is_present else "gone from every source"
     console.print(f"📊 {explanation.table} {explanation.key}: {state}, score {explanation.score:.2f}", highlight=False)
     for flag, deduction, meaning in explanation.flags:
         console.print(f"   ⚠️ {flag} (-{deduction}): {meaning}", highlight=False)
-    fields = Table("field", "value", "from", "losing values")
+    fields = Table("field", "value", "from", "losing values", "bronze seq", "read at (UTC)")
     for item in explanation.fields:
         losing = ", ".join(f"{source}: {text_of(value)}" for source, value in item.losing.items())
-        fields.add_row(item.name, text_of(item.value), item.source or "", losing)
+        read_at = f"{item.read_at:%Y-%m-%d %H:%M:%S}" if item.read_at else ""
+        seqs = ", ".join(map(str, item.bronze))
+        fields.add_row(item.name, text_of(item.value), item.source or "", losing, seqs, read_at)
     console.print(fields)
-    rows = Table("stream", "key", "bronze row", "seq", "read at", "present")
+    rows = Table("stream", "key", "bronze row", "seq", "read at (UTC)", "present")
     for row in explanation.bronze:
         read_at = f"{row.ingested_at:%Y-%m-%d %H:%M:%S}"
         rows.add_row(row.stream, row.key, row.raw_id, str(row.seq), read_at, "yes" if row.is_present else "no")

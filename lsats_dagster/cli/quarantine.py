@@ -9,6 +9,7 @@ import typer
 from rich.console import Console
 from rich.table import Table
 
+from lsats_dagster.automation.jobs import SILVER_REFRESH
 from lsats_dagster.cli.environment import hub_database, hub_environment
 from lsats_dagster.ingestion.quarantine import Kept, kept, payload, replay
 from lsats_dagster.ingestion.views import StreamDeclaration
@@ -16,6 +17,7 @@ from lsats_dagster.runs import Origin
 from lsats_dagster.settings import ConfigurationError
 from lsats_dagster.sources import STREAMS
 
+FOLLOW_UP = f"lsats run {SILVER_REFRESH.name}"
 JSON = Annotated[bool, typer.Option("--json", help="Print the result as JSON.")]
 commands = typer.Typer(help="Records that could not be read, keyed or converted.", no_args_is_help=True)
 
@@ -86,7 +88,7 @@ def replay_command(
     Example: lsats quarantine replay tdx/department
     """
     streams = chosen(stream)
-    done = {}
+    done: dict[str, dict[str, int | str]] = {}
     with hub_environment() as settings, hub_database(settings) as database:
         for declaration in streams:
             run = replay(
@@ -96,15 +98,18 @@ def replay_command(
                 batch_size=settings.batch_size,
                 lock_wait_seconds=settings.lock_wait_seconds,
             )
-            done[declaration.name] = {
-                "replayed": run.counts.processed,
-                "written": run.counts.created + run.counts.updated,
-            }
+            written = run.counts.created + run.counts.updated
+            done[declaration.name] = {"replayed": run.counts.processed, "written": written}
+            if written:
+                # A replay is no materialization, so nothing in Dagster tells silver of it.
+                done[declaration.name]["next"] = FOLLOW_UP
     if as_json:
         print(json.dumps(done, indent=2))
         return
     for name, figures in done.items():
         print(f"✅ {name}: {figures['replayed']} replayed, {figures['written']} of them written")
+    if any("next" in figures for figures in done.values()):
+        print(f"⏭️ Silver follows with `{FOLLOW_UP}`, or with the next nightly run")
 
 
 def chosen(stream: str | None) -> list[StreamDeclaration]:

@@ -13,13 +13,15 @@ from rich.console import Console
 from rich.table import Table
 
 from lsats_dagster.automation.jobs import BACKFILL_SUFFIX
+from lsats_dagster.cli import FAILED
 from lsats_dagster.cli.environment import dagster_instance, hub_database, hub_environment
 from lsats_dagster.definitions import build_definitions
-from lsats_dagster.settings import ConfigurationError
+from lsats_dagster.settings import ConfigurationError, load_settings
+from lsats_dagster.sources import STREAMS
 
 FIGURES = ("processed", "created", "updated", "skipped", "removed", "failed")
 HEADINGS = ("processed", "new", "updated", "skipped", "removed", "failed", "quality", "duration")
-FAILED = 1
+
 # Dagster's console log stays silent: the hub's own lines say the same in fewer words.
 # By this tag the UI counts a run among those of its job; runs that Dagster launches have it. It has no public name.
 IN_REPOSITORY = {".dagster/repository": "__repository__@lsats_dagster"}
@@ -73,7 +75,9 @@ def run(
 
 
 def execute(selection: str, instance: dg.DagsterInstance, config: dict[str, Any]) -> Outcome:
-    """Run a job or an asset selection in this process. ConfigurationError when nothing is meant by `selection`."""
+    """Run a job or an asset selection in this process. ConfigurationError when nothing is meant by `selection`, or no source
+    that it reads is set up.
+    """
     definitions = build_definitions()
     jobs = {job.name for job in definitions.resolve_all_job_defs()}
     if selection in jobs and selection.endswith(BACKFILL_SUFFIX):
@@ -87,6 +91,7 @@ def execute(selection: str, instance: dg.DagsterInstance, config: dict[str, Any]
         keys = select(selection, definitions, jobs)
         job = definitions.resolve_implicit_global_asset_job_def()
         chosen = list(keys)
+    require_a_source(keys)
     run_config = {"ops": op_config(definitions, keys, config), "loggers": QUIET_CONSOLE}
     return outcome_of(
         job.execute_in_process(
@@ -94,6 +99,17 @@ def execute(selection: str, instance: dg.DagsterInstance, config: dict[str, Any]
         ),
         keys,
     )
+
+
+def require_a_source(keys: Collection[dg.AssetKey]) -> None:
+    """ConfigurationError, naming all that is missing, when none of the sources that these assets read is set up.
+
+    One that is set up is reason enough to run: the others fail alone.
+    """
+    settings, names = load_settings(), {key.to_user_string() for key in keys}
+    sources = list(dict.fromkeys(s.source_system for s in STREAMS if f"{s.layer}/{s.table}" in names))
+    if all(settings.missing([source]) for source in sources):
+        settings.require(*sources)
 
 
 def select(selection: str, definitions: dg.Definitions, jobs: set[str]) -> Collection[dg.AssetKey]:

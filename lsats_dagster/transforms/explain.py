@@ -24,12 +24,17 @@ class BronzeRow:
 
 @dataclass(frozen=True)
 class Field:
-    """One column: its value, the source that gave it, and what the other sources would have given."""
+    """One column: its value, the source that gave it, what the other sources would have given, and where it stands in bronze.
+
+    bronze: seq of the bronze rows that the giving source's row is made of, the newest last; read_at: when that one was read.
+    """
 
     name: str
     value: Any
     source: str | None = None
     losing: dict[str, Any] = field(default_factory=dict)
+    bronze: list[int] = field(default_factory=list)
+    read_at: datetime | None = None
 
 
 @dataclass(frozen=True)
@@ -65,7 +70,8 @@ def explain(
         return None
     stored = dict(row)
     offers = _offers(connection, definition, key, stored)
-    fields = [_field(column.name, stored, offers) for column in definition.business_columns]
+    bronze = _bronze(connection, definition, stored, definitions)
+    fields = [_field(column.name, stored, offers, bronze) for column in definition.business_columns]
     return Explanation(
         definition.name,
         key,
@@ -73,7 +79,7 @@ def explain(
         float(row["data_quality_score"]),
         [(flag, *definition.deductions[flag.split(":")[0]]) for flag in row["quality_flags"]],
         fields,
-        _bronze(connection, definition, stored, definitions),
+        bronze,
     )
 
 
@@ -103,10 +109,18 @@ def _offers(
     return offers
 
 
-def _field(name: str, row: Mapping[str, Any], offers: Mapping[str, list[tuple[str, Any]]]) -> Field:
-    given = row.get("field_sources", {}).get(name) if "field_sources" in row else None
+def _field(
+    name: str, row: Mapping[str, Any], offers: Mapping[str, list[tuple[str, Any]]], bronze: Sequence[BronzeRow]
+) -> Field:
+    merged = "field_sources" in row
+    given = row["field_sources"].get(name) if merged else None
     losing = {source: value for source, value in offers.get(name, []) if source != given}
-    return Field(name, row[name], given, losing)
+    # A table of one source has all its values from there.
+    behind = [found for found in bronze if not merged or found.stream.split("/")[0] == given]
+    behind.sort(key=lambda found: found.seq)
+    return Field(
+        name, row[name], given, losing, [found.seq for found in behind], behind[-1].ingested_at if behind else None
+    )
 
 
 def _bronze(

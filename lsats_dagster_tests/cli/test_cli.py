@@ -47,11 +47,6 @@ def command(*arguments: str, folder: Path, **environment: str) -> subprocess.Com
 
 
 @pytest.fixture
-def url(server: EmbeddedPostgres) -> str:
-    return new_database(server)
-
-
-@pytest.fixture
 def lsats(tmp_path: Path, url: str, campus: Campus) -> Lsats:
     """The command on a hub database and a campus. Keywords set variables; None takes one away."""
     campus.limit("tdx", 100_000, 60)
@@ -249,6 +244,15 @@ def test_a_source_without_settings_fails_alone(lsats: Lsats) -> None:
     assert "❌ Failed" in done.stdout
 
 
+@pytest.mark.parametrize("words", [("run", "hub_daily"), ("backfill", "tdx")], ids=" ".join)
+def test_without_any_source_that_is_set_up_nothing_is_begun(
+    lsats: Lsats, url: str, campus: Campus, words: tuple[str, ...]
+) -> None:
+    names = ["TDX_BASE_URL", "TDX_API_TOKEN"] + (["UM_BASE_URL", "UM_CLIENT_SECRET"] if "hub_daily" in words else [])
+    assert_wrong_use(lsats(*words, **dict.fromkeys(campus.environment)), *names)
+    assert rows(url, "select count(*) from meta.ingestion_runs") == [(0,)]
+
+
 def test_a_run_that_fails_says_what_failed_and_what_was_not_run(lsats: Lsats, campus: Campus) -> None:
     campus.fault("tdx/accounts/search", "status", times=None, status=403)
     done = lsats("run", "hub_daily", "--json")
@@ -280,13 +284,23 @@ def test_an_approval_that_is_no_run_id_is_wrong_use(lsats: Lsats) -> None:
     assert_wrong_use(lsats("run", "umich_api_ingest", "--approve-removals", "all"), "all", "run id")
 
 
-@pytest.mark.parametrize("own_database", [True, False])
-def test_a_home_that_cannot_be_written_is_one_sentence(lsats: Lsats, tmp_path: Path, own_database: bool) -> None:
+@pytest.mark.parametrize(
+    ("variable", "own_database"), [("LSATS_HOME", True), ("LSATS_HOME", False), ("DAGSTER_HOME", True)]
+)
+def test_a_home_that_cannot_be_written_is_one_sentence(
+    lsats: Lsats, tmp_path: Path, variable: str, own_database: bool
+) -> None:
     """A file stands where the folder should be: no account can make a folder in it, root included."""
     (tmp_path / "file").write_text("")
     changes: dict[str, str | None] = {} if own_database else {"DATABASE_URL": None}
-    done = lsats("status", LSATS_HOME=str(tmp_path / "file" / "home"), **changes)
-    assert_wrong_use(done, "LSATS_HOME", os.fspath(tmp_path / "file"))
+    done = lsats("status", **{variable: str(tmp_path / "file" / "home")}, **changes)
+    assert_wrong_use(done, variable, os.fspath(tmp_path / "file"))
+
+
+def test_dagsters_variables_count_in_the_file(lsats: Lsats, tmp_path: Path) -> None:
+    (tmp_path / ".env").write_text("DAGSTER_PG_DATABASE=no_such\nDAGSTER_HOME=elsewhere\n")
+    assert_wrong_use(lsats("run", "tdx_ingest", DAGSTER_PG_DATABASE=None), "no_such")
+    assert (tmp_path / "elsewhere" / "dagster.yaml").exists()
 
 
 def test_docs_are_written_where_they_are_asked_for(tmp_path: Path) -> None:
