@@ -84,12 +84,14 @@ def make_record(number: int, day: int) -> dict[str, Any]:
     record: dict[str, Any] = {"ID": str(number)}
     for place, (name, kind) in enumerate(FIELDS):
         mixed = (number * 2654435761 + place * 40503) % 4294967296
-        if mixed % 9 == 0:
+        if place == 0:
+            record[name] = f" value {mixed % 100003} {changed}"
+        elif mixed % 9 == 0:
             record[name] = None
         elif mixed % 200 == 1:
             record[name] = "unreadable"
         elif kind.type == "text":
-            record[name] = f" value {mixed % 100003} {changed if place == 0 else ''}"
+            record[name] = f" value {mixed % 100003} "
         elif kind.type == "integer":
             record[name] = mixed % 100_000
         elif kind.type == "boolean":
@@ -125,9 +127,8 @@ def definition_text() -> str:
     """The definition file, written as one of the hub's own: unpacked once, cleaned by small functions, flagged."""
     columns = "\n".join(f'{name} = ["{kind.type}", "Synthetic"]' for name, kind in FIELDS)
     unpacked = ", ".join(f'"{name}" text' for name, _ in FIELDS)
-    cleaned = ",\n".join(
-        f'        f."{name}" as {name}_text, {kind.function}(f."{name}") as {name}' for name, kind in FIELDS
-    )
+    cleaned = ",\n".join(f'        {kind.function}(f."{name}") as {name}' for name, kind in FIELDS)
+    cleaned += "".join(f',\n        f."{name}" as {name}_text' for name, kind in FIELDS if kind.flag)
     flags = [f"case when c.{name} is null then 'missing_text:{name}' end" for name, _ in FIELDS[:2]]
     flags += [
         f"case when c.{name} is null and clean.text(c.{name}_text) is not null then '{kind.flag}:{name}' end"

@@ -210,8 +210,8 @@ def compute(connection: Connection, definition: Definition, keys: list[str] | No
     types = {column.name: column.type for column in definition.columns}
     content = ", ".join(f"d.{name}" for name in definition.hashed)
     # What the passes over the whole table read stands first: Postgres walks a row column by column.
-    passes = ("quality_flags", "is_present")
-    ordered = [*definition.key, *passes, *(n for n in definition.selected if n not in {*definition.key, *passes})]
+    first = [*definition.key, "quality_flags", *(name for name in definition.compared if name in definition.selected)]
+    ordered = list(dict.fromkeys([*first, *definition.selected]))
     # CREATE TABLE AS may use parallel workers, INSERT may not. The OFFSET keeps the planner from writing each column's
     # expression wherever the column is used: in the table, in the hash, in the score. Quoted, it is a constant from the
     # start, which alone leaves the work to the workers.

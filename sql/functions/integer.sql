@@ -4,7 +4,7 @@
 create or replace function clean.integer(value text) returns integer
 language sql immutable parallel safe
 return case
-    when octet_length(value) <= 9 and value ~ '^[0-9]+$' then value::integer
+    when octet_length(value) between 1 and 9 and value !~ '[^0-9]' then value::integer
     when btrim(value) ~ '^[+-]?[0-9]{1,10}(\.0*)?$'
         then case
             when btrim(value)::numeric between -2147483648 and 2147483647 then btrim(value)::numeric::integer
