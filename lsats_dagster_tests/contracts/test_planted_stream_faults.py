@@ -18,6 +18,7 @@ from lsats_dagster.ingestion.views import StreamDeclaration
 from lsats_dagster.sources import STREAMS
 from lsats_dagster_tests.conftest import Hub
 from lsats_dagster_tests.contracts import test_streams_faults, test_streams_log, test_streams_runs
+from lsats_dagster_tests.contracts.stream_cases import as_superuser
 
 Plant = Callable[[Any, pytest.MonkeyPatch], StreamDeclaration]
 
@@ -91,3 +92,16 @@ def test_planted(fault: Fault, source_hub: Hub, monkeypatch: pytest.MonkeyPatch)
     stream = next(stream for stream in STREAMS if stream.name == fault.stream)
     with monkeypatch.context() as patch, pytest.raises((AssertionError, pytest.fail.Exception)):
         fault.red(fault.plant(stream, patch), source_hub)
+
+
+def test_a_log_that_can_be_overwritten_in_place(source_hub: Hub) -> None:
+    """Enrichment could write into a list row: the grant and the trigger that refuse it are gone."""
+    database = as_superuser(source_hub)
+    with database.transaction() as connection:
+        connection.exec_driver_sql(
+            "alter table bronze.raw_entities disable trigger append_only; "
+            "grant update on bronze.raw_entities to lsats_writer"
+        )
+    database.dispose()
+    with pytest.raises((AssertionError, pytest.fail.Exception)):
+        test_streams_log.test_the_log_is_append_only("update bronze.raw_entities set change = 'new'", source_hub)
