@@ -12,8 +12,10 @@ from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
 
+from psycopg.errors import InsufficientPrivilege
 from psycopg.sql import Identifier
 from sqlalchemy import Connection, text
+from sqlalchemy.exc import DBAPIError
 
 from lsats_dagster.database import OWNER, READER, WRITER, Database, database_border, release_lock, take_lock
 from lsats_dagster.ingestion.views import StreamDeclaration, view_statements
@@ -99,6 +101,31 @@ def prepare_roles(connection: Connection, service: str | None = None) -> None:
     """Make the roles and grant them to this login, those of the assets to `service` too, or say which statements an
     administrator has to run.
     """
+    needed = role_statements(connection, service)
+    if not needed:
+        return
+    try:
+        with connection.begin_nested() as attempt:
+            for statement in needed:
+                connection.exec_driver_sql(statement)
+            # A right on a database that is another's is not granted, with a warning and no error.
+            refused = bool(role_statements(connection, service))
+            if refused:
+                attempt.rollback()
+    except DBAPIError as error:
+        if not isinstance(error.orig, InsufficientPrivilege):
+            raise
+        refused = True
+    if refused:
+        statements = "\n".join(f"  {statement};" for statement in needed)
+        raise MigrationError(
+            "this login may not create roles, or not grant them; set DATABASE_ADMIN_URL to one that may, or ask an "
+            f"administrator of the server to run:\n{statements}"
+        )
+
+
+def role_statements(connection: Connection, service: str | None) -> list[str]:
+    """What is still to be done before the roles can work; empty when nothing is."""
     login, database = connection.exec_driver_sql("select current_user, current_database()").one()
     quote = connection.dialect.identifier_preparer.quote_identifier
     known = set(
@@ -116,26 +143,10 @@ def prepare_roles(connection: Connection, service: str | None = None) -> None:
         ).scalar_one():
             # A member without SET may not act as the role, and a plain grant would leave it so.
             needed.append(f"grant {role} to {quote(name)} with set true")
-    if (
-        OWNER not in known
-        or not connection.execute(
-            text("select has_database_privilege(:role, current_database(), 'create')"), {"role": OWNER}
-        ).scalar_one()
-    ):
+    may_create = text("select has_database_privilege(:role, current_database(), 'create')")
+    if OWNER not in known or not connection.execute(may_create, {"role": OWNER}).scalar_one():
         needed.append(f"grant create, temporary on database {quote(database)} to {OWNER}")
-    if not needed:
-        return
-    may = connection.exec_driver_sql(
-        "select rolsuper or rolcreaterole from pg_roles where rolname = current_user"
-    ).scalar_one()
-    if not may:
-        statements = "\n".join(f"  {statement};" for statement in needed)
-        raise MigrationError(
-            "this login may not create roles; set DATABASE_ADMIN_URL to one that may, or ask an administrator of the server "
-            f"to run:\n{statements}"
-        )
-    for statement in needed:
-        connection.exec_driver_sql(statement)
+    return needed
 
 
 def service_grant(login: str) -> str:

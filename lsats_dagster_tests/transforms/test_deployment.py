@@ -353,13 +353,14 @@ def test_a_failed_upgrade_frees_its_lock(checkout: Checkout) -> None:
     other.dispose()
 
 
-def test_roles_that_the_login_may_not_make(server: EmbeddedPostgres) -> None:
-    """The message is the list of statements for an administrator, ready to run."""
+@pytest.mark.parametrize("rights", ["login", "login createrole"])
+def test_roles_that_the_login_may_not_make(server: EmbeddedPostgres, rights: str) -> None:
+    """The message is the list of statements for an administrator, ready to run; also where the database is another's."""
     database = Database(new_database(server, template="template1"), role=None)
     with database.connect() as connection, connection.begin() as transaction:
         for role in (OWNER, WRITER, READER):
             connection.exec_driver_sql(f"alter role {role} rename to {role}_away")
-        connection.exec_driver_sql('create role "plain login" login')
+        connection.exec_driver_sql(f'create role "plain login" {rights}')
         connection.exec_driver_sql('set local session authorization "plain login"')
         with pytest.raises(MigrationError) as raised:
             prepare_roles(connection)
