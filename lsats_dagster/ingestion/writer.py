@@ -105,13 +105,11 @@ class BatchWriter:
 
 def read_all(writer: BatchWriter, pages: Iterable[list[Any]], limit: int | None = None) -> bool:
     """Put every record of `pages` through `writer`; False when `limit` records were taken before the end."""
-    taken = 0
     for page in pages:
         for record in page:
-            if limit is not None and taken >= limit:
+            if limit is not None and writer.read_anew >= limit:
                 writer.flush()
                 return False
             writer.add(record)
-            taken += 1
     writer.flush()
     return True
