@@ -129,11 +129,16 @@ class Settings(BaseSettings):
         return any(getattr(self, name) for way in REQUIRED[part] for name in way)
 
     def missing(self, parts: list[str]) -> list[str]:
-        """Names of the variables that `parts` (keys of REQUIRED) still need, each part by its nearest complete way."""
+        """Names of the variables that `parts` (keys of REQUIRED) still need: a part by the way of which most is set, of
+        several such ways by the first.
+        """
         names: list[str] = []
         for part in parts:
-            ways = [[name for name in way if not getattr(self, name)] for way in REQUIRED[part]]
-            names += [name.upper() for name in min(ways, key=len) if name.upper() not in names]
+            lacking = [[name.upper() for name in way if not getattr(self, name)] for way in REQUIRED[part]]
+            if not all(lacking):
+                continue
+            given = [len(way) - len(lacks) for way, lacks in zip(REQUIRED[part], lacking, strict=True)]
+            names += [name for name in lacking[given.index(max(given))] if name not in names]
         return names
 
     def require(self, *parts: str) -> None:

@@ -71,20 +71,20 @@ def test_a_part_that_has_everything_requires_nothing(monkeypatch: pytest.MonkeyP
 @pytest.mark.parametrize(
     ("given", "missing"),
     [
-        ([], ["TDX_BASE_URL", "TDX_API_TOKEN"]),
-        (["TDX_BASE_URL"], ["TDX_API_TOKEN"]),
+        ([], ["TDX_BASE_URL", "TDX_BEID", "TDX_WEB_SERVICES_KEY"]),
+        (["TDX_BASE_URL"], ["TDX_BEID", "TDX_WEB_SERVICES_KEY"]),
         (["TDX_API_TOKEN"], ["TDX_BASE_URL"]),
         (["TDX_BASE_URL", "TDX_BEID"], ["TDX_WEB_SERVICES_KEY"]),
         (["TDX_BASE_URL", "TDX_USERNAME"], ["TDX_PASSWORD"]),
         (["TDX_BASE_URL", "TDX_USERNAME", "TDX_PASSWORD"], []),
         (["TDX_BASE_URL", "TDX_BEID", "TDX_API_TOKEN"], []),
         (["TDX_BEID", "TDX_WEB_SERVICES_KEY"], ["TDX_BASE_URL"]),
+        (["TDX_BASE_URL", "TDX_BEID", "TDX_USERNAME"], ["TDX_WEB_SERVICES_KEY"]),
     ],
 )
-def test_the_nearest_complete_login_is_asked_for(
+def test_the_login_that_was_begun_is_asked_for_or_else_the_first(
     monkeypatch: pytest.MonkeyPatch, given: list[str], missing: list[str]
 ) -> None:
-    """A login that somebody has begun is the one that is meant, where both lack as much."""
     for name in given:
         monkeypatch.setenv(name, "x")
     assert Settings().missing(["tdx"]) == missing

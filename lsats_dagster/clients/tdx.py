@@ -103,9 +103,10 @@ class TdxClient:
         )
         return self._http.probe()
 
-    def evidence(self) -> dict[str, int | float]:
-        """What the calls so far took, in numbers (see HttpClient.evidence)."""
-        return self._http.evidence()
+    def evidence(self) -> dict[str, str | int | float]:
+        """What the calls so far took (see HttpClient.evidence), and by which kind of login: what is seen depends on it."""
+        login = {AdminLogin: "loginadmin", UserLogin: "user", StaticToken: "given token"}[type(self._credentials)]
+        return {"login": login, **self._http.evidence()}
 
     def close(self) -> None:
         self._http.close()

@@ -21,6 +21,7 @@ from lsats_dagster.clients.http import (
 from lsats_dagster.clients.window import SYSTEM_CLOCK, Allowance, CallWindow, Clock
 
 MOST_PAGES = 10_000  # of one read; a source that never ends is not read for ever
+SCOPE = "department"
 _TOKEN = re.compile(r"[!-~]+")
 _LOGIN_REFUSED = frozenset({400, 401, 403})
 _MOVED = "pages moved while they were read"
@@ -105,9 +106,10 @@ class UmichApiClient:
         self._page(0, 1)
         return self._http.probe()
 
-    def evidence(self) -> dict[str, int | float]:
-        """What the calls so far took (see HttpClient.evidence), with the pages read and the rows given."""
-        return self._http.evidence() | {"pages": self._pages, "rows": self._rows}
+    def evidence(self) -> dict[str, str | int | float]:
+        """What the calls so far took (see HttpClient.evidence), by which login, with the pages read and the rows given."""
+        login = f"client credentials, scope {SCOPE}"
+        return {"login": login, **self._http.evidence(), "pages": self._pages, "rows": self._rows}
 
     def close(self) -> None:
         self._http.close()
@@ -124,7 +126,7 @@ class UmichApiClient:
             "grant_type": "client_credentials",
             "client_id": self._client_key,
             "client_secret": self._client_secret,
-            "scope": "department",
+            "scope": SCOPE,
         }
         call = Call("POST", self._token_url, self._allowance, form=form, signals=_LOGIN_REFUSED)
         status, token = self._http.exchange(call, self._read_token)
@@ -165,7 +167,7 @@ def _department_rows(answer: Answer) -> list[object]:
 
 def _key(row: object) -> str | None:
     key = row.get("DeptId") if isinstance(row, dict) else None
-    return str(key).strip() if isinstance(key, str | int) and str(key).strip() else None
+    return str(key) if isinstance(key, str | int) and str(key).strip() else None
 
 
 def _same(one: object, other: object) -> bool:

@@ -153,7 +153,7 @@ def read(stream: ListStream[Any], client: Any, writer: BatchWriter, request: Rea
     """Read once, and once more when the first read could not prove that it is whole."""
     for attempt in (1, 2):
         extract = Extract()
-        extract.evidence["attempt"] = attempt
+        extract.stated["attempt"] = attempt
         try:
             whole = read_all(writer, stream.read(client, extract), request.limit)
             if not whole:
@@ -161,6 +161,7 @@ def read(stream: ListStream[Any], client: Any, writer: BatchWriter, request: Rea
                 run.metadata["extract"] = {
                     "state": "partial",
                     "reason": f"limited to {request.limit} records",
+                    **extract.evidence,
                 }
             return extract
         except UnprovenReadError as error:

@@ -9,6 +9,9 @@ from typing import Any, Generic, TypeVar
 
 from lsats_dagster.runs import Subject
 
+# What is cut from around a key, and what clean.text cuts from around a value: keys are compared with values.
+BLANKS = " \t\n\r\f\v\u00a0"
+
 Client = TypeVar("Client")
 Record = Mapping[str, Any]
 
@@ -69,15 +72,24 @@ class Stream(Generic[Client]):
 
 @dataclass
 class Extract:
-    """What a reader states about its read. It is partial until the reader says why it is complete."""
+    """What a reader states about its read. It is partial until the reader says why it is complete.
 
-    evidence: dict[str, Any] = field(default_factory=dict)
+    observe: asked when the read has ended, however it did: by which login the client read, what its calls took.
+    """
+
+    stated: dict[str, Any] = field(default_factory=dict)
+    observe: Callable[[], Mapping[str, Any]] = dict
     completed_by: str | None = None
 
     def complete(self, terminating_condition: str, **evidence: str | int | float | bool) -> None:
         """State that the whole stream was read, by which condition that is known, and the evidence."""
         self.completed_by = terminating_condition
-        self.evidence.update(evidence)
+        self.stated.update(evidence)
+
+    @property
+    def evidence(self) -> dict[str, Any]:
+        """Everything that is known of the read; no row contents and no secrets."""
+        return {**self.stated, **self.observe()}
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -1,11 +1,13 @@
 """TeamDynamix: departments ("accounts") and their details (sources.md 4.1, 5, 6)."""
 
+import re
 from collections.abc import Iterator
 from typing import Any
 
 from lsats_dagster.clients.errors import UnreadableAnswerError
 from lsats_dagster.clients.tdx import TdxClient
 from lsats_dagster.ingestion.stream import (
+    BLANKS,
     DetailStream,
     Extract,
     HashRule,
@@ -16,24 +18,30 @@ from lsats_dagster.ingestion.stream import (
 )
 
 LARGEST_ID = 2**31 - 1
+WHOLE_NUMBER = re.compile(r"([0-9]{1,10})(?:\.0*)?", re.ASCII)
 # ModifiedDate may move without any visible field changing (sources.md 5.2); then the detail is fetched again.
 CONTENT = HashRule(version=1, volatile=frozenset({"ModifiedDate"}))
+# Attributes carry their place in the form as a field of their own; in the list they stand in any order.
+DETAIL_CONTENT = HashRule(version=2, volatile=CONTENT.volatile, sets=frozenset({"Attributes"}))
 
 
 def account_key(record: Record) -> str:
-    """The account's ID as text. Numbers may arrive as text (embedded.md, TeamDynamix on the wire)."""
+    """The account's ID as text: 8, 8.0, "8" and "8.0" are one (silver_source_tables.md 2.1, code I)."""
     value = record.get("ID")
-    text = str(value).strip() if isinstance(value, int | str) and not isinstance(value, bool) else ""
-    if not (text.isascii() and text.isdigit() and len(text) <= 10 and 0 < int(text) <= LARGEST_ID):
+    text = str(value).strip(BLANKS) if isinstance(value, int | float | str) and not isinstance(value, bool) else ""
+    match = WHOLE_NUMBER.fullmatch(text)
+    if match is None or not 0 < int(match[1]) <= LARGEST_ID:
         raise UnkeyedRecordError("ID is not a positive whole number")
-    return str(int(text))
+    return str(int(match[1]))
 
 
 def read_accounts(client: TdxClient, extract: Extract) -> Iterator[list[Any]]:
     """All accounts, inactive ones too: one search answers with one bare array, which has no pages (sources.md 5)."""
+    extract.observe = client.evidence
+    extract.stated["filter"] = "IsActive: null"
     accounts = client.accounts()
     yield accounts
-    extract.complete("one whole answer", records=len(accounts), filter="IsActive: null", **client.evidence())
+    extract.complete("one whole answer", records=len(accounts))
 
 
 def fetch_account(client: TdxClient, account_id: str) -> Any | None:
@@ -70,7 +78,8 @@ DEPARTMENT_DETAILS = DetailStream(
     key=account_key,
     # Every record repeats the whole choice list of every attribute (sources.md 4.1.5).
     left_out=("Attributes[].Choices",),
-    hash_rule=CONTENT,
+    hash_rule=DETAIL_CONTENT,
+    former_hash_rules=(CONTENT,),
     list_stream=DEPARTMENTS,
     fetch=fetch_account,
 )

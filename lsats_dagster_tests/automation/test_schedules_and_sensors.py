@@ -94,11 +94,13 @@ def test_a_source_that_is_not_set_up_stays_out_and_the_others_make_the_merged_ta
     monkeypatch.setenv("TDX_BASE_URL", shared.campus.environment["TDX_BASE_URL"])
     (request,) = tick_of(shared, "hub_daily_at_two").run_requests or []
     result = shared.run("hub_daily", assets=request.asset_selection)
-    assert "TDX_API_TOKEN not set" in failures(result)["bronze/tdx_departments"]
+    assert "TDX_BEID, TDX_WEB_SERVICES_KEY not set" in failures(result)["bronze/tdx_departments"]
     rows = shared.sql(
         "select status, error_message from meta.ingestion_runs where asset_key = 'bronze/tdx_departments'"
     )
-    assert [(row.status, "TDX_API_TOKEN not set" in row.error_message) for row in rows] == [("failed", True)]
+    assert [(row.status, "TDX_BEID, TDX_WEB_SERVICES_KEY not set" in row.error_message) for row in rows] == [
+        ("failed", True)
+    ]
 
 
 def test_details_do_not_queue_up_behind_a_run_of_their_source(shared: Operation) -> None:

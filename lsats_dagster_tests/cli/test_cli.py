@@ -248,7 +248,7 @@ def test_a_source_without_settings_fails_alone(lsats: Lsats) -> None:
 def test_without_any_source_that_is_set_up_nothing_is_begun(
     lsats: Lsats, url: str, campus: Campus, words: tuple[str, ...]
 ) -> None:
-    names = ["TDX_BASE_URL", "TDX_API_TOKEN"] + (["UM_BASE_URL", "UM_CLIENT_SECRET"] if "hub_daily" in words else [])
+    names = ["TDX_BASE_URL", "TDX_BEID"] + (["UM_BASE_URL", "UM_CLIENT_SECRET"] if "hub_daily" in words else [])
     assert_wrong_use(lsats(*words, **dict.fromkeys(campus.environment)), *names)
     assert rows(url, "select count(*) from meta.ingestion_runs") == [(0,)]
 

@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 
 from lsats_dagster.clients.http import TRIES, UNREADABLE_TRIES
-from lsats_dagster.ingestion.stream import DetailStream, Extract, UnprovenReadError
+from lsats_dagster.ingestion.stream import DetailStream, Extract, ListStream, UnprovenReadError
 from lsats_dagster.ingestion.views import StreamDeclaration
 from lsats_dagster.sources import STREAMS
 from lsats_dagster_tests.conftest import Hub, make_client
@@ -131,6 +131,8 @@ def test_a_read_that_fails_part_way_is_finished_by_the_next(
         source_hub.run(stream)
     row, kept = run_row(source_hub, stream), log(source_hub, stream)
     assert (row.status, row.metadata["extract"]["state"]) == ("failed", "partial")
+    if isinstance(stream, ListStream):
+        assert {"reason", "login", "calls"} <= row.metadata["extract"].keys()
     assert row.records_created == len(kept) < len(keys(source_hub.campus, stream))
     assert bool(kept) == (whole > 1), "what came before the failure is kept"
 

@@ -7,7 +7,7 @@ import pytest
 from sqlalchemy import text
 
 from lsats_dagster.database import Database, DatabaseError
-from lsats_dagster.ingestion.stream import DetailStream, HashRule
+from lsats_dagster.ingestion.stream import DetailStream, HashRule, ListStream
 from lsats_dagster.ingestion.views import StreamDeclaration
 from lsats_dagster.sources import STREAMS
 from lsats_dagster_tests.conftest import Hub
@@ -32,10 +32,15 @@ from lsats_dagster_tests.contracts.stream_cases import (
 )
 
 every_stream = pytest.mark.parametrize("stream", STREAMS, ids=name)
-# Streams without volatile fields have no such case.
+# Streams without such fields have no such case.
 every_volatile_field = pytest.mark.parametrize(
     ("stream", "field"),
     [(stream, field) for stream in STREAMS for field in sorted(stream.hash_rule.volatile)],
+    ids=name,
+)
+every_set = pytest.mark.parametrize(
+    ("stream", "field"),
+    [(stream, field) for stream in STREAMS for field in sorted(stream.hash_rule.sets)],
     ids=name,
 )
 
@@ -48,6 +53,10 @@ def test_a_first_read_stores_every_record_as_it_came(stream: StreamDeclaration, 
     row = run_row(source_hub, stream)
     assert (row.status, row.metadata["extract"]["state"]) == ("completed", "complete")
     assert row.records_processed == row.records_created == run.row_count == len(shown(source_hub, stream))
+    if isinstance(stream, ListStream):
+        certificate = row.metadata["extract"]
+        assert {"terminating_condition", "login", "calls"} <= certificate.keys()
+        assert certificate["records"] == row.records_processed
 
 
 @every_stream
@@ -78,6 +87,21 @@ def test_a_volatile_field_makes_no_row(stream: StreamDeclaration, field: str, so
         assert calls(source_hub.campus, route) == 1
         newest = source_hub.rows("select external_id, outcome from meta.detail_fetches order by fetch_seq desc limit 1")
         assert [tuple(row) for row in newest] == [(key, "found")]
+
+
+@every_set
+def test_another_order_of_a_set_makes_no_row(stream: StreamDeclaration, field: str, source_hub: Hub) -> None:
+    key = keys(source_hub.campus, stream)[4]
+    members = [{"ID": 501, "Value": "2"}, {"ID": 502, "Value": "1"}]
+    source_hub.campus.put(stream.name, key, {field: members})
+    read(source_hub, stream)
+    before = log(source_hub, stream)
+    source_hub.campus.put(stream.name, key, {field: members[::-1]})
+    read(source_hub, stream)
+    assert log(source_hub, stream) == before
+    source_hub.campus.put(stream.name, key, {field: [members[1], {"ID": 501, "Value": "3"}]})
+    read(source_hub, stream)
+    assert changes(source_hub, stream, len(before)) == [(key, "changed")]
 
 
 @every_stream

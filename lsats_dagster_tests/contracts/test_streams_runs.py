@@ -95,6 +95,7 @@ def test_a_limited_read_is_partial_by_intent(stream: StreamDeclaration, source_h
     run = read(source_hub, stream, limit=5)
     row = run_row(source_hub, stream)
     assert (row.status, row.metadata["extract"]["state"]) == ("completed", "partial")
+    assert {"reason", "login", "calls"} <= row.metadata["extract"].keys()
     assert (run.counts.processed, run.counts.removed) == (5, 0)
     assert log(source_hub, stream) == before
 
