@@ -38,6 +38,11 @@ class MigrationError(Exception):
     """The database cannot be brought to this checkout's state. The message says what to do."""
 
 
+def checksum(script: str) -> str:
+    """SHA-256 of a script."""
+    return hashlib.sha256(script.encode()).hexdigest()
+
+
 @dataclass(frozen=True)
 class Migration:
     version: int
@@ -46,7 +51,7 @@ class Migration:
 
     @property
     def checksum(self) -> str:
-        return hashlib.sha256(self.sql.encode()).hexdigest()
+        return checksum(self.sql)
 
 
 @dataclass(frozen=True)
@@ -223,15 +228,32 @@ def derive(
         connection.exec_driver_sql(f"drop view {names}")
     for path in sorted((sql_root / "functions").glob("*.sql")):
         run_script(connection, path.read_text(encoding="utf-8"))
-    for stream in streams:
-        for statement in view_statements(stream):
-            run_script(connection, statement)
     load_flag_deductions(connection, sql_root)
     for definition in definitions:
         deploy(connection, definition)
+    scripts = view_scripts(sql_root, streams)
+    for script in scripts.values():
+        run_script(connection, script)
+    connection.execute(text("delete from meta.deployed_views where view_name <> all(:names)"), {"names": list(scripts)})
+    connection.execute(
+        text(
+            "insert into meta.deployed_views (view_name, script_hash) values (:name, :hash) "
+            "on conflict (view_name) do update set script_hash = excluded.script_hash, deployed_at = now() "
+            "where deployed_views.script_hash <> excluded.script_hash"
+        ),
+        [{"name": name, "hash": checksum(script)} for name, script in scripts.items()],
+    )
+
+
+def view_scripts(sql_root: Path, streams: tuple[StreamDeclaration, ...]) -> dict[str, str]:
+    """`schema.view` -> the script that makes it: the views of streams, then those for readers."""
+    scripts = {f"{stream.layer}.{stream.table}": ";\n".join(view_statements(stream)) for stream in streams}
     for path in sorted((sql_root / "views").glob("*.sql")):
-        run_script(connection, f"create view silver.{path.stem} as\n{path.read_text(encoding='utf-8')}")
-        connection.exec_driver_sql(f"grant select on silver.{path.stem} to {READER}")
+        name = f"silver.{path.stem}"
+        scripts[name] = (
+            f"create view {name} as\n{path.read_text(encoding='utf-8')};\ngrant select on {name} to {READER}"
+        )
+    return scripts
 
 
 def load_flag_deductions(connection: Connection, sql_root: Path) -> None:
@@ -244,7 +266,12 @@ def load_flag_deductions(connection: Connection, sql_root: Path) -> None:
     )
 
 
-def pending(connection: Connection, sql_root: Path, definitions: tuple[Definition, ...]) -> list[str]:
+def pending(
+    connection: Connection,
+    sql_root: Path,
+    streams: tuple[StreamDeclaration, ...],
+    definitions: tuple[Definition, ...],
+) -> list[str]:
     """What `upgrade` would still do, in words; MigrationError when it would refuse."""
     migrations = load_migrations(sql_root / "migrations")
     recorded = recorded_migrations(connection)
@@ -254,6 +281,10 @@ def pending(connection: Connection, sql_root: Path, definitions: tuple[Definitio
         rows = connection.exec_driver_sql("select table_name, definition_hash from meta.silver_definitions")
         deployed = {row.table_name: row.definition_hash for row in rows}
         waiting = [f"table {d.name}" for d in definitions if deployed.get(d.table) != d.hash]
+        rows = connection.exec_driver_sql("select view_name, script_hash from meta.deployed_views")
+        made = {row.view_name: row.script_hash for row in rows}
+        wanted = {name: checksum(script) for name, script in view_scripts(sql_root, streams).items()}
+        waiting += [f"view {name}" for name in sorted(made.keys() | wanted) if made.get(name) != wanted.get(name)]
     return waiting
 
 

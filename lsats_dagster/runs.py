@@ -123,7 +123,7 @@ def last_metadata(connection: Connection, subject: Subject) -> dict[str, Any]:
     return dict(row or {})
 
 
-def volume_check(run: Run, before: dict[str, Any]) -> Check:
+def volume_check(run: Run, before: Mapping[str, Any]) -> Check:
     """Whether the number of present rows fell by more than a tenth since the last completed run (`before`)."""
     previous, now = before.get("row_count") or 0, run.row_count or 0
     numbers: dict[str, int | float | str] = {"rows": now, "rows_before": previous}

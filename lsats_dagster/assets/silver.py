@@ -11,8 +11,9 @@ from lsats_dagster.automation.cadence import FOLLOW_INPUTS
 from lsats_dagster.resources import HubDatabase
 from lsats_dagster.settings import SQL_ROOT, load_settings
 from lsats_dagster.sources import STREAMS
+from lsats_dagster.transforms.checks import QUALITY_THRESHOLD
 from lsats_dagster.transforms.definition import Definition, load_definitions
-from lsats_dagster.transforms.engine import QUALITY_THRESHOLD, refresh
+from lsats_dagster.transforms.engine import refresh
 
 DEFINITIONS: tuple[Definition, ...] = load_definitions(SQL_ROOT)
 

@@ -29,6 +29,7 @@ from lsats_dagster.migrations import (
 )
 from lsats_dagster.resources import CLIENTS, open_client, open_database
 from lsats_dagster.settings import REQUIRED, SQL_ROOT, Settings
+from lsats_dagster.sources import STREAMS
 from lsats_dagster.transforms.definition import load_definitions
 
 OLDEST_SERVER = 160_000
@@ -102,7 +103,7 @@ def look_at_schema(connection: Connection) -> Finding:
     at = f"at {applied[-1]}" if applied else "without any migration"
     newest = load_migrations(SQL_ROOT / "migrations")[-1].name.removesuffix(".sql")
     try:
-        waiting = pending(connection, SQL_ROOT, load_definitions(SQL_ROOT))
+        waiting = pending(connection, SQL_ROOT, STREAMS, load_definitions(SQL_ROOT))
     except MigrationError as error:
         return Finding("schema", "fault", f"{at}, this checkout at {newest}: {error}")
     if waiting:

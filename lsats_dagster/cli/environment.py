@@ -15,6 +15,7 @@ from lsats_dagster.demo.postgres import embedded_postgres
 from lsats_dagster.migrations import pending
 from lsats_dagster.resources import CLIENTS, open_database
 from lsats_dagster.settings import REPOSITORY, SQL_ROOT, ConfigurationError, Settings, load_settings
+from lsats_dagster.sources import STREAMS
 from lsats_dagster.transforms.definition import load_definitions
 
 CAMPUS_SIZE = "demo"
@@ -109,7 +110,7 @@ def hub_database(settings: Settings) -> Iterator[Database]:
     database = open_database(settings)
     try:
         with database.connect() as connection:
-            waiting = pending(connection, SQL_ROOT, load_definitions(SQL_ROOT))
+            waiting = pending(connection, SQL_ROOT, STREAMS, load_definitions(SQL_ROOT))
         if waiting:
             raise ConfigurationError(f"the database is behind this checkout ({waiting[0]}): run `lsats db upgrade`")
         yield database

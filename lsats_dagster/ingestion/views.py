@@ -10,6 +10,10 @@ COLUMNS = {
     "external_id": ("text", "Key of the record within its stream"),
     "raw_id": ("uuid", "The row of bronze.raw_entities that holds the payload"),
     "seq": ("bigint", "Change cursor: rises with every new version, removals included"),
+    "live_seq": (
+        "bigint",
+        "The version that holds the payload: of two payloads the one with the higher number is newer",
+    ),
     "payload": ("jsonb", "The last payload of the record; of a removed one the last before"),
     "is_present": (
         "boolean",
@@ -32,8 +36,8 @@ def view_statements(stream: StreamDeclaration) -> list[str]:
     # that are no longer current.
     return [
         f"""create view {view} as
-select c.external_id, r.raw_id, c.seq, case when c.live_raw_id is not null then r.raw_data end as payload,
-    c.removed_at is null as is_present,
+select c.external_id, r.raw_id, c.seq, r.seq as live_seq,
+    case when c.live_raw_id is not null then r.raw_data end as payload, c.removed_at is null as is_present,
     c.first_seen_at, c.changed_at, c.removed_at
 from bronze.current_entities c
 join bronze.raw_entities r on r.raw_id = c.live_raw_id

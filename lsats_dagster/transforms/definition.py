@@ -62,7 +62,8 @@ class Definition:
 
     scope: the column whose values an incremental refresh is asked for; usually the key. reaches: input -> the query for the
     scope values that a change of it reaches. sources: table alias of the SELECT -> source system, for merged tables.
-    dangling: flags that mean a reference to something that is not there. deductions: flag -> (deduction, meaning).
+    dangling: flags that mean a reference to something that is not there. retained: columns that a source's lost right would
+    empty, which a check watches. deductions: flag -> (deduction, meaning).
     """
 
     table: str
@@ -76,6 +77,7 @@ class Definition:
     sources: Mapping[str, str]
     indexes: tuple[str, ...]
     dangling: tuple[str, ...]
+    retained: tuple[str, ...]
     deductions: Mapping[str, tuple[str, str]]
     select: str
     path: Path
@@ -109,12 +111,6 @@ class Definition:
         return tuple(name for name in self.selected if name not in outside and not name.endswith("raw_id"))
 
     @cached_property
-    def shape(self) -> str:
-        """Names and types of the hashed columns: a renamed or retyped column changes the hash of every row."""
-        types = {column.name: column.type for column in self.columns}
-        return hashlib.sha256(repr([(name, types[name]) for name in self.hashed]).encode()).hexdigest()[:16]
-
-    @cached_property
     def compared(self) -> tuple[str, ...]:
         """Names of the columns whose difference makes the engine write a row; entity_hash stands for the hashed ones."""
         rest = (name for name in self.selected if name not in self.hashed)
@@ -133,11 +129,12 @@ class Definition:
 
     @cached_property
     def hash(self) -> str:
-        """Changes with anything that shapes the table: this file, its deductions, the cleaning functions."""
+        """Changes with anything that shapes the table: this file, its deductions, standard columns, the cleaning functions."""
         functions = sorted((self.path.parents[2] / "functions").glob("*.sql"))
         parts = [
             self.path.read_text(),
             repr(sorted(self.deductions.items())),
+            repr(STANDARD),
             *(f.read_text() for f in functions),
         ]
         return hashlib.sha256("\x00".join(parts).encode()).hexdigest()
@@ -162,6 +159,7 @@ def parse(path: Path, deductions: Mapping[str, tuple[str, str]]) -> Definition:
             sources=header.get("sources", {}),
             indexes=tuple(header.get("indexes", ())),
             dangling=tuple(header.get("dangling", ())),
+            retained=tuple(header.get("retained", ())),
             deductions=deductions,
             select=match["select"].strip().removesuffix(";"),
             path=path,
@@ -181,6 +179,7 @@ def check(definition: Definition) -> None:
     problems += [
         f"dangling flag {flag} has no deduction" for flag in definition.dangling if flag not in definition.deductions
     ]
+    problems += [f"retained column {name} is not a column" for name in definition.retained if name not in names]
     problems += [f"{reach}: schema and table" for reach in definition.reaches if reach.count(".") != 1]
     if definition.scope not in names:
         problems.append(f"scope {definition.scope} is not a column")

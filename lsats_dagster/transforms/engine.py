@@ -5,7 +5,6 @@ give the same table for every history, which `verify` and the table suite prove.
 """
 
 import logging
-from collections import Counter
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from datetime import datetime
@@ -15,7 +14,6 @@ from sqlalchemy import Connection, text
 
 from lsats_dagster.database import WHOLE_TABLES, Database
 from lsats_dagster.runs import (
-    Check,
     Mode,
     Origin,
     Run,
@@ -27,8 +25,8 @@ from lsats_dagster.runs import (
     renew_statistics,
     sole_writer,
     summary,
-    volume_check,
 )
+from lsats_dagster.transforms.checks import checks, count_retained, measure
 from lsats_dagster.transforms.definition import Definition, DefinitionError
 
 logger = logging.getLogger(__name__)
@@ -37,8 +35,6 @@ SOURCE_SYSTEM = "silver_transformation"
 # Beyond this share of the table the whole SELECT is cheaper than the restricted one; small tables are not worth a guess.
 FULL_FROM_SHARE = 0.05
 FULL_FROM_KEYS = 5_000
-QUALITY_THRESHOLD = 0.70
-DANGLING_SHARE = 0.02
 # Affected keys are looked up, whole tables are not. The default price of a look-up is that of a disk with a moving arm.
 PLAN_OF: Mapping[Mode, str] = {
     "full": WHOLE_TABLES,
@@ -113,14 +109,15 @@ def refresh(
 
 def apply(connection: Connection, definition: Definition, run: Run, *, full: bool) -> Scope:
     """One refresh inside the caller's transaction: decide the scope, compute, compare, write unless the run is dry."""
-    check_deployed(connection, definition)
-    scope = decide_scope(connection, definition, full=full)
+    # A table that was made anew, if only as it was before, is filled anew.
+    run.metadata["deployed_at"] = check_deployed(connection, definition).isoformat()
+    scope = decide_scope(connection, definition, run.metadata["deployed_at"], full=full)
     run.mode = scope.mode
     run.metadata["watermarks"] = scope.watermarks
     run.metadata["as_of"] = scope.as_of.isoformat() if scope.as_of else None
     if scope.quiet:
         run.row_count, run.quality_mean = scope.previous.get("row_count"), scope.previous.get("quality_mean")
-        run.metadata["flags"] = scope.previous.get("flags", {})
+        run.metadata |= {"flags": scope.previous.get("flags", {}), "retained": scope.previous.get("retained", {})}
     else:
         connection.exec_driver_sql(PLAN_OF[scope.mode])
         compute(connection, definition, scope.keys)
@@ -130,24 +127,27 @@ def apply(connection: Connection, definition: Definition, run: Run, *, full: boo
         # After a full refresh the present rows are those that it computed.
         measured = "refreshed" if scope.keys is None else definition.name
         run.row_count, run.quality_mean, run.metadata["flags"] = measure(connection, measured)
+        run.metadata["retained"] = count_retained(connection, definition, measured)
     run.metadata["quality_mean"] = run.quality_mean
     run.metadata["affected"] = None if scope.keys is None else len(scope.keys)
     run.watermark = int(
         connection.exec_driver_sql(f"select coalesce(max(changed_seq), 0) from {definition.name}").scalar_one()
     )
-    run.checks += checks(definition, run, scope)
+    run.checks += checks(definition, run, scope.previous)
     return scope
 
 
-def check_deployed(connection: Connection, definition: Definition) -> None:
-    """OutdatedTableError unless the table was made from exactly this definition."""
+def check_deployed(connection: Connection, definition: Definition) -> datetime:
+    """When the table was made from this definition; OutdatedTableError when it was made from another one."""
     deployed = connection.execute(
-        text("select definition_hash from meta.silver_definitions where table_name = :table"),
+        text("select definition_hash, deployed_at from meta.silver_definitions where table_name = :table"),
         {"table": definition.table},
-    ).scalar_one_or_none()
-    if deployed != definition.hash:
+    ).one_or_none()
+    if deployed is None or deployed.definition_hash != definition.hash:
         what = "has not been made yet" if deployed is None else "was made from another definition than this checkout's"
         raise OutdatedTableError(f"{definition.name} {what}: run `lsats db upgrade`")
+    made_at: datetime = deployed.deployed_at
+    return made_at
 
 
 def input_position(connection: Connection, name: str) -> tuple[int, datetime | None]:
@@ -169,15 +169,16 @@ def input_position(connection: Connection, name: str) -> tuple[int, datetime | N
     return (int(row.seq), row.changed_at) if row else (0, None)
 
 
-def decide_scope(connection: Connection, definition: Definition, *, full: bool) -> Scope:
-    """The keys that changed inputs reach since the last completed refresh, or everything."""
+def decide_scope(connection: Connection, definition: Definition, deployed_at: str, *, full: bool) -> Scope:
+    """The keys that changed inputs reach since the last completed refresh of this very table, or everything."""
     positions = {name: input_position(connection, name) for name in definition.inputs}
     watermarks = {name: seq for name, (seq, _) in positions.items()}
     as_of = max((moment for _, moment in positions.values() if moment), default=None)
     previous = last_metadata(connection, subject(definition))
     since: dict[str, int] = previous.get("watermarks", {})
     everything = Scope("full", None, watermarks, as_of, previous)
-    if full or previous.get("definition") != definition.hash or since.keys() != watermarks.keys():
+    same_table = (previous.get("definition"), previous.get("deployed_at")) == (definition.hash, deployed_at)
+    if full or not same_table or since.keys() != watermarks.keys():
         return everything
     reached: set[str] = set()
     for name, reach in definition.reaches.items():
@@ -219,7 +220,7 @@ def compute(connection: Connection, definition: Definition, keys: list[str] | No
         text(
             f"create temporary table {into} on commit drop as select "
             f"cast({score(definition)} as {types['data_quality_score']}) as data_quality_score, "
-            f"encode(sha256(convert_to('{definition.shape}' || row({content})::text, 'UTF8')), 'hex') as entity_hash, "
+            f"encode(sha256(convert_to(row({content})::text, 'UTF8')), 'hex') as entity_hash, "
             f"{', '.join(f'{stored(name, types[name])} as {name}' for name in ordered)} "
             f"from (select * from ({definition.statement}) s offset '0') d"
         ),
@@ -314,41 +315,3 @@ def write(connection: Connection, definition: Definition, run: Run, scope: Scope
     )
     if (created, updated + lost) != (counts.created, counts.updated + counts.removed):
         raise DefinitionError(f"{definition.name}: rows written are not the rows counted")
-
-
-def measure(connection: Connection, table: str) -> tuple[int, float | None, dict[str, int]]:
-    """Number of present rows, their mean quality score, and how many carry each flag, details after the colon aside."""
-    found = connection.exec_driver_sql(
-        f"select quality_flags, count(*), sum(data_quality_score) from {table} where is_present group by 1"
-    ).all()
-    rows = sum(number for _, number, _ in found)
-    mean = round(float(sum(total for _, _, total in found) / rows), 4) if rows else None
-    flags: Counter[str] = Counter()
-    for raised, number, _ in found:
-        flags.update(dict.fromkeys({flag.split(":")[0] for flag in raised}, number))
-    return rows, mean, dict(sorted(flags.items()))
-
-
-def checks(definition: Definition, run: Run, scope: Scope) -> list[Check]:
-    """What a refresh says of its table: dangling references, quality by flags, volume.
-
-    Doubled keys and flags without a deduction do not get this far: they fail the refresh.
-    """
-    rows, mean, flags = run.row_count or 0, run.quality_mean, run.metadata["flags"]
-    dangling = sum(flags.get(flag, 0) for flag in definition.dangling)
-    return [
-        Check(
-            "integrity",
-            dangling <= DANGLING_SHARE * rows,
-            f"keys are unique, every flag has its deduction, at most {DANGLING_SHARE:.0%} of references lead nowhere",
-            {"rows": rows, "dangling": dangling},
-            severe=True,
-        ),
-        Check(
-            "quality",
-            mean is None or mean >= QUALITY_THRESHOLD,
-            f"mean quality score of present rows, at least {QUALITY_THRESHOLD}",
-            {"mean": mean or 0.0} | {f"rows with {flag}": number for flag, number in flags.items()},
-        ),
-        volume_check(run, scope.previous),
-    ]

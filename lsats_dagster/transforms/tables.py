@@ -9,15 +9,18 @@ def deploy(connection: Connection, definition: Definition) -> None:
     """Make the table as its definition says, and record that it is so. Views on it must be gone."""
     connection.exec_driver_sql(f"create table if not exists {definition.name} ()")
     present = _columns(connection, definition)
-    for column in definition.columns:
-        if column.name in present and present[column.name] != _canonical_type(connection, column):
-            connection.exec_driver_sql(f"alter table {definition.name} drop column {column.name} cascade")
-            present.pop(column.name)
-        if column.name not in present:
-            connection.exec_driver_sql(f"alter table {definition.name} add column {column.name} {column.type}")
-    for name in present.keys() - {column.name for column in definition.columns}:
+    wanted = {column.name: _canonical_type(connection, column) for column in definition.columns}
+    dropped = [name for name in present if present[name] != wanted.get(name)]
+    added = [column for column in definition.columns if present.get(column.name) != wanted[column.name]]
+    for name in dropped:
         connection.exec_driver_sql(f"alter table {definition.name} drop column {name} cascade")
+    for column in added:
+        connection.exec_driver_sql(f"alter table {definition.name} add column {column.name} {column.type}")
+    if added:
+        # Whatever the next refresh computes, no row is as it should be.
+        connection.exec_driver_sql(f"update {definition.name} set entity_hash = ''")
     _constrain(connection, definition)
+    _check(connection, definition)
     _index(connection, definition)
     _comment(connection, definition)
     connection.execute(
@@ -70,6 +73,24 @@ def _constrain(connection: Connection, definition: Definition) -> None:
         for name in set(key.columns) - set(definition.key):
             connection.exec_driver_sql(f"alter table {definition.name} alter column {name} drop not null")
     connection.exec_driver_sql(f"alter table {definition.name} add primary key ({', '.join(definition.key)})")
+
+
+def _check(connection: Connection, definition: Definition) -> None:
+    """Scores lie between 0 and 1, keys are not blank; nothing else is a reason to refuse a row."""
+    wanted = {"data_quality_score": "data_quality_score between 0 and 1"}
+    types = {column.name: column.type for column in definition.columns}
+    wanted |= {name: f"{name} <> ''" for name in definition.key if types[name] == "text"}
+    by_name = {f"{definition.table}_{name}_check"[:63]: condition for name, condition in wanted.items()}
+    in_place = set(
+        connection.execute(
+            text("select conname from pg_constraint where conrelid = cast(:table as regclass) and contype = 'c'"),
+            {"table": definition.name},
+        ).scalars()
+    )
+    for name in in_place - by_name.keys():
+        connection.exec_driver_sql(f"alter table {definition.name} drop constraint {name}")
+    for name in by_name.keys() - in_place:
+        connection.exec_driver_sql(f"alter table {definition.name} add constraint {name} check ({by_name[name]})")
 
 
 def _index(connection: Connection, definition: Definition) -> None:

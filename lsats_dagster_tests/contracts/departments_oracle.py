@@ -13,7 +13,7 @@ Row = dict[str, Any]
 PRECEDENCE: dict[str, tuple[tuple[str, str], ...]] = {
     "department_name": (("umich_api", "department_name"), ("tdx", "department_name")),
     "description": (("tdx", "dept_notes"),),
-    "is_active": (("tdx", "is_active"), ("umich_api", "is_present")),
+    "is_active": (("tdx", "is_active"), ("umich_api", "is_present_without_account")),
     "college_name": (("umich_api", "college_name"),),
     "college_group": (("umich_api", "college_name"),),
     "campus_name": (("umich_api", "campus_name"),),
@@ -47,6 +47,7 @@ def flags(row: Row, umich: Row | None, tdx: Row | None, parent: Row | None) -> s
         "no_tdx_data": tdx is None,
         "no_umapi_data": umich is None,
         "missing_dept_name": row["department_name"] is None,
+        "missing_active_status": row["is_active"] is None,
         "missing_campus": row["campus_name"] is None,
         "missing_college": row["college_name"] is None,
         "missing_vp_area": row["vp_area_name"] is None,
@@ -77,6 +78,8 @@ def department(code: str, hr: list[Row], accounts: list[Row]) -> Row:
         parent = next((row for row in accounts if row["tdx_id"] == tdx["parent_id"] and row["is_present"]), None)
         code_of_parent = parent["dept_id"] if parent and parent["dept_id"] != code else None
         tdx = tdx | {"tdx_ids": sorted(row["tdx_id"] for row in speaking), "parent_dept_id": code_of_parent}
+    if umich:
+        umich = umich | {"is_present_without_account": None if tdx else umich["is_present"]}
     found: Row = {"dept_id": code, "department_code": code, "source_entity_id": code, "field_sources": {}}
     by_source = {"umich_api": umich, "tdx": tdx}
     for name, candidates in PRECEDENCE.items():
@@ -92,7 +95,7 @@ def department(code: str, hr: list[Row], accounts: list[Row]) -> Row:
     found["source_keys"] = {name: value for name, value in keys.items() if value}
     found["quality_flags"] = flags(found, umich, tdx, parent)
     found["is_present"] = is_present
-    found["first_seen_at"] = min(row["first_seen_at"] for row in (*speaking, *([umich] if umich else [])))
+    found["first_seen_at"] = min(row["first_seen_at"] for row in (*rows, *mine))
     found["removed_at"] = None if is_present else max(row["removed_at"] for row in (*rows, *mine))
     return found
 

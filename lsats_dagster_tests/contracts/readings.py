@@ -1,8 +1,16 @@
-"""How a text of a payload is to be read, once more in Python (silver_source_tables.md 2.1): what SQL must agree with."""
+"""How a value of a payload is to be read, once more in Python (silver_source_tables.md 2.1): what SQL must agree with.
 
+A value is what `payload` gives for a field, or ABSENT.
+"""
+
+import json
 import re
+from collections.abc import Mapping
 from datetime import UTC, datetime, timedelta
+from typing import Any
 from uuid import UUID
+
+from lsats_dagster_tests.contracts.shapes import ABSENT
 
 BLANKS = " \t\n\r\f\v\u00a0"
 TIME = re.compile(
@@ -10,40 +18,67 @@ TIME = re.compile(
 )
 IDENTIFIER = re.compile(r"\{?([0-9a-f]{8}(?:-[0-9a-f]{4}){3}-[0-9a-f]{12})\}?", re.IGNORECASE)
 LONGEST_FRACTION = 100
+LONGEST_CODE = 200
 
 
-def text(value: str | None) -> str | None:
-    """Code T."""
-    return (value or "").strip(BLANKS) or None
+def payload(document: str) -> dict[str, Any]:
+    """A JSON object whose numbers are texts, digit by digit as the document has them."""
+    found: dict[str, Any] = json.loads(document, parse_int=str, parse_float=str)
+    return found
 
 
-def boolean(value: str | None) -> bool | None:
+def plain(value: Any) -> str:
+    """A value as one text; "" when there is none."""
+    if value is None or value is ABSENT:
+        return ""
+    return value if isinstance(value, str) else json.dumps(value)
+
+
+def text(value: Any) -> str | None:
+    """Code T: of a list the first member that is not blank."""
+    if isinstance(value, list):
+        return next(filter(None, (text(member) for member in value if not isinstance(member, list))), None)
+    return None if isinstance(value, Mapping) else plain(value).strip(BLANKS) or None
+
+
+def code(value: Any) -> str | None:
+    """Code T of what is looked up: at most 200 signs."""
+    found = text(value)
+    return found if found is not None and len(found) <= LONGEST_CODE else None
+
+
+def boolean(value: Any) -> bool | None:
     """Code B."""
-    word = (value or "").strip(" ").lower()
+    word = plain(value).strip(" ").lower()
     return True if word in ("true", "t", "yes", "y", "1") else False if word in ("false", "f", "no", "n", "0") else None
 
 
-def integer(value: str | None) -> int | None:
+def is_active(value: Any) -> bool | None:
+    """Code B, where a record that does not say is active (4.2)."""
+    return True if value is ABSENT else boolean(value)
+
+
+def integer(value: Any) -> int | None:
     """Code I."""
-    found = re.fullmatch(r"([+-]?[0-9]{1,10})(?:\.0*)?", (value or "").strip(" "))
+    found = re.fullmatch(r"([+-]?[0-9]{1,10})(?:\.0*)?", plain(value).strip(" "))
     return int(found[1]) if found and -(2**31) <= int(found[1]) < 2**31 else None
 
 
-def reference(value: str | None) -> int | None:
+def reference(value: Any) -> int | None:
     """Code I0."""
     return integer(value) or None
 
 
-def uuid(value: str | None) -> UUID | None:
+def uuid(value: Any) -> UUID | None:
     """Code U0."""
-    found = IDENTIFIER.fullmatch((value or "").strip(" "))
+    found = IDENTIFIER.fullmatch(plain(value).strip(" "))
     identifier = UUID(found[1]) if found else None
     return None if identifier is None or identifier.int == 0 else identifier
 
 
-def tdx_time(value: str | None) -> datetime | None:
+def tdx_time(value: Any) -> datetime | None:
     """Code DT. Beyond year 9998 a time is refused, and so is a fraction of absurd length."""
-    found = TIME.fullmatch((value or "").strip(" "))
+    found = TIME.fullmatch(plain(value).strip(" "))
     if found is None or not 2 <= int(found[1]) <= 9998 or len(found[7] or "") > LONGEST_FRACTION:
         return None
     year, month, day, hour, minute = (int(found[part]) for part in range(1, 6))
@@ -57,16 +92,18 @@ def tdx_time(value: str | None) -> datetime | None:
     return moment + timedelta(microseconds=round(float("0." + (found[7] or "0")) * 1_000_000))
 
 
-def means_nothing(flag: str, value: str | None) -> bool:
-    """Whether a text that gave no value says "not set", so that `flag` must not be raised."""
-    plain = text(value)
-    if plain is None:
+def means_nothing(flag: str, value: Any) -> bool:
+    """Whether a value that could not be read says "not set", so that `flag` must not be raised."""
+    said = text(plain(value))
+    if said is None:
         return True
     match flag:
+        case "bad_code":
+            return text(value) is None
         case "bad_integer":
             return integer(value) == 0
         case "bad_date":
-            return plain.startswith("0001-")
+            return said.startswith("0001-")
         case "bad_uuid":
-            return plain.strip("{}") == str(UUID(int=0))
+            return said.strip("{}") == str(UUID(int=0))
     raise KeyError(flag)

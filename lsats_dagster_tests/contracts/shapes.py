@@ -12,14 +12,18 @@ NOT_SET = "0001-01-01T00:00:00Z"
 # In place of a value: the record does not have the field at all.
 ABSENT = object()
 
+# Of signs that do not repeat, so that nothing makes it shorter: no index takes it.
+LONG = "".join(chr(0x4E00 + i * 7919 % 20_000) for i in range(2_000))
+
 # Values that no field should hold, and that any field may hold: none of them may fail a refresh.
 HOSTILE: tuple[Any, ...] = (
     ABSENT, None, "", " ", "\t\n", "\u00a0", "None", "null", "N/A", "x",
-    "\u00fcn\u00ef\u00e7\u00f8d\u00e9 \U0001f642", "x" * 5_000,
+    "\u00fcn\u00ef\u00e7\u00f8d\u00e9 \U0001f642", "x" * 5_000, LONG,
     0, -1, 1, 8, 8.0, 8.5, "8", " 8 ", "8.0", "8.", "+8", "-8", "8e0", "0x10", "\u0668", 2**31 - 1, 2**31, 2**53 + 1,
     10**30, "99999999999", 1e300, float("nan"), float("inf"),
     True, False, "TRUE", "f", "Yes", "n", "maybe",
-    [], [""], ["a", None], [[1], {"b": None}], {}, {"a": {"b": []}}, "{}", "[]", "{a,b}", '{"a": 1}',
+    [], [""], ["a", None], [None, " ", " b ", "c"], [8.0], [True], [[1], {"b": None}],
+    {}, {"a": {"b": []}}, "{}", "[]", "{a,b}", '{"a": 1}',
     "a\x00b", "\x00", "\ud800", "\\", "'; select 1; --", "%s %(keys)s :keys :since", "a -> b",
     NOT_SET, "0001-01-01T00:00:00", "0000-01-01T00:00:00Z", "0002-01-01T00:00:00+15:59", "2024-05-06T07:08:09",
     "2024-05-06T07:08:09Z", " 2024-05-06T07:08:09.1234567Z ", "2024-05-06T07:08:09-04:00", "2024-05-06t07:08z",
@@ -100,7 +104,7 @@ CODES = ("100001", "100002", "100003", "100001 ", " 100002", 100003, "", "100009
 ACCOUNT_LINKS = {
     "Code": CODES,
     "ParentID": (1, 2, 3, "2", 0, 99, "bad"),
-    "IsActive": (True, False, "false", None),
+    "IsActive": (True, False, "false", None, ABSENT),
 }
 ACCOUNT_OTHERS = {
     "Name": ("Example Department 1", "EXAMPLE DEPARTMENT 2", "Renamed", " ", None),

@@ -6,10 +6,10 @@ from typing import Any
 import pytest
 
 from lsats_dagster.demo.postgres import EmbeddedPostgres
-from lsats_dagster_tests.conftest import new_database
+from lsats_dagster_tests.conftest import DEFINITIONS, new_database
 from lsats_dagster_tests.contracts import departments_oracle
 from lsats_dagster_tests.contracts.histories import Change, World
-from lsats_dagster_tests.contracts.shapes import ABSENT, NOBODY
+from lsats_dagster_tests.contracts.shapes import ABSENT, LONG, NOBODY
 
 TDX, DETAIL, UMICH = "tdx/department", "tdx/department_detail", "umich_api/department"
 CODE = "100041"
@@ -117,6 +117,67 @@ def test_an_account_without_code_makes_no_department(world: World) -> None:
     assert "parent_without_code" in child.quality_flags
 
 
+def test_what_the_newer_of_search_and_detail_lacks_is_as_the_older_says(world: World) -> None:
+    live(world, *account(1, Fax=ABSENT), Change(DETAIL, "1", "Fax", "555-0199"), details=True)
+    live(world, Change(TDX, "1", "Phone", "555-0111"), Change(TDX, "1", "City", None))
+    location = row(world, 1, "tdx_departments").location_info
+    assert (location["fax"], location["phone"], location.get("city")) == ("555-0199", "555-0111", None)
+    live(world, Change(DETAIL, "1", "Fax", ABSENT), Change(DETAIL, "1", "Phone", "555-0122"), details=True)
+    location = row(world, 1, "tdx_departments").location_info
+    assert (location.get("fax"), location["phone"]) == (None, "555-0122")
+
+
+def test_a_detail_that_is_gone_speaks_no_louder_than_before(world: World) -> None:
+    """The newer payload counts, not the newer tombstone: a removed account keeps its last values."""
+    live(world, *account(3), *account(1, Name="By search"), Change(DETAIL, "1", "Name", "By detail"), details=True)
+    live(world, Change(TDX, "1", "Name", "By newer search"))
+    live(world, *account(2, Name="By search"), Change(DETAIL, "2", "Name", "By newer detail"), details=True)
+    live(world, Change(TDX, "1", "Name", "By newest search"))
+    live(world, Change(TDX, "1", None), Change(TDX, "2", None))
+    live(world, Change(DETAIL, "1", None), Change(DETAIL, "2", None), details=True)
+    assert (
+        world.rows("select 1 from enriched.tdx_department_details where is_present and external_id in ('1', '2')") == []
+    )
+    assert row(world, 1, "tdx_departments").department_name == "By newest search"
+    assert row(world, 2, "tdx_departments").department_name == "By newer detail"
+
+
+def test_a_code_that_no_index_takes_is_flagged(world: World) -> None:
+    live(world, *account(41, Code=LONG), *account(42), *department(CODE, DeptGroup=LONG, DeptGroupCampusDescr=LONG))
+    found = row(world, 41, "tdx_departments")
+    assert (found.dept_id, "bad_code:dept_id" in found.quality_flags) == (None, True)
+    assert (row(world, CODE).dept_group, row(world, CODE).campus_name) == (None, LONG)
+    assert row(world, "100042").tdx_id == 42
+
+
+def test_a_parent_that_is_not_there_is_flagged(world: World) -> None:
+    """Also for accounts that no department shows."""
+    live(world, *account(41, ParentID=0), *account(42, ParentID=41, Code=" "), *account(43, ParentID=999))
+    flagged = "select tdx_id from silver.tdx_departments where 'unknown_parent' = any(quality_flags) order by 1"
+    assert world.rows(flagged) == [(43,)]
+    live(world, Change(TDX, "41", None), *account(999, ParentID=0))
+    assert world.rows(flagged) == [(42,)]
+
+
+def test_only_active_accounts_are_duplicates(world: World) -> None:
+    live(world, *account(41), *account(43, Code=CODE, IsActive=None), *account(44, Code=CODE, IsActive=False))
+    flagged = "select tdx_id from silver.tdx_departments where 'duplicate_dept_code' = any(quality_flags) order by 1"
+    assert world.rows(flagged) == []
+    live(world, Change(TDX, "43", "IsActive", ABSENT))
+    assert world.rows(flagged) == [(41,), (43,)]
+
+
+def test_an_account_is_active_unless_it_says_otherwise(world: World) -> None:
+    live(world, *account(41, IsActive=ABSENT), *account(42, IsActive=None), *account(43, IsActive="perhaps"))
+    silent, null, unreadable = (row(world, number, "tdx_departments") for number in (41, 42, 43))
+    assert (silent.is_active, null.is_active, unreadable.is_active) == (True, None, None)
+    assert ["missing_active_status" in found.quality_flags for found in (silent, null, unreadable)] == [
+        False,
+        True,
+        True,
+    ]
+
+
 def test_children_follow_the_code_of_their_parent(world: World) -> None:
     live(world, *account(41, ParentID=0), *account(42, ParentID=41))
     assert row(world, "100042").parent_dept_id == CODE
@@ -130,6 +191,21 @@ def test_children_follow_the_code_of_their_parent(world: World) -> None:
     assert "unknown_parent" in row(world, "100042").quality_flags
 
 
+@pytest.mark.parametrize(("lost", "passed"), [(10, True), (11, False)])
+def test_attributes_that_a_lost_right_empties_turn_a_check_red(world: World, lost: int, passed: bool) -> None:
+    """silver_source_tables.md section 7, detail retained. Then the next run compares with what is there."""
+    numbers = range(101, 141)
+    accounts = [change for number in numbers for change in account(number)]
+    live(world, *accounts, *(Change(DETAIL, str(number)) for number in numbers), details=True)
+    world.apply(*(Change(DETAIL, str(number), "Attributes", []) for number in numbers[:lost]))
+    world.read(DETAIL, "full")
+    for full, expected in ((False, passed), (False, True), (True, True)):
+        run = world.refresh("tdx_departments", full=full)
+        (volume,) = (check for check in run.checks if check.name == "volume")
+        assert volume.passed is expected
+        assert volume.numbers["rows with attributes"] == len(numbers) - lost
+
+
 def test_an_empty_name_falls_back(world: World) -> None:
     live(world, *account(41, Name="Known to TeamDynamix"), *department(CODE, DeptDescription=" "))
     found = row(world, CODE)
@@ -138,6 +214,29 @@ def test_an_empty_name_falls_back(world: World) -> None:
     found = row(world, CODE)
     assert (found.department_name, found.field_sources["department_name"]) == ("Known to HR", "umich_api")
     assert "name_mismatch" in found.quality_flags
+
+
+def test_hr_does_not_say_what_an_account_leaves_open(world: World) -> None:
+    live(world, *department(CODE), *account(41, IsActive="perhaps"))
+    found = row(world, CODE)
+    assert (found.is_active, found.field_sources.get("is_active")) == (None, None)
+    assert "missing_active_status" in found.quality_flags
+
+
+def test_a_department_was_first_seen_when_its_first_source_showed_it(world: World) -> None:
+    live(world, *department(CODE))
+    before = row(world, CODE).first_seen_at
+    live(world, *account(41), Change(UMICH, "100042"))
+    live(world, Change(UMICH, CODE, None))
+    assert (row(world, CODE).is_present, row(world, CODE).first_seen_at) == (True, before)
+
+
+def test_readers_see_every_column(world: World) -> None:
+    (definition,) = (d for d in DEFINITIONS if d.table == "departments")
+    shown = {name for (name,) in world.rows(
+        "select attname from pg_attribute where attrelid = 'silver.v_departments'::regclass and attnum > 0"
+    )}  # fmt: skip
+    assert {column.name for column in definition.business_columns} <= shown
 
 
 def test_activity_without_an_account_is_presence_in_hr(world: World) -> None:

@@ -14,16 +14,16 @@ from lsats_dagster_tests.conftest import DEFINITIONS, new_database
 from lsats_dagster_tests.contracts import readings
 from lsats_dagster_tests.contracts import table_checks as checks
 from lsats_dagster_tests.contracts.histories import Change, World
-from lsats_dagster_tests.contracts.shapes import HOSTILE, SHAPES
+from lsats_dagster_tests.contracts.shapes import ABSENT, HOSTILE, SHAPES
 
-Reading = Callable[[str | None], Any]
+Reading = Callable[[Any], Any]
 # table -> column -> (field of the payload, how it is read, flag of what cannot be read)
 READINGS: dict[str, dict[str, tuple[str, Reading, str | None]]] = {
     "tdx_departments": {
-        "dept_id": ("Code", readings.text, None),
+        "dept_id": ("Code", readings.code, "bad_code"),
         "department_name": ("Name", readings.text, None),
         "dept_notes": ("Notes", readings.text, None),
-        "is_active": ("IsActive", readings.boolean, None),
+        "is_active": ("IsActive", readings.is_active, None),
         "parent_id": ("ParentID", readings.reference, "bad_integer"),
         "manager_uid": ("ManagerUID", readings.uuid, "bad_uuid"),
         "tdx_created_date": ("CreatedDate", readings.tdx_time, "bad_date"),
@@ -31,9 +31,9 @@ READINGS: dict[str, dict[str, tuple[str, Reading, str | None]]] = {
     },
     "umapi_departments": {
         "department_name": ("DeptDescription", readings.text, None),
-        "dept_group": ("DeptGroup", readings.text, None),
-        "dept_group_campus": ("DeptGroupCampus", readings.text, None),
-        "dept_group_vp_area": ("DeptGroupVPArea", readings.text, None),
+        "dept_group": ("DeptGroup", readings.code, "bad_code"),
+        "dept_group_campus": ("DeptGroupCampus", readings.code, "bad_code"),
+        "dept_group_vp_area": ("DeptGroupVPArea", readings.code, "bad_code"),
         "college_name": ("DeptGroupDescription", readings.text, None),
         "campus_name": ("DeptGroupCampusDescr", readings.text, None),
         "vp_area_name": ("DeptGroupVPAreaDescr", readings.text, None),
@@ -101,31 +101,30 @@ def test_only_what_is_no_text_is_kept_aside(fuzzed: World) -> None:
 def test_tables_of_one_source_read_as_specified(fuzzed: World) -> None:
     """Each typed column is what its text says; what cannot be read is NULL and flagged, and nothing else is flagged."""
     for table, columns in READINGS.items():
-        rows = fuzzed.rows(
-            "select t.*, (select jsonb_object_agg(key, value) from jsonb_each_text(r.raw_data)) as texts "
-            f"from silver.{table} t {payload_of(table)}"
-        )
+        rows = fuzzed.rows(f"select t.*, r.payloads from silver.{table} t {payloads_of(table)}")
         assert len(rows) > len(HOSTILE)
         for row in rows:
+            # What the newer one of search and detail lacks is as the older one says.
+            payload = dict(item for document in row.payloads for item in readings.payload(document).items())
             bad = set()
             for column, (field, reading, flag) in columns.items():
-                said = row.texts.get(field)
+                said = payload.get(field, ABSENT)
                 should = reading(said)
                 assert getattr(row, column) == should, (table, column, said)
                 if flag and should is None and not readings.means_nothing(flag, said):
                     bad.add(f"{flag}:{column}")
-            assert {name for name in row.quality_flags if name.startswith("bad_")} == bad, row.texts
+            assert {name for name in row.quality_flags if name.startswith("bad_")} == bad, payload
             if table == "tdx_departments":
-                said_location = {key: readings.text(row.texts.get(field)) for key, field in LOCATION.items()}
-                assert row.location_info == {key: value for key, value in said_location.items() if value is not None}
+                location = {key: readings.text(payload.get(field)) for key, field in LOCATION.items()}
+                assert row.location_info == {key: value for key, value in location.items() if value is not None}
 
 
-def payload_of(table: str) -> str:
-    """The join to the payload that a row is read from: the newer one of list and detail."""
+def payloads_of(table: str) -> str:
+    """The join to the payloads that a row is read from, the newest last."""
     columns = {column.name for d in DEFINITIONS if d.table == table for column in d.columns}
     made_from = ", ".join(f"t.{name}" for name in ("raw_id", "detail_raw_id") if name in columns)
-    newest = f"select raw_data from bronze.raw_entities where raw_id in ({made_from}) order by seq desc limit 1"
-    return f"join lateral ({newest}) r on true"
+    versions = "select array_agg(raw_data::text order by seq) as payloads from bronze.raw_entities"
+    return f"join lateral ({versions} where raw_id in ({made_from})) r on true"
 
 
 def test_a_second_refresh_is_quiet(fuzzed: World) -> None:

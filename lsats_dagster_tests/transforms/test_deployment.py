@@ -1,154 +1,16 @@
-"""`upgrade`: what it makes, what it refuses, and what happens to a filled hub when definitions change."""
-
-import shutil
-from collections.abc import Callable, Iterator
-from concurrent.futures import ThreadPoolExecutor
-from pathlib import Path
-from typing import Any
+"""What happens to a filled hub when definitions change."""
 
 import pytest
 from sqlalchemy import text
 
-from lsats_dagster.database import OWNER, READER, WRITER, Database, release_lock, take_lock
-from lsats_dagster.demo.postgres import EmbeddedPostgres
-from lsats_dagster.migrations import MigrationError, Upgrade, pending, prepare_roles, upgrade
-from lsats_dagster.settings import SQL_ROOT
-from lsats_dagster.sources import STREAMS
-from lsats_dagster.transforms.definition import Definition, load_definitions
-from lsats_dagster.transforms.engine import OutdatedTableError
-from lsats_dagster_tests.conftest import DEFINITIONS, new_database
-from lsats_dagster_tests.contracts import table_checks
-from lsats_dagster_tests.contracts.histories import Change, World
+from lsats_dagster.database import Database
+from lsats_dagster.transforms.definition import Definition
+from lsats_dagster_tests.conftest import DEFINITIONS
+from lsats_dagster_tests.transforms.checkout import TABLE, Checkout
 
-TABLE = "umapi_departments"
-UMICH = "umich_api/department"
 # The part of the definition file that the tests rewrite, and what stands in its SELECT.
 COLUMN = 'vp_area_name = ["text", "Executive area"]\n'
 SELECTED = "    c.vp_area_name,\n"
-
-
-class Checkout:
-    """A copy of sql/ that a test may change, and a filled hub that was made from it."""
-
-    def __init__(self, root: Path, url: str) -> None:
-        self.root = root
-        self.world = World(url, self.definitions())
-        self.path = root / "silver" / "sources" / f"{TABLE}.sql"
-
-    def definitions(self) -> tuple[Definition, ...]:
-        return load_definitions(self.root)
-
-    def change(self, *replacements: tuple[str, str], path: Path | None = None) -> None:
-        """Edit a definition file; the world then runs the changed checkout."""
-        path = path or self.path
-        content = path.read_text()
-        for old, new in replacements:
-            assert old in content
-            content = content.replace(old, new, 1)
-        path.write_text(content)
-        self.world.definitions = self.definitions()
-
-    def upgrade(self) -> Upgrade:
-        return upgrade(self.world.admin, self.root, STREAMS, self.world.definitions)
-
-    def refresh(self) -> Any:
-        return self.world.refresh(TABLE)
-
-    def columns(self) -> dict[str, tuple[str, bool]]:
-        """name -> (type, NOT NULL) as Postgres has them."""
-        rows = self.world.rows(
-            "select attname, format_type(atttypid, atttypmod) as type, attnotnull from pg_attribute "
-            "where attrelid = cast(:table as regclass) and attnum > 0 and not attisdropped",
-            table=f"silver.{TABLE}",
-        )
-        return {row.attname: (row.type, row.attnotnull) for row in rows}
-
-    def indexes(self) -> dict[str, str]:
-        rows = self.world.rows("select indexname, indexdef from pg_indexes where tablename = :table", table=TABLE)
-        return {row.indexname: row.indexdef.split(" USING ")[1] for row in rows}
-
-    def check_full_once_then_incremental(self) -> None:
-        """Refused until the upgrade; then one full refresh makes the table right, and the next is incremental."""
-        with pytest.raises(OutdatedTableError, match="lsats db upgrade"):
-            self.refresh()
-        self.upgrade()
-        assert self.refresh().mode == "full"
-        table_checks.check_same_as_full(self.world, self.world.definition(TABLE))
-        self.world.apply(Change(UMICH, "100001", "DeptDescription", f"After {self.world.definition(TABLE).hash}"))
-        self.world.read(UMICH)
-        run = self.refresh()
-        assert (run.mode, run.counts.updated) == ("incremental", 1)
-        table_checks.check_same_as_full(self.world, self.world.definition(TABLE))
-
-
-@pytest.fixture
-def checkout(server: EmbeddedPostgres, tmp_path: Path) -> Iterator[Checkout]:
-    shutil.copytree(SQL_ROOT, tmp_path / "sql")
-    found = Checkout(tmp_path / "sql", new_database(server))
-    found.world.fill()
-    found.world.refresh_all()
-    yield found
-    found.world.dispose()
-
-
-@pytest.fixture
-def empty(server: EmbeddedPostgres) -> Iterator[Database]:
-    """A database without anything of the hub, on a login with all rights."""
-    database = Database(new_database(server, template="template1"), role=None)
-    yield database
-    database.dispose()
-
-
-def describe(database: Database) -> list[Any]:
-    """Tables, views, columns, indexes, constraints, functions, triggers, comments and grants, as Postgres has them."""
-    with database.transaction() as connection:
-        return list(
-            connection.exec_driver_sql(
-                "with rooms as (select oid, nspname from pg_namespace "
-                "where nspname in ('bronze', 'enriched', 'silver', 'curated', 'clean', 'meta')) "
-                "select c.relname, c.relkind::text, c.relacl::text, obj_description(c.oid, 'pg_class') from pg_class c "
-                "join rooms on rooms.oid = c.relnamespace union all "
-                "select a.attrelid::regclass::text || '.' || a.attname, format_type(a.atttypid, a.atttypmod), "
-                "a.attnotnull::text, col_description(a.attrelid, a.attnum) from pg_attribute a join pg_class c "
-                "on c.oid = a.attrelid join rooms on rooms.oid = c.relnamespace where a.attnum > 0 and not attisdropped "
-                "union all select conname, conrelid::regclass::text, pg_get_constraintdef(k.oid), '' from pg_constraint k "
-                "join rooms on rooms.oid = k.connamespace union all "
-                "select proname, pg_get_functiondef(p.oid), proacl::text, obj_description(p.oid, 'pg_proc') from pg_proc p "
-                "join rooms on rooms.oid = p.pronamespace union all "
-                "select indexname, indexdef, '', '' from pg_indexes join rooms on nspname = schemaname union all "
-                "select tgname, pg_get_triggerdef(t.oid), '', '' from pg_trigger t where not tgisinternal order by 1, 2, 3, 4"
-            )
-        )
-
-
-def test_upgrade_of_an_empty_database_and_once_more(empty: Database) -> None:
-    """The second upgrade has nothing to do and changes nothing, rows included."""
-    first = upgrade(empty, SQL_ROOT, STREAMS, DEFINITIONS)
-    assert first.applied == sorted(path.name for path in (SQL_ROOT / "migrations").glob("*.sql"))
-    made = describe(empty)
-    second = upgrade(empty, SQL_ROOT, STREAMS, DEFINITIONS)
-    assert second == Upgrade([], len(STREAMS), len(DEFINITIONS))
-    assert describe(empty) == made
-    with empty.transaction() as connection:
-        assert pending(connection, SQL_ROOT, DEFINITIONS) == []
-
-
-def test_upgrade_keeps_what_a_filled_hub_holds(checkout: Checkout) -> None:
-    before, made = table_checks.dump(checkout.world, sequences=True), describe(checkout.world.admin)
-    checkout.upgrade()
-    assert table_checks.dump(checkout.world, sequences=True) == before
-    assert describe(checkout.world.admin) == made
-    assert checkout.refresh().mode == "incremental"
-
-
-def test_two_upgrades_at_once(server: EmbeddedPostgres) -> None:
-    url = new_database(server, template="template1")
-    databases = [Database(url, role=None) for _ in range(2)]
-    with ThreadPoolExecutor(2) as pool:
-        done = list(pool.map(lambda database: upgrade(database, SQL_ROOT, STREAMS, DEFINITIONS), databases))
-    assert sorted(len(one.applied) for one in done) == [0, len(list((SQL_ROOT / "migrations").glob("*.sql")))]
-    for database in databases:
-        database.dispose()
 
 
 @pytest.mark.parametrize("definition", DEFINITIONS, ids=lambda definition: definition.table)
@@ -298,82 +160,32 @@ def test_added_and_dropped_indexes(checkout: Checkout) -> None:
     assert after[f"{TABLE}_source_systems_idx"] == "gin (source_systems)"
 
 
-def migration(root: Path, name: str, sql: str) -> None:
-    (root / "migrations" / name).write_text(sql)
+@pytest.mark.parametrize(
+    "changes",
+    [
+        [('department_name = ["text", "Name"]', 'department_name = ["varchar", "Name"]')],
+        [('key = ["dept_id"]', 'key = ["raw_id"]'), ("indexes =", 'scope = "dept_id"\nindexes =')],
+    ],
+    ids=["type", "key"],
+)
+def test_a_definition_that_comes_back_is_filled_anew(checkout: Checkout, changes: list[tuple[str, str]]) -> None:
+    """Rolled forward and back without a refresh in between: what the way there emptied is full again."""
+    filled = checkout.world.rows(f"select dept_id, department_name from silver.{TABLE} order by 1")
+    former = checkout.path.read_text()
+    checkout.change(*changes)
+    checkout.upgrade()
+    checkout.change((checkout.path.read_text(), former))
+    checkout.upgrade()
+    assert checkout.refresh().mode == "full"
+    assert checkout.world.rows(f"select dept_id, department_name from silver.{TABLE} order by 1") == filled
+    assert checkout.refresh().mode == "incremental"
 
 
-def rename_last(root: Path) -> None:
-    sorted((root / "migrations").glob("*.sql"))[-1].unlink()
-
-
-NEXT = f"{len(list((SQL_ROOT / 'migrations').glob('*.sql'))) + 1:04d}_next.sql"
-SPOILED: dict[str, tuple[Callable[[Path], None], str]] = {
-    "changed": (lambda root: migration(root, "0001_schemas.sql", "select 1"), "0001_schemas.sql was changed .*put the file back"),
-    "unknown": (rename_last, "this checkout does not know.*newer version"),
-    "badly named": (lambda root: migration(root, "next.sql", ""), "next.sql: migrations are named"),
-    "a gap": (lambda root: migration(root, "0999_far.sql", ""), "gap"),
-    "twice": (lambda root: migration(root, "0001_again.sql", ""), "stand twice"),
-}  # fmt: skip
-
-
-@pytest.mark.parametrize("spoil", SPOILED)
-def test_migrations_that_do_not_fit_are_refused(checkout: Checkout, spoil: str) -> None:
-    before = table_checks.dump(checkout.world)
-    change, message = SPOILED[spoil]
-    change(checkout.root)
-    with pytest.raises(MigrationError, match=f"(?s){message}"):
-        checkout.upgrade()
-    with checkout.world.admin.transaction() as connection, pytest.raises(MigrationError):
-        pending(connection, checkout.root, checkout.world.definitions)
-    assert table_checks.dump(checkout.world) == before
-
-
-def test_a_new_migration_and_a_broken_one(checkout: Checkout) -> None:
-    """Wholly or not at all: the table of the migration that went well is not there when a later step fails."""
-    made = describe(checkout.world.admin)
-    migration(checkout.root, NEXT, "create table meta.example (a integer); select 1 / 0;")
-    with pytest.raises(Exception, match="22012"):
-        checkout.upgrade()
-    assert describe(checkout.world.admin) == made
-    migration(checkout.root, NEXT, "create table meta.example (a integer)")
-    with checkout.world.admin.transaction() as connection:
-        assert pending(connection, checkout.root, checkout.world.definitions) == [f"migration {NEXT}"]
-    assert checkout.upgrade().applied == [NEXT]
-
-
-def test_a_failed_upgrade_frees_its_lock(checkout: Checkout) -> None:
-    """The next upgrade, from the same process or another, need not wait for anyone."""
-    migration(checkout.root, NEXT, "select 1 / 0")
-    with pytest.raises(Exception, match="22012"):
-        checkout.upgrade()
-    other = Database(checkout.world.url, role=None)
-    with other.connect() as connection:
-        take_lock(connection, "db upgrade", 1)
-        release_lock(connection, "db upgrade")
-    other.dispose()
-
-
-@pytest.mark.parametrize("rights", ["login", "login createrole"])
-def test_roles_that_the_login_may_not_make(server: EmbeddedPostgres, rights: str) -> None:
-    """The message is the list of statements for an administrator, ready to run; also where the database is another's."""
-    database = Database(new_database(server, template="template1"), role=None)
-    with database.connect() as connection, connection.begin() as transaction:
-        for role in (OWNER, WRITER, READER):
-            connection.exec_driver_sql(f"alter role {role} rename to {role}_away")
-        connection.exec_driver_sql(f'create role "plain login" {rights}')
-        connection.exec_driver_sql('set local session authorization "plain login"')
-        with pytest.raises(MigrationError) as raised:
-            prepare_roles(connection)
-        connection.exec_driver_sql("reset session authorization")
-        name = database.url.database
-        lines = [line.strip() for line in str(raised.value).splitlines()[1:]]
-        expected = {f"create role {role} nologin;" for role in (OWNER, WRITER, READER)}
-        expected |= {f'grant {role} to "plain login";' for role in (OWNER, WRITER, READER)}
-        assert set(lines) == expected | {f'grant create, temporary on database "{name}" to {OWNER};'}
-        assert "may not create roles" in str(raised.value)
-        for line in lines:
-            connection.exec_driver_sql(line)
-        connection.exec_driver_sql('set local session authorization "plain login"')
-        prepare_roles(connection)
-        transaction.rollback()
-    database.dispose()
+@pytest.mark.parametrize("definition", DEFINITIONS, ids=lambda definition: definition.table)
+def test_scores_and_keys_are_checked_by_the_table_itself(checkout: Checkout, definition: Definition) -> None:
+    wrong = {"data_quality_score": "1.01"} | {
+        column.name: "''" for column in definition.columns if column.name in definition.key and column.type == "text"
+    }
+    for name, value in wrong.items():
+        with pytest.raises(Exception, match="23514"):
+            checkout.world.administer(f"update {definition.name} set {name} = {value}")

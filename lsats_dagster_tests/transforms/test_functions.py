@@ -15,10 +15,11 @@ from sqlalchemy import Connection, text
 
 from lsats_dagster.database import Database
 from lsats_dagster.demo.postgres import EmbeddedPostgres
+from lsats_dagster.ingestion.stream import BLANKS
 from lsats_dagster.settings import SQL_ROOT
 from lsats_dagster_tests.conftest import new_database
 from lsats_dagster_tests.contracts import readings
-from lsats_dagster_tests.contracts.shapes import HOSTILE
+from lsats_dagster_tests.contracts.shapes import HOSTILE, LONG
 
 IDENTIFIER = UUID("3f2b8a1c-0d4e-4f6a-8b7c-9d0e1f2a3b4c")
 NOBODY = "00000000-0000-0000-0000-000000000000"
@@ -81,6 +82,12 @@ NO_DIGITS = [
 LISTS = {
     "[]": [], '["a", null, 1]': ["a", None, 1], "[[]]": [[]], "null": [], "{}": [], '"a"': [], "1": [], "true": [], None: [],
 }  # fmt: skip
+# JSON -> text: of a list the first that is not blank, also where a text looks like a list.
+TEXTS = {
+    '"a"': "a", '" a "': "a", '" "': None, "null": None, None: None, "8.0": "8.0", "true": "true", '"[\\"a\\"]"': '["a"]',
+    "[]": None, '[null, " ", " a ", "b"]': "a", "[8.0]": "8.0", "[false]": "false", '[["a"], {"a": 1}, "b"]': "b",
+    "[[]]": None, "{}": None, '{"a": "b"}': None,
+}  # fmt: skip
 PYTHON = {
     "text": readings.text,
     "boolean": readings.boolean,
@@ -117,6 +124,27 @@ def test_value(connection: Connection, function: str, value: str | None, result:
 def test_list(connection: Connection, value: str | None, result: list[Any]) -> None:
     found = connection.execute(text("select clean.list(cast(:value as jsonb))"), {"value": value}).scalar_one()
     assert found == result
+
+
+@pytest.mark.parametrize(("value", "result"), TEXTS.items())
+def test_text_of_json(connection: Connection, value: str | None, result: str | None) -> None:
+    found = connection.execute(text("select clean.text(cast(:value as jsonb))"), {"value": value}).scalar_one()
+    assert found == result
+    assert value is None or readings.text(readings.payload(f'{{"field": {value}}}')["field"]) == result
+
+
+def test_keys_and_values_are_trimmed_alike(connection: Connection) -> None:
+    """A key of one source is compared with a value of another."""
+    every_blank = [chr(number) for number in range(1, 0x3001) if chr(number).isspace()]
+    statement = text("select array_agg(b) from unnest(cast(:blanks as text[])) b where clean.text(b || 'a' || b) = 'a'")
+    cut = connection.execute(statement, {"blanks": every_blank}).scalar_one()
+    assert "".join(sorted(cut)) == "".join(sorted(BLANKS))
+
+
+def test_a_code_fits_an_index(connection: Connection) -> None:
+    statement = text("select clean.code(to_jsonb(cast(:value as text)))")
+    for value in (f" {LONG[:200]} ", "100041", " ", LONG[:201], LONG):
+        assert connection.execute(statement, {"value": value}).scalar_one() == readings.code(value)
 
 
 def test_a_time_has_digits_where_they_belong(connection: Connection) -> None:
@@ -156,7 +184,7 @@ def test_every_function_is_tested(connection: Connection) -> None:
         for path in (SQL_ROOT / "functions").glob("*.sql")
         for name in re.findall(r"^create or replace function clean\.(\w+)", path.read_text(), re.MULTILINE)
     }
-    assert known == written == {*ACCEPTED, "list", "flags", "score"}
+    assert known == written == {*ACCEPTED, "code", "first_text", "list", "flags", "score"}
 
 
 def test_every_function_says_what_it_does_and_is_safe_in_parallel(connection: Connection) -> None:

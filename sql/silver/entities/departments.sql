@@ -7,9 +7,9 @@ account without code makes no row. A source that lost the department gives it no
 both have lost it, the row keeps its last values with is_present = false.
 """
 key = ["dept_id"]
-indexes = ["parent_dept_id", "tdx_ids", "campus_name, college_group, vp_area"]
+indexes = ["parent_dept_id", "tdx_ids"]
 dangling = ["unknown_parent"]
-sources = {u = "umich_api", t = "tdx", p = "tdx"}
+sources = {u = "umich_api", t = "tdx", p = "tdx", w = "umich_api"}
 
 [columns]
 dept_id = ["text", "Department code"]
@@ -68,17 +68,20 @@ codes as (
     select
         s.dept_id,
         bool_or(s.is_present) as is_present,
+        min(s.first_seen_at) as first_seen_at,
         max(s.removed_at) as removed_at
     from (
         select
             u.dept_id,
             u.is_present,
+            u.first_seen_at,
             u.removed_at
         from umapi u
         union all
         select
             a.dept_id,
             a.is_present,
+            a.first_seen_at,
             a.removed_at
         from accounts a
     ) s
@@ -90,7 +93,6 @@ speaking as (
     select
         a.*,
         array_agg(a.tdx_id) over code_by_id as tdx_ids,
-        min(a.first_seen_at) over code_by_id as first_account_at,
         row_number() over (
             partition by a.dept_id order by a.is_present desc, a.is_active desc nulls last, a.tdx_id asc
         ) as preference
@@ -107,7 +109,7 @@ select
     coalesce(u.department_name, t.department_name) as department_name,
     c.dept_id as department_code,
     t.dept_notes as description,
-    coalesce(t.is_active, u.is_present) as is_active,
+    coalesce(t.is_active, w.is_present) as is_active,
     p.dept_id as parent_dept_id,
     u.college_name,
     u.campus_name,
@@ -142,6 +144,7 @@ select
         case when t.dept_id is null then 'no_tdx_data' end,
         case when u.dept_id is null then 'no_umapi_data' end,
         case when coalesce(u.department_name, t.department_name) is null then 'missing_dept_name' end,
+        case when coalesce(t.is_active, w.is_present) is null then 'missing_active_status' end,
         case when u.campus_name is null then 'missing_campus' end,
         case when u.college_name is null then 'missing_college' end,
         case when u.vp_area_name is null then 'missing_vp_area' end,
@@ -151,11 +154,13 @@ select
         case when e.tdx_id is not null and e.dept_id is null then 'parent_without_code' end,
         case when e.dept_id = c.dept_id then 'parent_has_same_code' end
     ) as quality_flags,
-    least(u.first_seen_at, t.first_account_at) as first_seen_at,
+    c.first_seen_at,
     c.is_present,
     case when not c.is_present then c.removed_at end as removed_at
 from codes c
 left join umapi u on c.dept_id = u.dept_id and (u.is_present or not c.is_present)
 left join speaking t on c.dept_id = t.dept_id and t.preference = 1
+-- HR speaks of activity only where there is no account.
+left join umapi w on c.dept_id = w.dept_id and t.tdx_id is null and (w.is_present or not c.is_present)
 left join silver.tdx_departments e on t.parent_id = e.tdx_id and e.is_present
 left join silver.tdx_departments p on e.tdx_id = p.tdx_id and c.dept_id <> p.dept_id

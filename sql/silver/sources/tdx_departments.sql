@@ -1,19 +1,21 @@
 /*
 row = "One TeamDynamix account (department), active or not."
 description = """
-From the account search (bronze.tdx_departments); each field is taken from the newer of search and detail, the custom
-attributes from the detail (enriched.tdx_department_details). dept_id joins to the HR departments and is not unique.
+From the account search (bronze.tdx_departments); each field is taken from the newer of search and detail that has it, the
+custom attributes from the detail (enriched.tdx_department_details). dept_id joins to the HR departments and is not unique.
 An account that TeamDynamix no longer lists stands with is_present = false.
 """
 key = ["tdx_id"]
 indexes = ["dept_id", "parent_id"]
+dangling = ["unknown_parent"]
+retained = ["attributes"]
 
 [columns]
 tdx_id = ["integer", "TeamDynamix account ID"]
 dept_id = ["text", "Department code; NULL when the account has none"]
 department_name = ["text", "Name"]
 dept_notes = ["text", "Notes, free text"]
-is_active = ["boolean", "Whether the account is active in TeamDynamix"]
+is_active = ["boolean", "Whether the account is active in TeamDynamix; true where it does not say"]
 parent_id = ["integer", "Account ID of the parent; NULL at the top"]
 manager_uid = ["uuid", "TeamDynamix UID of the manager; NULL when there is none"]
 tdx_created_date = ["timestamp with time zone", "When the account was made in TeamDynamix"]
@@ -30,12 +32,15 @@ with changed as (
 )
 select external_id from changed
 union
+-- children of an account that came or went
+select o.tdx_id::text from silver.tdx_departments o where o.parent_id in (select external_id::integer from changed)
+union
 -- accounts that share the code which a changed one has now, or had before: their duplicate flag may move
 select o.tdx_id::text from silver.tdx_departments o
 where o.dept_id in (
-    select clean.text(l.payload ->> 'Code') from bronze.tdx_departments l where l.external_id in (select external_id from changed)
+    select clean.code(l.payload -> 'Code') from bronze.tdx_departments l where l.external_id in (select external_id from changed)
     union all
-    select clean.text(d.payload ->> 'Code') from enriched.tdx_department_details d
+    select clean.code(d.payload -> 'Code') from enriched.tdx_department_details d
     where d.external_id in (select external_id from changed)
     union all
     select w.dept_id from silver.tdx_departments w where w.tdx_id::text in (select external_id from changed)
@@ -52,9 +57,9 @@ union
 -- accounts that share the code which a changed one has now, or had before: their duplicate flag may move
 select o.tdx_id::text from silver.tdx_departments o
 where o.dept_id in (
-    select clean.text(l.payload ->> 'Code') from bronze.tdx_departments l where l.external_id in (select external_id from changed)
+    select clean.code(l.payload -> 'Code') from bronze.tdx_departments l where l.external_id in (select external_id from changed)
     union all
-    select clean.text(d.payload ->> 'Code') from enriched.tdx_department_details d
+    select clean.code(d.payload -> 'Code') from enriched.tdx_department_details d
     where d.external_id in (select external_id from changed)
     union all
     select w.dept_id from silver.tdx_departments w where w.tdx_id::text in (select external_id from changed)
@@ -70,16 +75,20 @@ with newest as (
         l.removed_at,
         d.raw_id as detail_raw_id,
         d.payload as detail_payload,
-        case when d.seq > l.seq then d.payload else l.payload end as payload
+        -- What the newer one lacks is as the older one says.
+        case
+            when d.live_seq > l.live_seq then l.payload || d.payload
+            else coalesce(d.payload || l.payload, l.payload)
+        end as payload
     from bronze.tdx_departments l
     -- A removed account keeps its last detail: its own call is answered "not there" because it is gone.
     left join enriched.tdx_department_details d on l.external_id = d.external_id and (d.is_present or not l.is_present)
 ),
 
 active_codes as (
-    select clean.text(n.payload ->> 'Code') as code
+    select clean.code(n.payload -> 'Code') as code
     from newest n
-    where n.is_present and clean.boolean(n.payload ->> 'IsActive') is not false
+    where n.is_present and (n.payload -> 'IsActive' is null or clean.boolean(n.payload ->> 'IsActive'))
     group by 1
     having count(*) > 1
 ),
@@ -93,10 +102,11 @@ cleaned as (
         n.removed_at,
         n.detail_raw_id,
         n.detail_payload,
-        clean.text(f."Code") as dept_id,
+        f."Code" as code,
+        clean.code(f."Code") as dept_id,
         clean.text(f."Name") as department_name,
         clean.text(f."Notes") as dept_notes,
-        clean.boolean(f."IsActive") as is_active,
+        n.payload -> 'IsActive' is null or clean.boolean(f."IsActive") as is_active,
         f."ParentID" as parent_text,
         clean.reference(f."ParentID") as parent_id,
         f."ManagerUID" as manager_text,
@@ -121,26 +131,26 @@ cleaned as (
         )) as location_info
     from newest n
     cross join lateral jsonb_to_record(n.payload) f (
-        "Code" text,
-        "Name" text,
-        "Notes" text,
+        "Code" jsonb,
+        "Name" jsonb,
+        "Notes" jsonb,
         "IsActive" text,
         "ParentID" text,
         "ManagerUID" text,
         "CreatedDate" text,
         "ModifiedDate" text,
-        "Address1" text,
-        "Address2" text,
-        "Address3" text,
-        "Address4" text,
-        "City" text,
-        "StateAbbr" text,
-        "StateName" text,
-        "PostalCode" text,
-        "Country" text,
-        "Phone" text,
-        "Fax" text,
-        "Url" text
+        "Address1" jsonb,
+        "Address2" jsonb,
+        "Address3" jsonb,
+        "Address4" jsonb,
+        "City" jsonb,
+        "StateAbbr" jsonb,
+        "StateName" jsonb,
+        "PostalCode" jsonb,
+        "Country" jsonb,
+        "Phone" jsonb,
+        "Fax" jsonb,
+        "Url" jsonb
     )
     where cast(:keys as text[]) is null or n.external_id = any(cast(:keys as text[]))
     offset '0' -- each value is cleaned once, however often it is used
@@ -169,7 +179,9 @@ select
         case when c.detail_raw_id is null then 'not_enriched' end,
         case when c.tdx_modified_date < c.tdx_created_date then 'modified_before_created' end,
         case when c.location_info = '{}' then 'no_location_data' end,
-        case when c.is_present and c.is_active is not false and a.code is not null then 'duplicate_dept_code' end,
+        case when c.is_present and c.is_active and a.code is not null then 'duplicate_dept_code' end,
+        case when c.parent_id is not null and p.external_id is null then 'unknown_parent' end,
+        case when c.dept_id is null and clean.text(c.code) is not null then 'bad_code:dept_id' end,
         case
             when c.parent_id is null and clean.text(c.parent_text) is not null and clean.integer(c.parent_text) is null
                 then 'bad_integer:parent_id'
@@ -187,3 +199,4 @@ select
     c.removed_at
 from cleaned c
 left join active_codes a on c.dept_id = a.code
+left join bronze.tdx_departments p on c.parent_id::text = p.external_id and p.is_present

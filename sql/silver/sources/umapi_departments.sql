@@ -29,21 +29,24 @@ with cleaned as (
         d.is_present,
         d.removed_at,
         clean.text(f."DeptDescription") as department_name,
-        clean.text(f."DeptGroup") as dept_group,
-        clean.text(f."DeptGroupCampus") as dept_group_campus,
-        clean.text(f."DeptGroupVPArea") as dept_group_vp_area,
+        clean.code(f."DeptGroup") as dept_group,
+        clean.code(f."DeptGroupCampus") as dept_group_campus,
+        clean.code(f."DeptGroupVPArea") as dept_group_vp_area,
+        f."DeptGroup" as group_code,
+        f."DeptGroupCampus" as campus_code,
+        f."DeptGroupVPArea" as vp_area_code,
         clean.text(f."DeptGroupDescription") as college_name,
         clean.text(f."DeptGroupCampusDescr") as campus_name,
         clean.text(f."DeptGroupVPAreaDescr") as vp_area_name
     from bronze.umapi_departments d
     cross join lateral jsonb_to_record(d.payload) f (
-        "DeptDescription" text,
-        "DeptGroup" text,
-        "DeptGroupCampus" text,
-        "DeptGroupVPArea" text,
-        "DeptGroupDescription" text,
-        "DeptGroupCampusDescr" text,
-        "DeptGroupVPAreaDescr" text
+        "DeptDescription" jsonb,
+        "DeptGroup" jsonb,
+        "DeptGroupCampus" jsonb,
+        "DeptGroupVPArea" jsonb,
+        "DeptGroupDescription" jsonb,
+        "DeptGroupCampusDescr" jsonb,
+        "DeptGroupVPAreaDescr" jsonb
     )
     where cast(:keys as text[]) is null or d.external_id = any(cast(:keys as text[]))
     offset '0' -- each value is cleaned once, however often it is used
@@ -69,7 +72,10 @@ select
         case when c.vp_area_name is null then 'missing_vp_area' end,
         case when c.dept_group is null then 'missing_dept_group_code' end,
         case when c.dept_group_campus is null then 'missing_campus_code' end,
-        case when c.dept_group_vp_area is null then 'missing_vp_area_code' end
+        case when c.dept_group_vp_area is null then 'missing_vp_area_code' end,
+        case when c.dept_group is null and clean.text(c.group_code) is not null then 'bad_code:dept_group' end,
+        case when c.dept_group_campus is null and clean.text(c.campus_code) is not null then 'bad_code:dept_group_campus' end,
+        case when c.dept_group_vp_area is null and clean.text(c.vp_area_code) is not null then 'bad_code:dept_group_vp_area' end
     ) as quality_flags,
     c.first_seen_at,
     c.is_present,

@@ -1,0 +1,82 @@
+"""What a refresh measures of its table, and the findings it makes of it."""
+
+from collections import Counter
+from collections.abc import Mapping
+from dataclasses import replace
+from typing import Any
+
+from sqlalchemy import Connection
+
+from lsats_dagster.runs import Check, Run, volume_check
+from lsats_dagster.transforms.definition import Definition
+
+QUALITY_THRESHOLD = 0.70
+DANGLING_SHARE = 0.02
+# Rows that may lose what stands in a retained column in one run; few rows are no sign of a lost right.
+LARGEST_LOSS = 0.02
+LEAST_LOSS = 10
+
+
+def measure(connection: Connection, table: str) -> tuple[int, float | None, dict[str, int]]:
+    """Number of present rows, their mean quality score, and how many carry each flag, details after the colon aside."""
+    found = connection.exec_driver_sql(
+        f"select quality_flags, count(*), sum(data_quality_score) from {table} where is_present group by 1"
+    ).all()
+    rows = sum(number for _, number, _ in found)
+    mean = round(float(sum(total for _, _, total in found) / rows), 4) if rows else None
+    flags: Counter[str] = Counter()
+    for raised, number, _ in found:
+        flags.update(dict.fromkeys({flag.split(":")[0] for flag in raised}, number))
+    return rows, mean, dict(sorted(flags.items()))
+
+
+def count_retained(connection: Connection, definition: Definition, table: str) -> dict[str, int]:
+    """For each retained column, in how many present rows something stands in it."""
+    if not definition.retained:
+        return {}
+    counts = ", ".join(
+        f"count(*) filter (where {name}::text not in ('', '[]', '{{}}')) as {name}" for name in definition.retained
+    )
+    row = connection.exec_driver_sql(f"select {counts} from {table} where is_present").one()
+    return dict(row._mapping)
+
+
+def checks(definition: Definition, run: Run, previous: Mapping[str, Any]) -> list[Check]:
+    """What a refresh says of its table: dangling references, quality by flags, volume of rows and of retained columns.
+
+    Doubled keys and flags without a deduction do not get this far: they fail the refresh.
+    """
+    rows, mean, flags = run.row_count or 0, run.quality_mean, run.metadata["flags"]
+    dangling = sum(flags.get(flag, 0) for flag in definition.dangling)
+    return [
+        Check(
+            "integrity",
+            dangling <= DANGLING_SHARE * rows,
+            f"keys are unique, every flag has its deduction, at most {DANGLING_SHARE:.0%} of references lead nowhere",
+            {"rows": rows, "dangling": dangling},
+            severe=True,
+        ),
+        Check(
+            "quality",
+            mean is None or mean >= QUALITY_THRESHOLD,
+            f"mean quality score of present rows, at least {QUALITY_THRESHOLD}",
+            {"mean": mean or 0.0} | {f"rows with {flag}": number for flag, number in flags.items()},
+        ),
+        retention_check(volume_check(run, previous), run.metadata["retained"], previous.get("retained", {})),
+    ]
+
+
+def retention_check(volume: Check, retained: Mapping[str, int], before: Mapping[str, int]) -> Check:
+    """`volume`, red as well when a retained column was emptied in more rows than LARGEST_LOSS."""
+    if not retained:
+        return volume
+    lost = {name: max(0, before.get(name, 0) - number) for name, number in retained.items()}
+    kept = all(rows <= max(LEAST_LOSS, LARGEST_LOSS * before.get(name, 0)) for name, rows in lost.items())
+    return replace(
+        volume,
+        passed=volume.passed and kept,
+        description=f"{volume.description}; {', '.join(retained)}: emptied in at most {LARGEST_LOSS:.0%} of them",
+        numbers=dict(volume.numbers)
+        | {f"rows with {name}": number for name, number in retained.items()}
+        | {f"rows that lost {name}": number for name, number in lost.items()},
+    )

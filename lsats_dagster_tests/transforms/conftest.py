@@ -1,0 +1,31 @@
+"""What tests of upgrades and definitions ask for: an empty database, and a filled hub with a checkout of its own."""
+
+import shutil
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from lsats_dagster.database import Database
+from lsats_dagster.demo.postgres import EmbeddedPostgres
+from lsats_dagster.settings import SQL_ROOT
+from lsats_dagster_tests.conftest import new_database
+from lsats_dagster_tests.transforms.checkout import Checkout
+
+
+@pytest.fixture
+def checkout(server: EmbeddedPostgres, tmp_path: Path) -> Iterator[Checkout]:
+    shutil.copytree(SQL_ROOT, tmp_path / "sql")
+    found = Checkout(tmp_path / "sql", new_database(server))
+    found.world.fill()
+    found.world.refresh_all()
+    yield found
+    found.world.dispose()
+
+
+@pytest.fixture
+def empty(server: EmbeddedPostgres) -> Iterator[Database]:
+    """A database without anything of the hub, on a login with all rights."""
+    database = Database(new_database(server, template="template1"), role=None)
+    yield database
+    database.dispose()
