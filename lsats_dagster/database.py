@@ -17,9 +17,12 @@ OWNER = "lsats_owner"
 WRITER = "lsats_writer"
 READER = "lsats_reader"
 
+_WORK_MEM = "set local work_mem = '32MB'"
 # For statements over whole tables, which may have grown so fast that the planner takes them for empty: compare by hashing,
 # never row by row.
-WHOLE_TABLES = "set local work_mem = '32MB'; set local enable_nestloop = off"
+WHOLE_TABLES = f"{_WORK_MEM}; set local enable_nestloop = off"
+# For statements that look up few keys: the default price of a look-up is that of a disk with a moving arm.
+FEW_KEYS = f"{_WORK_MEM}; set local random_page_cost = 1.1"
 
 JSONB_OID = 3802
 # Postgres quotes row contents in the message of data (22) and constraint (23) errors; those of these classes name

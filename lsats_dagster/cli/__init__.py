@@ -3,6 +3,7 @@
 import logging
 import signal
 import sys
+from typing import Annotated
 
 import typer
 
@@ -16,6 +17,7 @@ app = typer.Typer(
     context_settings={"help_option_names": ["-h", "--help"]},
 )
 FAILED, WRONG_USE = 1, 2
+JSON = Annotated[bool, typer.Option("--json", help="Print the result as JSON.")]
 
 
 def main() -> None:

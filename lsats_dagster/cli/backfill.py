@@ -5,7 +5,7 @@ from typing import Annotated
 import typer
 
 from lsats_dagster.automation.jobs import BACKFILL_SUFFIX, SOURCES
-from lsats_dagster.cli import FAILED
+from lsats_dagster.cli import FAILED, JSON
 from lsats_dagster.cli.environment import dagster_instance, hub_database, hub_environment
 from lsats_dagster.cli.run import IN_REPOSITORY, checked_run_id, outcome_of, require_a_source, show
 from lsats_dagster.definitions import build_definitions
@@ -29,7 +29,7 @@ def backfill(
         str | None, typer.Option(metavar="RUN_ID", help="The run whose refused removals you found to be right.")
     ] = None,
     dry_run: Annotated[bool, typer.Option("--dry-run", help="Read and compare, write nothing.")] = False,
-    as_json: Annotated[bool, typer.Option("--json", help="Print the result as JSON.")] = False,
+    as_json: JSON = False,
 ) -> None:
     """Bring one source up to date, whatever its schedule: after an outage, a changed rule, a refused removal.
 

@@ -1,11 +1,14 @@
 """`lsats db`: the schema of the hub's database."""
 
+import json
+from dataclasses import asdict
 from pathlib import Path
 from typing import Annotated
 
 import typer
 from sqlalchemy import make_url
 
+from lsats_dagster.cli import JSON
 from lsats_dagster.cli.environment import hub_environment
 from lsats_dagster.database import Database
 from lsats_dagster.migrations import Upgrade, upgrade
@@ -22,13 +25,16 @@ def register(app: typer.Typer) -> None:
 
 
 @db.command("upgrade")
-def upgrade_command() -> None:
+def upgrade_command(as_json: JSON = False) -> None:
     """Bring the database to the state of this checkout: roles, migrations, functions, tables, views.
 
     Uses DATABASE_ADMIN_URL when it is set, and lets the login of DATABASE_URL run the assets. Example: lsats db upgrade
     """
     with hub_environment() as settings:
         done = upgrade_database(settings)
+    if as_json:
+        print(json.dumps(asdict(done), indent=2))
+        return
     for name in done.applied:
         print(f"🆕 {name}")
     print(f"✅ {done.streams} stream views and {done.tables} silver tables are as this checkout says")

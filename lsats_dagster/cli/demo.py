@@ -1,18 +1,21 @@
 """`lsats demo`: the whole hub over a simulated campus, in one command."""
 
 import fcntl
+import json
 import os
 import shutil
 import sys
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
+from dataclasses import asdict, dataclass, field
+from functools import partial
 from pathlib import Path
 from typing import Annotated
 
 import dagster as dg
 import typer
 
-from lsats_dagster.cli import FAILED
+from lsats_dagster.cli import FAILED, JSON
 from lsats_dagster.cli.database import upgrade_database
 from lsats_dagster.cli.dev import PORT, check_port, open_ui
 from lsats_dagster.cli.environment import (
@@ -24,13 +27,28 @@ from lsats_dagster.cli.environment import (
     variables,
 )
 from lsats_dagster.cli.run import Outcome, execute, show
-from lsats_dagster.demo.campus import Campus, DayChanges, running_campus
+from lsats_dagster.demo.campus import Campus, running_campus
 from lsats_dagster.demo.postgres import remove_cluster
 from lsats_dagster.runs import status
 from lsats_dagster.settings import ConfigurationError, Settings, load_settings
 from lsats_dagster.sources import STREAMS
 
 EVERYTHING = "hub_daily"
+
+
+@dataclass
+class Day:
+    """One day of a demo: the run, and for each stream what the hub saw and what the campus did (new, updated, removed)."""
+
+    day: int
+    run: Outcome
+    seen: dict[str, list[int]] = field(default_factory=dict)
+    done: dict[str, list[int]] = field(default_factory=dict)
+
+    @property
+    def whole(self) -> bool:
+        """Whether everything ran, and the hub saw all that happened and nothing else."""
+        return self.run.success and self.seen == self.done
 
 
 def register(app: typer.Typer) -> None:
@@ -42,6 +60,7 @@ def demo(
     days: Annotated[int, typer.Option(min=0, help="Campus days to live through after the first run.")] = 1,
     ui: Annotated[bool, typer.Option("--ui", help="Open Dagster on the demo data afterwards, until Ctrl-C.")] = False,
     port: PORT = 3000,
+    as_json: JSON = False,
 ) -> None:
     """Start Postgres and a simulated campus, materialize everything, live a day, and show what the day changed.
 
@@ -51,17 +70,25 @@ def demo(
         check_port(port)
     with hub_environment() as settings, only_one(settings.lsats_home):
         state = campus_state(settings)
-        print("🔄 Preparing the database")
+        say = partial(print, file=sys.stderr if as_json else sys.stdout)
+        say("🔄 Preparing the database")
         upgrade_database(settings)
         refuse_foreign_data(settings, state)
-        print("🔄 Starting the campus: TeamDynamix and the UMich API gateway, simulated on loopback")
+        say("🔄 Starting the campus: TeamDynamix and the UMich API gateway, simulated on loopback")
         with running_campus(size=CAMPUS_SIZE, state=state) as campus, variables(campus.environment):
             with dagster_instance() as instance:
-                whole = live(campus, instance, days)
-            print_directions(settings)
+                lived = []
+                for day in live(campus, instance, days, say):
+                    lived.append(day)
+                    if not as_json:
+                        show_day(day)
+            if as_json:
+                print(json.dumps([asdict(day) | {"whole": day.whole} for day in lived], indent=2))
+            else:
+                print_directions(settings)
             if ui:
                 open_ui(port)
-    if not whole:
+    if not all(day.whole for day in lived):
         raise typer.Exit(FAILED)
 
 
@@ -105,33 +132,30 @@ def refuse_foreign_data(settings: Settings, state: Path) -> None:
         )
 
 
-def live(campus: Campus, instance: dg.DagsterInstance, days: int) -> bool:
-    """Materialize everything, then live and materialize day by day; whether all went as the campus says."""
-    print(f"🔄 Campus day {campus.day()}: materializing everything through Dagster")
-    outcome = execute(EVERYTHING, instance, {})
-    show(outcome, as_json=False, dry_run=False)
-    whole = outcome.success
+def live(campus: Campus, instance: dg.DagsterInstance, days: int, say: Callable[[str], None]) -> Iterator[Day]:
+    """Materialize everything, then live and materialize day by day."""
+    say(f"🔄 Campus day {campus.day()}: materializing everything through Dagster")
+    yield Day(campus.day(), execute(EVERYTHING, instance, {}))
     for _ in range(days):
         changes = campus.live_one_day()
-        print(f"\n🔄 Campus day {campus.day()}: a day has passed; the incremental run")
-        outcome = execute(EVERYTHING, instance, {})
-        show(outcome, as_json=False, dry_run=False)
-        whole = whole and outcome.success and agrees(outcome, changes)
-    return whole
+        say(f"\n🔄 Campus day {campus.day()}: a day has passed; the incremental run")
+        day = Day(campus.day(), execute(EVERYTHING, instance, {}))
+        for stream in (stream for stream in STREAMS if stream.name in changes):
+            seen = day.run.tables.get(f"{stream.layer}/{stream.table}", {})
+            done = changes[stream.name]
+            day.seen[stream.name] = [seen.get(figure, 0) for figure in ("created", "updated", "removed")]
+            day.done[stream.name] = [len(done.new) + len(done.returned), len(done.changed), len(done.removed)]
+        yield day
 
 
-def agrees(outcome: Outcome, changes: dict[str, DayChanges]) -> bool:
-    """Print, for each stream, what the hub saw beside what the campus did; whether they are the same."""
-    whole = True
-    for stream in (stream for stream in STREAMS if stream.name in changes):
-        seen = outcome.tables.get(f"{stream.layer}/{stream.table}", {})
-        done = changes[stream.name]
-        expected = (len(done.new) + len(done.returned), len(done.changed), len(done.removed))
-        found = tuple(seen.get(figure) for figure in ("created", "updated", "removed"))
-        same = found == expected
-        whole = whole and same
-        print(f"{'✅' if same else '❌'} {stream.name}: new, updated, removed {found}; the campus says {expected}")
-    return whole
+def show_day(day: Day) -> None:
+    """The summary of a day's run, and what the hub saw beside what the campus did."""
+    show(day.run, as_json=False, dry_run=False)
+    for name, seen in day.seen.items():
+        done = day.done[name]
+        print(
+            f"{'✅' if seen == done else '❌'} {name}: new, updated, removed {tuple(seen)}; the campus says {tuple(done)}"
+        )
 
 
 def print_directions(settings: Settings) -> None:

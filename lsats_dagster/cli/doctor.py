@@ -4,7 +4,6 @@ import json
 from collections.abc import Iterator
 from dataclasses import asdict, dataclass
 from datetime import UTC, datetime
-from typing import Annotated
 from urllib.parse import urlsplit
 
 import dagster as dg
@@ -12,6 +11,7 @@ import typer
 from sqlalchemy import Connection, make_url
 
 from lsats_dagster.automation.alerts import channels
+from lsats_dagster.cli import JSON
 from lsats_dagster.cli.environment import dagster_instance, hub_environment
 from lsats_dagster.clients.errors import SourceError, TransientSourceError
 from lsats_dagster.clients.window import LocalCallWindow
@@ -49,7 +49,7 @@ def register(app: typer.Typer) -> None:
     app.command("doctor")(doctor)
 
 
-def doctor(as_json: Annotated[bool, typer.Option("--json", help="Print the result as JSON.")] = False) -> None:
+def doctor(as_json: JSON = False) -> None:
     """Look at configuration, database, rights, schema, Dagster's storage, alerts, and every source with its limits and clock.
 
     Example: lsats doctor

@@ -8,6 +8,7 @@ import typer
 from rich.console import Console
 from rich.table import Table
 
+from lsats_dagster.cli import JSON
 from lsats_dagster.cli.environment import hub_database, hub_environment
 from lsats_dagster.settings import SQL_ROOT, ConfigurationError
 from lsats_dagster.transforms.definition import load_definitions
@@ -22,7 +23,7 @@ def register(app: typer.Typer) -> None:
 def explain(
     entity: Annotated[str, typer.Argument(help="A silver table or its singular: department, tdx_departments.")],
     key: Annotated[str, typer.Argument(help="The row's key: a department code.")],
-    as_json: Annotated[bool, typer.Option("--json", help="Print the result as JSON.")] = False,
+    as_json: JSON = False,
 ) -> None:
     """Show where every value of one row came from, what lost, and how its score came about.
 

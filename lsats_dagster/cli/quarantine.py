@@ -10,6 +10,7 @@ from rich.console import Console
 from rich.table import Table
 
 from lsats_dagster.automation.jobs import SILVER_REFRESH
+from lsats_dagster.cli import JSON
 from lsats_dagster.cli.environment import hub_database, hub_environment
 from lsats_dagster.ingestion.quarantine import Kept, kept, payload, replay
 from lsats_dagster.ingestion.views import StreamDeclaration
@@ -18,7 +19,6 @@ from lsats_dagster.settings import ConfigurationError
 from lsats_dagster.sources import STREAMS
 
 FOLLOW_UP = f"lsats run {SILVER_REFRESH.name}"
-JSON = Annotated[bool, typer.Option("--json", help="Print the result as JSON.")]
 commands = typer.Typer(help="Records that could not be read, keyed or converted.", no_args_is_help=True)
 
 

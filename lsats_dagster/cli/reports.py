@@ -9,13 +9,12 @@ import typer
 from rich.console import Console
 from rich.table import Table
 
+from lsats_dagster.cli import JSON
 from lsats_dagster.cli.environment import hub_database, hub_environment
 from lsats_dagster.runs import status as current_status
 from lsats_dagster.settings import SQL_ROOT, ConfigurationError
 from lsats_dagster.transforms.definition import Definition, load_definitions
 from lsats_dagster.transforms.verify import verify as verify_tables
-
-JSON = Annotated[bool, typer.Option("--json", help="Print the result as JSON.")]
 
 
 def register(app: typer.Typer) -> None:

@@ -13,7 +13,7 @@ from rich.console import Console
 from rich.table import Table
 
 from lsats_dagster.automation.jobs import BACKFILL_SUFFIX
-from lsats_dagster.cli import FAILED
+from lsats_dagster.cli import FAILED, JSON
 from lsats_dagster.cli.environment import dagster_instance, hub_database, hub_environment
 from lsats_dagster.definitions import build_definitions
 from lsats_dagster.settings import ConfigurationError, load_settings
@@ -54,7 +54,7 @@ def run(
         str | None,
         typer.Option(metavar="RUN_ID", help="The run whose refused removals you found to be right."),
     ] = None,
-    as_json: Annotated[bool, typer.Option("--json", help="Print the result as JSON.")] = False,
+    as_json: JSON = False,
 ) -> None:
     """Materialize assets now.
 

@@ -12,7 +12,7 @@ from typing import Any
 
 from sqlalchemy import Connection, text
 
-from lsats_dagster.database import WHOLE_TABLES, Database
+from lsats_dagster.database import FEW_KEYS, WHOLE_TABLES, Database
 from lsats_dagster.runs import (
     Mode,
     Origin,
@@ -35,11 +35,7 @@ SOURCE_SYSTEM = "silver_transformation"
 # Beyond this share of the table the whole SELECT is cheaper than the restricted one; small tables are not worth a guess.
 FULL_FROM_SHARE = 0.05
 FULL_FROM_KEYS = 5_000
-# Affected keys are looked up, whole tables are not. The default price of a look-up is that of a disk with a moving arm.
-PLAN_OF: Mapping[Mode, str] = {
-    "full": WHOLE_TABLES,
-    "incremental": "set local work_mem = '32MB'; set local random_page_cost = 1.1",
-}
+PLAN_OF: Mapping[Mode, str] = {"full": WHOLE_TABLES, "incremental": FEW_KEYS}
 
 
 class OutdatedTableError(Exception):

@@ -157,6 +157,7 @@ def test_upgrade_twice(lsats: Lsats, server: EmbeddedPostgres) -> None:
     assert second.returncode == 0
     assert "🆕" not in second.stdout
     assert "✅" in second.stdout
+    assert json.loads(lsats("db", "upgrade", "--json", DATABASE_URL=empty).stdout)["applied"] == []
     assert rows(empty, "select table_name, deployed_at from meta.silver_definitions order by 1") == tables
     assert lsats("status", DATABASE_URL=empty).returncode == 0
 

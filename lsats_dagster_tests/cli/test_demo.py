@@ -1,5 +1,6 @@
 """`lsats demo` as a newcomer runs it: from nothing, again, twice at once, and after it was killed."""
 
+import json
 import re
 import signal
 import subprocess
@@ -152,9 +153,14 @@ def test_a_demo_works_after_one_that_was_killed(folder: Path) -> None:
     while any(lives(child) for child in children) and time.monotonic() < deadline:
         time.sleep(0.1)
     assert not [child for child in children if lives(child)]
-    after = demo(folder)
+    after = demo(folder, "--json")
     assert after.returncode == 0, after.stdout + after.stderr
-    assert_as_the_campus_says(after.stdout)
+    first, second = json.loads(after.stdout)
+    assert first["whole"] is second["whole"] is True
+    assert first["run"]["tables"].keys() == second["run"]["tables"].keys() == set(TABLES)
+    assert second["seen"] == second["done"]
+    assert second["seen"].keys() == STREAMS
+    assert all(number > 0 for figures in second["seen"].values() for number in figures)
     assert "closed 1 run(s) whose process had died" in after.stderr
 
 
