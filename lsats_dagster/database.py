@@ -51,11 +51,11 @@ class DatabaseError(Exception):
 
 
 class LockTimeoutError(DatabaseError):
-    """Another writer of the same table did not finish within the time allowed."""
+    """Another writer of the same table did not finish within the time allowed. Who raises it has waited long enough."""
 
     @property
     def transient(self) -> bool:
-        return True
+        return False
 
 
 def describe_database_error(error: psycopg.Error) -> str:

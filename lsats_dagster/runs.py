@@ -281,11 +281,31 @@ def fail_run(database: Database, connection: Connection, run: Run, error: BaseEx
             logger.error("❌ %s: the run row could not be closed: %s", run.subject.name, second)
 
 
-def record_failure(database: Database, subject: Subject, origin: Origin, error: BaseException) -> None:
-    """The row of a run that failed before it could begin. None beside a live run, whose lock it would have to wait for."""
-    with suppress(LockTimeoutError), sole_writer(database, subject, wait_seconds=0) as connection:
-        run = open_run(connection, subject, "full", origin, {"extract": {"state": "partial", "reason": "not begun"}})
-        fail_run(database, connection, run, error)
+def record_failure(
+    database: Database, subject: Subject, mode: Mode, origin: Origin, error: BaseException, *, earlier: int
+) -> None:
+    """The row of a run that failed before it could open one: a lock that another run held, a setting that was missing.
+
+    Nothing is written when the step of `origin` has more than `earlier` rows, so one of its own for this attempt.
+    """
+    metadata = {"extract": {"state": "partial", "reason": "not begun"}}
+    with database.transaction() as connection:
+        connection.execute(
+            text(
+                "insert into meta.ingestion_runs (source_system, entity_type, mode, dagster_run_id, asset_key, status, "
+                "completed_at, error_message, metadata) select :source_system, :entity_type, :mode, :dagster_run_id, "
+                ":asset_key, 'failed', clock_timestamp(), :error, cast(:metadata as jsonb) where :earlier >= "
+                "(select count(*) from meta.ingestion_runs where dagster_run_id = :dagster_run_id and asset_key = :asset_key)"
+            ),
+            {
+                **asdict(subject),
+                "mode": mode,
+                **asdict(origin),
+                "error": describe_error(error),
+                "metadata": json.dumps(metadata),
+                "earlier": earlier,
+            },
+        )
 
 
 def summary(run: Run) -> str:

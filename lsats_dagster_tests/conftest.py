@@ -114,6 +114,7 @@ class Hub:
     database: Database
     campus: Campus
     batch_size: int = 50
+    detail_workers: int = 3
     lock_wait_seconds: float = 10.0
     max_age: timedelta = timedelta(days=30)
     clients: dict[str, Any] = field(default_factory=dict)
@@ -134,7 +135,7 @@ class Hub:
                 request=ReadRequest(**request),
                 origin=Origin(),
                 budget=budget,
-                workers=3,
+                workers=self.detail_workers,
                 max_age=self.max_age,
                 lock_wait_seconds=self.lock_wait_seconds,
             )

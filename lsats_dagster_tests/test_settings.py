@@ -5,6 +5,7 @@ import sys
 from pathlib import Path
 
 import pytest
+from pydantic import SecretStr
 
 from lsats_dagster.resources import tdx_credentials
 from lsats_dagster.settings import (
@@ -98,6 +99,16 @@ def test_an_empty_variable_counts_as_missing(monkeypatch: pytest.MonkeyPatch, ba
     assert settings.um_calls_per_minute == 200
     assert settings.missing(["database"]) == ["DATABASE_URL"]
     assert "UM_CLIENT_KEY" in settings.missing(["umich_api"])
+
+
+def test_white_space_around_a_value_is_no_part_of_it(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    (tmp_path / "tdx_web_services_key").write_text("secret\n")
+    monkeypatch.setenv("CREDENTIALS_DIRECTORY", str(tmp_path))
+    monkeypatch.setenv("TDX_BEID", " id\n")
+    monkeypatch.setenv("TDX_API_TOKEN", " ")
+    settings = load_settings()
+    assert (settings.tdx_beid, settings.tdx_api_token) == (SecretStr("id"), None)
+    assert settings.tdx_web_services_key == SecretStr("secret")
 
 
 def test_the_first_complete_login_is_used(monkeypatch: pytest.MonkeyPatch) -> None:

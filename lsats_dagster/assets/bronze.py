@@ -2,17 +2,27 @@
 
 from collections.abc import Iterator
 from typing import Any
-from uuid import UUID
 
 import dagster as dg
 from pydantic import Field
 
-from lsats_dagster.assets.common import BALANCE, AssetEvent, client_of, engine_border, origin, report, table_asset
+from lsats_dagster.assets.common import (
+    APPROVE_REMOVALS,
+    BALANCE,
+    REMOVAL_GUARD,
+    AssetEvent,
+    approved_run,
+    report,
+    run_engine,
+    table_asset,
+)
+from lsats_dagster.database import Database
 from lsats_dagster.ingestion.extract import ReadRequest, ingest
 from lsats_dagster.ingestion.stream import ListStream
 from lsats_dagster.ingestion.views import COLUMNS
 from lsats_dagster.resources import HubDatabase, SourceClients
-from lsats_dagster.settings import ConfigurationError, load_settings
+from lsats_dagster.runs import Origin, Run
+from lsats_dagster.settings import load_settings
 from lsats_dagster.sources import STREAMS
 
 
@@ -20,19 +30,12 @@ class ReadConfig(dg.Config):
     """What one run of a list stream may be asked for."""
 
     limit: int | None = Field(None, ge=0, description="Stop after so many records; nothing is removed then.")
-    approve_removals: str | None = Field(
-        None, description="Run id (lsats/ingestion_run_id) whose refused removals you have found to be right."
-    )
+    approve_removals: str | None = Field(None, description=APPROVE_REMOVALS)
     dry_run: bool = Field(False, description="Read and compare, write nothing.")
 
     def request(self) -> ReadRequest:
         """The same for the engine."""
-        try:
-            approved = UUID(self.approve_removals) if self.approve_removals else None
-        except ValueError:
-            raise ConfigurationError(
-                "approve_removals is no run id; the refusing run's message names its own"
-            ) from None
+        approved = approved_run(self.approve_removals)
         return ReadRequest(limit=self.limit, approve_removals=approved, dry_run=self.dry_run)
 
 
@@ -47,28 +50,25 @@ def bronze_asset(stream: ListStream[Any]) -> dg.AssetsDefinition:
         source=stream.source_system,
         about=f"{stream.row}\n\n{stream.description}",
         columns=((name, *spec) for name, spec in COLUMNS.items()),
-        checks=[
-            BALANCE,
-            ("removal_guard", "What is gone at the source stays within the limit of one run."),
-        ],
+        checks=[BALANCE, REMOVAL_GUARD],
     )
     def read_stream(
         context: dg.AssetExecutionContext, config: ReadConfig, hub: HubDatabase, clients: SourceClients
     ) -> Iterator[AssetEvent]:
-        def work() -> Any:
+        def work(database: Database, origin: Origin) -> Run:
             settings = load_settings()
-            database, asked_by = hub.open(), origin(context, table)
             return ingest(
                 database,
                 stream,
-                client_of(stream, clients, database, asked_by, dry_run=config.dry_run),
+                clients.open(stream.source_system, database, dry_run=config.dry_run),
                 request=config.request(),
-                origin=asked_by,
+                origin=origin,
                 batch_size=settings.batch_size,
                 lock_wait_seconds=settings.lock_wait_seconds,
             )
 
-        yield from report(context, table, engine_border(context, work))
+        run = run_engine(context, hub, table, stream.subject, work, mode="full", dry_run=config.dry_run)
+        yield from report(context, table, run)
 
     return read_stream
 

@@ -1,20 +1,25 @@
 """What all assets share: metadata keys, checks, column schemas, and the border where errors become Dagster's."""
 
 from collections.abc import Callable, Iterable, Iterator, Sequence
+from contextlib import suppress
 from typing import Any
+from uuid import UUID
 
 import dagster as dg
 
 from lsats_dagster.automation.cadence import freshness_policy
 from lsats_dagster.clients.errors import TransientSourceError
-from lsats_dagster.database import Database, DatabaseError
-from lsats_dagster.ingestion.stream import Stream, UnprovenReadError
-from lsats_dagster.resources import SourceClients
-from lsats_dagster.runs import Origin, Run, describe_error, record_failure
+from lsats_dagster.database import Database, DatabaseError, LockTimeoutError
+from lsats_dagster.ingestion.stream import UnprovenReadError
+from lsats_dagster.resources import HubDatabase
+from lsats_dagster.runs import Mode, Origin, Run, Subject, describe_error, record_failure
+from lsats_dagster.settings import ConfigurationError
 
 OWNERS = ["team:lsats"]
-# Only transient errors get here as retryable; see `engine_border`.
-RETRY_POLICY = dg.RetryPolicy(max_retries=3, delay=30, backoff=dg.Backoff.EXPONENTIAL, jitter=dg.Jitter.FULL)
+# How a step is tried again; see `run_engine`.
+RETRIES = dg.RetryPolicy(max_retries=3, delay=30, backoff=dg.Backoff.EXPONENTIAL, jitter=dg.Jitter.FULL)
+
+APPROVE_REMOVALS = "Run id (lsats/ingestion_run_id) whose refused removals you have found to be right."
 
 AssetEvent = dg.MaterializeResult[Any] | dg.AssetCheckResult
 
@@ -32,12 +37,21 @@ def table_metadata(table: str, columns: Iterable[tuple[str, str, str]]) -> dict[
 
 # What every table's own step reports besides its own checks.
 VOLUME = ("volume", "Present rows have not fallen by more than a tenth since the last run.")
+REMOVAL_GUARD = ("removal_guard", "What is gone at the source stays within the limit of one run.")
 BALANCE = ("integrity", "Every record that was read was written, skipped or kept aside.")
 
 
 def check_specs(table: str, *checks: tuple[str, str]) -> list[dg.AssetCheckSpec]:
     """Specs of the checks that the asset's own step reports, as (name, description)."""
     return [dg.AssetCheckSpec(name, asset=asset_key(table), description=text) for name, text in (*checks, VOLUME)]
+
+
+def approved_run(run_id: str | None) -> UUID | None:
+    """The run that `approve_removals` names; ConfigurationError when it is no run id."""
+    try:
+        return UUID(run_id) if run_id else None
+    except ValueError:
+        raise ConfigurationError("approve_removals is no run id; the refusing run's message names its own") from None
 
 
 def table_asset(
@@ -76,25 +90,7 @@ def table_asset(
         specs=[spec],
         check_specs=check_specs(table, *checks),
         can_subset=True,
-        retry_policy=RETRY_POLICY,
     )
-
-
-def origin(context: dg.AssetExecutionContext, table: str) -> Origin:
-    """Who asked for the run, for its row in meta.ingestion_runs."""
-    return Origin(asset_key(table).to_user_string(), context.run.run_id)
-
-
-def client_of(
-    stream: Stream[Any], clients: SourceClients, database: Database, asked_by: Origin, *, dry_run: bool
-) -> Any:
-    """The client of a stream's source. Where it cannot be opened, the run that could not begin has its row all the same."""
-    try:
-        return clients.open(stream.source_system, database, dry_run=dry_run)
-    except Exception as error:
-        if not dry_run:
-            record_failure(database, stream.subject, asked_by, error)
-        raise
 
 
 def run_metadata(run: Run) -> dict[str, Any]:
@@ -121,30 +117,54 @@ def run_metadata(run: Run) -> dict[str, Any]:
     return {name: value for name, value in metadata.items() if value is not None}
 
 
-def engine_border(context: dg.AssetExecutionContext, work: Callable[[], Run]) -> Run:
-    """Do `work`; whatever it raises becomes a Failure without cause, because causes may quote rows.
+def run_engine(
+    context: dg.AssetExecutionContext,
+    hub: HubDatabase,
+    table: str,
+    subject: Subject,
+    work: Callable[[Database, Origin], Run],
+    *,
+    mode: Mode,
+    dry_run: bool,
+) -> Run:
+    """Do `work` of a step; a run that could not begin has its row all the same, as one of `mode`.
 
-    Only what another try can mend keeps its retries: time-outs, 429, 5xx, lost connections, locks.
+    Whatever is raised becomes a Failure without cause, because causes may quote rows. Only what another try can mend is
+    tried again: time-outs, 429, 5xx, lost connections. An interrupt ends the step.
     """
+    asked_by = Origin(asset_key(table).to_user_string(), context.run.run_id)
     try:
-        return work()
+        database = hub.open()
+        try:
+            return work(database, asked_by)
+        except Exception as error:
+            if not dry_run:
+                with suppress(DatabaseError):
+                    record_failure(database, subject, mode, asked_by, error, earlier=context.retry_number)
+            raise
     except Exception as error:
-        retry = isinstance(error, TransientSourceError) or (isinstance(error, DatabaseError) and error.transient)
-        message = f"{describe_error(error)} ({outlook(error, retry, context.retry_number)})"
-    raise dg.Failure(message, metadata={"lsats/error": message}, allow_retries=retry)
+        transient = isinstance(error, TransientSourceError) or (isinstance(error, DatabaseError) and error.transient)
+        retry = transient and context.retry_number < RETRIES.max_retries
+        message = f"{describe_error(error)} ({outlook(error, transient, context.retry_number)})"
+    failure = dg.Failure(message, metadata={"lsats/error": message}, allow_retries=False)
+    if retry:
+        # Not a policy of the asset: Dagster would apply it to interrupts too, and nothing could stop a step.
+        wait = RETRIES.calculate_delay(context.retry_number + 1)
+        raise dg.RetryRequested(max_retries=RETRIES.max_retries, seconds_to_wait=wait) from failure
+    raise failure
 
 
-def outlook(error: Exception, retry: bool, retries_made: int) -> str:
+def outlook(error: Exception, transient: bool, retries_made: int) -> str:
     """Whether another try can help, for people who read the failure."""
     if isinstance(error, UnprovenReadError):
         return "what was read is kept; the next run reads it all again"
-    if not retry:
+    if isinstance(error, LockTimeoutError):
+        return "nothing was read or written"
+    if not transient:
         return "another try does not help before its cause is mended"
-    return (
-        "it is tried again"
-        if retries_made < RETRY_POLICY.max_retries
-        else f"tried {retries_made + 1} times; the next run may do better"
-    )
+    if retries_made < RETRIES.max_retries:
+        return "it is tried again"
+    return f"tried {retries_made + 1} times; the next run may do better"
 
 
 def report(context: dg.AssetExecutionContext, table: str, run: Run) -> Iterator[AssetEvent]:

@@ -7,12 +7,23 @@ from typing import Any
 import dagster as dg
 from pydantic import Field
 
-from lsats_dagster.assets.common import BALANCE, AssetEvent, client_of, engine_border, origin, report, table_asset
+from lsats_dagster.assets.common import (
+    APPROVE_REMOVALS,
+    BALANCE,
+    REMOVAL_GUARD,
+    AssetEvent,
+    approved_run,
+    report,
+    run_engine,
+    table_asset,
+)
+from lsats_dagster.database import Database
 from lsats_dagster.ingestion.details import enrich
 from lsats_dagster.ingestion.extract import ReadRequest
 from lsats_dagster.ingestion.stream import DetailStream
 from lsats_dagster.ingestion.views import COLUMNS
 from lsats_dagster.resources import HubDatabase, SourceClients
+from lsats_dagster.runs import Mode, Origin, Run
 from lsats_dagster.settings import load_settings
 from lsats_dagster.sources import STREAMS
 
@@ -22,7 +33,13 @@ class DetailConfig(dg.Config):
 
     full: bool = Field(False, description="Fetch every detail again; goes on where the last such run stopped.")
     budget: int | None = Field(None, ge=0, description="Most calls of this run; default: DETAIL_CALL_BUDGET.")
+    approve_removals: str | None = Field(None, description=APPROVE_REMOVALS)
     dry_run: bool = Field(False, description="Report what is due, make no call, write nothing.")
+
+    def request(self) -> ReadRequest:
+        """The same for the engine, without the budget."""
+        approved = approved_run(self.approve_removals)
+        return ReadRequest(full=self.full, approve_removals=approved, dry_run=self.dry_run)
 
 
 def enriched_asset(stream: DetailStream[Any]) -> dg.AssetsDefinition:
@@ -36,28 +53,29 @@ def enriched_asset(stream: DetailStream[Any]) -> dg.AssetsDefinition:
         source=stream.source_system,
         about=f"{stream.row}\n\n{stream.description}",
         columns=((name, *spec) for name, spec in COLUMNS.items()),
-        checks=[BALANCE],
+        checks=[BALANCE, REMOVAL_GUARD],
         inputs=[f"{stream.list_stream.layer}.{stream.list_stream.table}"],
     )
     def fetch_details(
         context: dg.AssetExecutionContext, config: DetailConfig, hub: HubDatabase, clients: SourceClients
     ) -> Iterator[AssetEvent]:
-        def work() -> Any:
+        def work(database: Database, origin: Origin) -> Run:
             settings = load_settings()
-            database, asked_by = hub.open(), origin(context, table)
             return enrich(
                 database,
                 stream,
-                client_of(stream, clients, database, asked_by, dry_run=config.dry_run),
-                request=ReadRequest(full=config.full, dry_run=config.dry_run),
-                origin=asked_by,
+                clients.open(stream.source_system, database, dry_run=config.dry_run),
+                request=config.request(),
+                origin=origin,
                 budget=settings.detail_call_budget if config.budget is None else config.budget,
                 workers=settings.detail_workers,
                 max_age=timedelta(days=settings.detail_max_age_days),
                 lock_wait_seconds=settings.lock_wait_seconds,
             )
 
-        yield from report(context, table, engine_border(context, work))
+        mode: Mode = "full" if config.full else "incremental"
+        run = run_engine(context, hub, table, stream.subject, work, mode=mode, dry_run=config.dry_run)
+        yield from report(context, table, run)
 
     return fetch_details
 

@@ -1,19 +1,20 @@
 """Silver assets: one per definition in sql/silver."""
 
 from collections.abc import Iterator
-from typing import Any
 
 import dagster as dg
 from pydantic import Field
 
-from lsats_dagster.assets.common import AssetEvent, engine_border, origin, report, table_asset
+from lsats_dagster.assets.common import AssetEvent, report, run_engine, table_asset
 from lsats_dagster.automation.cadence import FOLLOW_INPUTS
+from lsats_dagster.database import Database
 from lsats_dagster.resources import HubDatabase
+from lsats_dagster.runs import Mode, Origin, Run
 from lsats_dagster.settings import SQL_ROOT, load_settings
 from lsats_dagster.sources import STREAMS
 from lsats_dagster.transforms.checks import QUALITY_THRESHOLD
 from lsats_dagster.transforms.definition import Definition, load_definitions
-from lsats_dagster.transforms.engine import refresh
+from lsats_dagster.transforms.engine import refresh, subject
 
 DEFINITIONS: tuple[Definition, ...] = load_definitions(SQL_ROOT)
 
@@ -57,17 +58,19 @@ def silver_asset(definition: Definition) -> dg.AssetsDefinition:
     def refresh_table(
         context: dg.AssetExecutionContext, config: RefreshConfig, hub: HubDatabase
     ) -> Iterator[AssetEvent]:
-        def work() -> Any:
+        def work(database: Database, origin: Origin) -> Run:
             return refresh(
-                hub.open(),
+                database,
                 definition,
-                origin=origin(context, definition.name),
+                origin=origin,
                 full=config.full,
                 dry_run=config.dry_run,
                 lock_wait_seconds=load_settings().lock_wait_seconds,
             )
 
-        yield from report(context, definition.name, engine_border(context, work))
+        mode: Mode = "full" if config.full else "incremental"
+        run = run_engine(context, hub, definition.name, subject(definition), work, mode=mode, dry_run=config.dry_run)
+        yield from report(context, definition.name, run)
 
     return refresh_table
 

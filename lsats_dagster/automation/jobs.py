@@ -5,6 +5,7 @@ from typing import Any
 import dagster as dg
 from pydantic import Field
 
+from lsats_dagster.assets.common import APPROVE_REMOVALS
 from lsats_dagster.assets.silver import DEFINITIONS, sources_of
 from lsats_dagster.sources import STREAMS
 
@@ -52,9 +53,7 @@ class BackfillConfig(dg.Config):
         description="Fetch every detail again and compute whole silver tables. Goes on where the last one stopped.",
     )
     budget: int | None = Field(None, ge=0, description="Most detail calls of this run; default: all that are due.")
-    approve_removals: str | None = Field(
-        None, description="Run id (lsats/ingestion_run_id) whose refused removals you have found to be right."
-    )
+    approve_removals: str | None = Field(None, description=APPROVE_REMOVALS)
     dry_run: bool = Field(False, description="Read and compare, write nothing.")
 
 
@@ -67,7 +66,8 @@ def backfill_job(source_system: str) -> UnresolvedJob:
         budget = {} if "budget" in asked else {"budget": NO_LIMIT}
         ops: dict[str, Any] = {}
         for stream in (stream for stream in STREAMS if stream.source_system == source_system):
-            names = ("full", "budget", "dry_run") if stream.layer == "enriched" else ("approve_removals", "dry_run")
+            names = ("full", "budget", "dry_run") if stream.layer == "enriched" else ("dry_run",)
+            names = (*names, "approve_removals")
             values = asked | budget
             ops[f"{stream.layer}__{stream.table}"] = {name: values[name] for name in names if name in values}
         for definition in DEFINITIONS:

@@ -47,7 +47,9 @@ def run(
     selection: Annotated[
         str, typer.Argument(help="A job (tdx_ingest) or an asset selection (group:tdx, silver/departments).")
     ],
-    full: Annotated[bool, typer.Option("--full", help="Compute whole silver tables, not only what changed.")] = False,
+    full: Annotated[
+        bool, typer.Option("--full", help="Fetch every detail again, compute whole silver tables.")
+    ] = False,
     dry_run: Annotated[bool, typer.Option("--dry-run", help="Read and compare, write nothing.")] = False,
     limit: Annotated[int | None, typer.Option(min=0, help="At most so many records or calls per stream.")] = None,
     approve_removals: Annotated[
@@ -164,6 +166,8 @@ def outcome_of(result: dg.ExecuteInProcessResult, keys: Collection[dg.AssetKey])
         elif event.is_step_failure:
             error = event.step_failure_data.user_failure_data or event.step_failure_data.error
             description = getattr(error, "description", None) or getattr(error, "message", "failed")
+            if getattr(error, "cls_name", None) == dg.DagsterExecutionInterruptedError.__name__:
+                description = "stopped; what it had finished is kept, the next run goes on from there"
             outcome.failures[(event.step_key or "").replace("__", "/")] = str(description)
         elif event.event_type_value == "STEP_START":
             started.add((event.step_key or "").replace("__", "/"))

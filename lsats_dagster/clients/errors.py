@@ -23,6 +23,10 @@ class PermanentSourceError(SourceError):
     """Refused or misconfigured: the same call will fail again until somebody changes something."""
 
 
+class LoginRefusedError(PermanentSourceError):
+    """The credentials are not accepted: no call of this client can be answered."""
+
+
 class PartialFetchError(SourceError):
     """A read that ended early, or that cannot prove that it is whole. What was read so far is genuine."""
 

@@ -175,6 +175,7 @@ class HttpClient:
         self._session.cookies.set_policy(DefaultCookiePolicy(allowed_domains=[]))
         for scheme in ("https://", "http://"):
             self._session.mount(scheme, BoundedAdapter(pool_maxsize=16, max_retries=0))
+        self._closed = False
         self._count_lock = threading.Lock()
         self._clock_difference: float | None = None
         self._limits: dict[str, tuple[int, int]] = {}
@@ -196,6 +197,8 @@ class HttpClient:
         return Probe(self._clock_difference, dict(self._limits))
 
     def close(self) -> None:
+        """Close the connections. Calls that other threads have under way end with the answer or failure they wait for."""
+        self._closed = True
         self._session.close()
 
     def exchange(
@@ -214,6 +217,8 @@ class HttpClient:
                 keeper.current()  # a login that is due comes before the place in the window, not after
             waited = self._window.wait(pace.method, limit=pace.limit, seconds=pace.seconds, ceiling=pace.ceiling)
             self._count(waited_seconds=waited)
+            if self._closed:
+                raise TransientSourceError(f"{call.label}: the client was closed")
             token = keeper.current() if keeper is not None else None
             began = time.monotonic()
             failure: SourceError
@@ -355,7 +360,11 @@ def _whole_number(text: str) -> int | str:
 def _decimal_number(text: str) -> float | str:
     """A number that a float cannot hold stays the text it is: digits are not lost, and too large is not infinite."""
     value = float(text)
-    return value if Decimal(text) == Decimal(repr(value)) and math.isfinite(value) else text
+    try:
+        exact = math.isfinite(value) and Decimal(text) == Decimal(repr(value))
+    except ArithmeticError:  # an exponent beyond those of Decimal
+        exact = False
+    return value if exact else text
 
 
 def _past_proxies(url: str) -> dict[str, str] | None:

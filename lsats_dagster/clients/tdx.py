@@ -7,7 +7,7 @@ import re
 from dataclasses import dataclass, field
 from urllib.parse import urlsplit
 
-from lsats_dagster.clients.errors import PermanentSourceError, UnreadableAnswerError
+from lsats_dagster.clients.errors import LoginRefusedError, UnreadableAnswerError
 from lsats_dagster.clients.http import (
     DEFAULT_TIMEOUTS,
     Answer,
@@ -104,9 +104,11 @@ class TdxClient:
         return self._http.probe()
 
     def evidence(self) -> dict[str, str | int | float]:
-        """What the calls so far took (see HttpClient.evidence), and by which kind of login: what is seen depends on it."""
+        """What the calls so far took (see HttpClient.evidence), and what shapes what they see: the address, which tells the
+        sandbox from production, and the kind of login.
+        """
         login = {AdminLogin: "loginadmin", UserLogin: "user", StaticToken: "given token"}[type(self._credentials)]
-        return {"login": login, **self._http.evidence()}
+        return {"address": self._base, "login": login, **self._http.evidence()}
 
     def close(self) -> None:
         self._http.close()
@@ -137,15 +139,15 @@ class TdxClient:
         call = self._call("POST", method, json=body, signals=_LOGIN_REFUSED)
         status, fetched = self._http.exchange(call, self._read_token)
         if fetched is None:
-            raise PermanentSourceError(f"TeamDynamix refused the login {method} (HTTP {status}): look at {settings}")
+            raise LoginRefusedError(f"TeamDynamix refused the login {method} (HTTP {status}): look at {settings}")
         return fetched
 
     def _static(self, token: str) -> Token:
         text = token.strip().strip('"')
         if not _JWT.fullmatch(text):
-            raise PermanentSourceError("TDX_API_TOKEN does not hold a token of TeamDynamix")
+            raise LoginRefusedError("TDX_API_TOKEN does not hold a token of TeamDynamix")
         if self._static_token_used:
-            raise PermanentSourceError(
+            raise LoginRefusedError(
                 "TeamDynamix refused the token of TDX_API_TOKEN (HTTP 401): it has ended or lacks the right. "
                 "It cannot be renewed by the hub: set a new one, or a login"
             )

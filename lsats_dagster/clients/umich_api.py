@@ -5,7 +5,12 @@ import re
 from collections.abc import Iterator
 from urllib.parse import urlsplit
 
-from lsats_dagster.clients.errors import PartialFetchError, PermanentSourceError, UnreadableAnswerError
+from lsats_dagster.clients.errors import (
+    LoginRefusedError,
+    PartialFetchError,
+    PermanentSourceError,
+    UnreadableAnswerError,
+)
 from lsats_dagster.clients.http import (
     DEFAULT_TIMEOUTS,
     Answer,
@@ -107,9 +112,9 @@ class UmichApiClient:
         return self._http.probe()
 
     def evidence(self) -> dict[str, str | int | float]:
-        """What the calls so far took (see HttpClient.evidence), by which login, with the pages read and the rows given."""
-        login = f"client credentials, scope {SCOPE}"
-        return {"login": login, **self._http.evidence(), "pages": self._pages, "rows": self._rows}
+        """What the calls so far took (see HttpClient.evidence), from where and by which login, the pages read, the rows given."""
+        reading = {"address": self._departments_url, "login": f"client credentials, scope {SCOPE}"}
+        return {**reading, **self._http.evidence(), "pages": self._pages, "rows": self._rows}
 
     def close(self) -> None:
         self._http.close()
@@ -131,7 +136,7 @@ class UmichApiClient:
         call = Call("POST", self._token_url, self._allowance, form=form, signals=_LOGIN_REFUSED)
         status, token = self._http.exchange(call, self._read_token)
         if token is None:
-            raise PermanentSourceError(
+            raise LoginRefusedError(
                 f"the gateway refused the client credentials (HTTP {status}): "
                 "look at UM_CLIENT_KEY and UM_CLIENT_SECRET"
             )

@@ -3,12 +3,15 @@
 The form for one process, and the rule in words, is `lsats_dagster.clients.window`.
 """
 
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from typing import Any, Protocol
 
 from sqlalchemy import Connection, text
 
 from lsats_dagster.database import Database
+
+# No source's window is longer: an end beyond it was written by a clock that ran ahead, and is not waited for.
+FARTHEST_END = timedelta(minutes=10)
 
 # One statement decides: join the open window if it has room, open a new one when it has ended, else say when it ends.
 TAKE = """
@@ -16,10 +19,13 @@ insert into meta.call_windows as w (method, ends_at, seconds, allowance, used)
 values (:method, :now + make_interval(secs => :seconds), :seconds, :allowance, 1)
 on conflict (method) do update set
     seconds = excluded.seconds,
-    allowance = case when :ceiling and w.ends_at <= :now then excluded.allowance else w.allowance end,
-    used = case when w.ends_at <= :now then 1 else w.used + 1 end,
-    ends_at = case when w.ends_at <= :now then excluded.ends_at else w.ends_at end
-where w.ends_at <= :now or w.used < w.allowance
+    allowance = case
+        when :ceiling and (w.ends_at <= :now or w.ends_at > :farthest) then excluded.allowance
+        else w.allowance
+    end,
+    used = case when w.ends_at <= :now or w.ends_at > :farthest then 1 else w.used + 1 end,
+    ends_at = case when w.ends_at <= :now or w.ends_at > :farthest then excluded.ends_at else w.ends_at end
+where w.ends_at <= :now or w.ends_at > :farthest or w.used < w.allowance
 returning true
 """
 
@@ -58,7 +64,8 @@ class PostgresCallWindow:
         values: dict[str, Any] = {"method": method, "allowance": limit, "seconds": seconds, "ceiling": ceiling}
         while True:
             with self._database.transaction() as connection:
-                values["now"] = datetime.fromtimestamp(self._clock.now(), UTC)
+                now = datetime.fromtimestamp(self._clock.now(), UTC)
+                values |= {"now": now, "farthest": now + FARTHEST_END}
                 if connection.execute(text(TAKE), values).scalar_one_or_none():
                     return self._clock.now() - began
                 ends_at = connection.execute(

@@ -18,8 +18,7 @@ from lsats_dagster.ingestion.stream import HashRule, ListStream, Stream, Unkeyed
 
 # Long keys do not fit a btree entry; no source has one.
 KEY_LENGTH = 255
-# Integers beyond 2^53 become text: a JSON number would lose digits in other readers.
-SERIALIZATION = orjson.OPT_SORT_KEYS | orjson.OPT_STRICT_INTEGER | orjson.OPT_PASSTHROUGH_DATETIME
+SERIALIZATION = orjson.OPT_SORT_KEYS | orjson.OPT_PASSTHROUGH_DATETIME
 
 
 class RejectedRecordError(Exception):
@@ -83,7 +82,8 @@ def serialize(stream: Stream[Any], record: Mapping[str, Any]) -> tuple[Mapping[s
     """The payload that is stored, and its canonical JSON text: sorted keys, no NUL characters."""
     payload = project(record, stream.left_out)
     try:
-        body = orjson.dumps(payload, option=SERIALIZATION)
+        # Integers beyond 2^53 become text: a JSON number would lose digits in other readers.
+        body = orjson.dumps(payload, option=SERIALIZATION | orjson.OPT_STRICT_INTEGER)
         if b"\\u0000" in body:
             raise TypeError("NUL character")
     except TypeError:

@@ -8,33 +8,41 @@ from dataclasses import dataclass
 from typing import Any
 
 from lsats_dagster.ingestion.content import RejectedRecordError, checked_key
-from lsats_dagster.ingestion.stream import DetailStream, UnprovenReadError, UnreadableRecordError
+from lsats_dagster.ingestion.stream import DetailStream, UnansweredCallError, UnprovenReadError, UnreadableRecordError
 
 logger = logging.getLogger(__name__)
 
-# One answer that cannot be used is a bad record; so many in a row are a bad source.
-UNUSABLE_IN_A_ROW = 5
+# One answer that cannot be read is a bad record, one call that fails may be one too; so many in a row are a bad source.
+UNREADABLE_IN_A_ROW = 5
+FAILED_IN_A_ROW = 3
 CALLS_PER_COMMIT = 100
 CALLS_PER_LINE = 25
 
 
 @dataclass(frozen=True)
 class Due:
-    """A key whose detail is to be fetched, and the state of its list row when that was decided."""
+    """A key whose detail is to be fetched, and the state of its list row when that was decided.
+
+    unusable_before: its last call failed or brought nothing that could be read, so another such says nothing of the source.
+    """
 
     external_id: str
     list_seq: int
     source_version: str | None
     listed: bool
+    unusable_before: bool = False
 
 
 @dataclass(frozen=True)
 class Answer:
-    """What one detail call brought: a record, nothing because it is gone, or something that is not this key's record."""
+    """What one detail call brought: a record, nothing because it is gone, something that is not this key's record, or a
+    failure.
+    """
 
     due: Due
     record: Any | None = None
     rejection: RejectedRecordError | None = None
+    failure: Exception | None = None
 
     @property
     def external_id(self) -> str:
@@ -42,7 +50,12 @@ class Answer:
 
     @property
     def gone(self) -> bool:
-        return self.record is None and self.rejection is None
+        return self.record is None and self.rejection is None and self.failure is None
+
+    @property
+    def denied(self) -> bool:
+        """Gone, although the list has it."""
+        return self.gone and self.due.listed
 
 
 def _ask(stream: DetailStream[Any], client: Any, due: Due) -> Answer:
@@ -52,6 +65,8 @@ def _ask(stream: DetailStream[Any], client: Any, due: Due) -> Answer:
     except UnreadableRecordError as error:
         # The key tells one unreadable answer from the other.
         return Answer(due, {"external_id": due.external_id}, RejectedRecordError("read", str(error), due.external_id))
+    except UnansweredCallError as error:
+        return Answer(due, failure=error.reason)
     return Answer(due, record, None if record is None else _misfit(stream, record, due.external_id))
 
 
@@ -68,40 +83,59 @@ def _misfit(stream: DetailStream[Any], record: Any, external_id: str) -> Rejecte
 
 
 def ask_all(stream: DetailStream[Any], client: Any, due: list[Due], workers: int) -> Iterator[list[Answer]]:
-    """The answers in portions of one commit. A failed call ends the read, after the answers that came were handed on."""
+    """The answers in portions of one commit. Calls that go on failing, and new failures beside no answer at all, end the read
+    after the answers that came were handed on: with the client's own error, or with UnprovenReadError where the answers
+    cannot be read.
+    """
     ended = threading.Event()
     counting = threading.Lock()
-    answered = unusable_in_a_row = 0
+    asked = answered = unusable_in_a_row = 0
+    failure: Exception | None = None
+    end: Exception | None = None
 
-    def call(item: Due) -> Answer | Exception | None:
-        nonlocal answered, unusable_in_a_row
+    def call(item: Due) -> Answer | None:
+        nonlocal asked, answered, unusable_in_a_row, failure, end
         if ended.is_set():
             return None
         try:
             answer = _ask(stream, client, item)
         except Exception as error:
+            end = end or error
             ended.set()
-            return error
+            return None
         with counting:
-            answered += 1
-            if answered % CALLS_PER_LINE == 0:
-                logger.info("🔄 %s: %d of %d details", stream.name, answered, len(due))
-            unusable_in_a_row = unusable_in_a_row + 1 if answer.rejection else 0
-            if unusable_in_a_row >= UNUSABLE_IN_A_ROW:
-                ended.set()
+            asked += 1
+            answered += not answer.failure
+            if asked % CALLS_PER_LINE == 0:
+                logger.info("🔄 %s: %d of %d details", stream.name, asked, len(due))
+            if not (answer.rejection or answer.failure):
+                unusable_in_a_row = 0
+            elif not item.unusable_before:
+                unusable_in_a_row += 1
+                failure = failure or answer.failure
+                if unusable_in_a_row >= (FAILED_IN_A_ROW if answer.failure else UNREADABLE_IN_A_ROW):
+                    end = (
+                        end
+                        or answer.failure
+                        or UnprovenReadError(
+                            f"{stream.name}: {unusable_in_a_row} answers in a row could not be read, or were about other records"
+                        )
+                    )
+                    ended.set()
         return answer
 
-    with ThreadPoolExecutor(max_workers=workers, thread_name_prefix="detail") as pool:
+    pool = ThreadPoolExecutor(max_workers=workers, thread_name_prefix="detail")
+    try:
         for begin in range(0, len(due), CALLS_PER_COMMIT):
-            results = list(pool.map(call, due[begin : begin + CALLS_PER_COMMIT]))
-            answers = [result for result in results if isinstance(result, Answer)]
-            if unusable_in_a_row >= UNUSABLE_IN_A_ROW:
-                # The source is ill, not its records: these are asked for again.
+            answers = [answer for answer in pool.map(call, due[begin : begin + CALLS_PER_COMMIT]) if answer]
+            if end:
+                # The source is ill, not its records: what could not be read is asked for again.
                 yield [answer for answer in answers if not answer.rejection]
-                raise UnprovenReadError(
-                    f"{stream.name}: {UNUSABLE_IN_A_ROW} answers in a row could not be read, or were about other records"
-                )
+                raise end
             yield answers
-            for result in results:
-                if isinstance(result, Exception):
-                    raise result
+        if failure and not answered:
+            raise failure
+    finally:
+        # An interrupt does not wait for the calls under way, which a silent source draws out.
+        ended.set()
+        pool.shutdown(wait=False, cancel_futures=True)

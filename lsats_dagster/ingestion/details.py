@@ -6,6 +6,7 @@ goes on. An empty queue makes no call. Only a "not there" answer to a key's own 
 
 import logging
 import time
+from collections.abc import Mapping
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
@@ -14,15 +15,15 @@ from sqlalchemy import Connection, text
 from lsats_dagster.database import Database
 from lsats_dagster.ingestion.detail_calls import CALLS_PER_COMMIT, Answer, Due, ask_all
 from lsats_dagster.ingestion.extract import (
-    EMPTY_PAYLOAD_HASH,
     JOINED_BY,
     ReadRequest,
     integrity_check,
     position,
-    removal_limit,
+    since,
     start,
 )
-from lsats_dagster.ingestion.stream import DetailStream, UnprovenReadError
+from lsats_dagster.ingestion.removals import remove_denied, remove_gone
+from lsats_dagster.ingestion.stream import DetailStream
 from lsats_dagster.ingestion.writer import BatchWriter
 from lsats_dagster.runs import (
     Mode,
@@ -40,15 +41,16 @@ from lsats_dagster.runs import (
 logger = logging.getLogger(__name__)
 
 # What is due, most urgent first: gone from the list (the call's 404 is the tombstone), never fetched, the list row has
-# changed since (its content, or the source's own mark of modification), too old, answered in a way that nobody could read.
+# changed since (its content, or the source's own mark of modification), too old, without an answer that could be used.
 QUEUE = """
-select q.external_id, q.list_seq, q.source_version, q.listed, count(*) over () as due
+select q.external_id, q.list_seq, q.source_version, q.listed, q.unusable_before, count(*) over () as due
 from (
     select
         l.external_id,
         l.seq as list_seq,
         l.source_version,
         l.removed_at is null as listed,
+        coalesce(f.outcome in ('quarantined', 'failed'), false) as unusable_before,
         case
             when l.removed_at is not null and d.external_id is not null and d.removed_at is null
                 and coalesce(f.list_seq < l.seq, true) then 1
@@ -57,7 +59,8 @@ from (
                 and (f.list_seq < l.seq or f.source_version is distinct from l.source_version) then 3
             when (l.removed_at is null or d.removed_at is null and d.external_id is not null)
                 and f.fetched_at < :fetched_before then 4
-            when l.removed_at is null and f.outcome = 'quarantined' then 5
+            when (l.removed_at is null or d.removed_at is null and d.external_id is not null)
+                and f.outcome in ('quarantined', 'failed', 'denied') then 5
         end as urgency
     from bronze.current_entities l
     left join bronze.current_entities d
@@ -75,24 +78,6 @@ order by q.urgency, q.list_seq, q.external_id
 limit :budget
 """
 
-ENTOMB_GONE = """
-with tombstones as (
-    insert into bronze.raw_entities (
-        source_system, entity_type, external_id, change, raw_data,
-        entity_hash, hash_version, ingestion_run_id, ingestion_metadata
-    )
-    select c.source_system, c.entity_type, c.external_id, 'removed', '{}', :hash, :version, :run_id, '{}'
-    from bronze.current_entities c
-    where c.source_system = :source_system and c.entity_type = :entity_type
-        and c.external_id = any(:gone) and c.removed_at is null
-    returning external_id, raw_id, seq, entity_hash, ingested_at
-)
-update bronze.current_entities c
-set raw_id = t.raw_id, seq = t.seq, entity_hash = t.entity_hash, changed_at = t.ingested_at, removed_at = t.ingested_at
-from tombstones t
-where c.source_system = :source_system and c.entity_type = :entity_type and c.external_id = t.external_id
-"""
-
 # A key that now has an answer, or that the list has lost, leaves quarantine: what was kept aside is older.
 SUPERSEDE = """
 update meta.quarantine q
@@ -101,7 +86,7 @@ where source_system = :source_system and entity_type = :entity_type and resolved
     and exists (
         select from meta.detail_fetches f
         where f.source_system = :source_system and f.entity_type = :entity_type and f.external_id = q.external_id
-            and f.run_id = :run_id and f.outcome <> 'quarantined'
+            and f.run_id = :run_id and f.outcome in ('found', 'gone')
         union all
         select from bronze.current_entities l
         where l.source_system = :list_source_system and l.entity_type = :list_entity_type
@@ -131,32 +116,52 @@ def enrich(
 
     Due is what is new, changed, gone or older than `max_age`; with request.full everything.
 
-    The extract is complete when the queue is empty afterwards. A dry run makes no call: it reports the queue. Raises
-    what the client raised; what was fetched before is kept.
+    The extract is complete when the queue is empty afterwards. A dry run makes no call: it reports the queue. Raises what
+    the client raised when calls go on failing, UnprovenReadError when answers go on being unreadable; what was fetched
+    before is kept.
     """
     budget = budget if request.limit is None else min(budget, request.limit)
     with sole_writer(database, stream.subject, wait_seconds=lock_wait_seconds) as connection:
         fetched_before = begin_of_full(connection, stream, max_age) if request.full else datetime.now(UTC) - max_age
         mode: Mode = "full" if request.full else "incremental"
         about = {"fetched_before": fetched_before.isoformat(), "stored_as": stored_as(stream)}
-        run = start(connection, stream, mode, request, origin, **about)
+        run, before = start(connection, stream, mode, request, origin, **about), stream.evidence(client)
         try:
             calls, due = queue(connection, stream, fetched_before, budget)
             logger.info("🔄 %s: %d details are due, budget %d calls", stream.name, due, budget)
             if run.dry:
                 calls = []
+            # Answers that contradict the list are judged together, at the end.
+            denied: list[Answer] = []
+            unanswered = 0
             with BatchWriter(connection, stream, run, CALLS_PER_COMMIT) as writer:
                 for answers in ask_all(stream, client, calls, workers):
-                    _write(connection, stream, run, writer, answers)
+                    denied += [answer for answer in answers if answer.denied]
+                    unanswered += sum(answer.failure is not None for answer in answers)
+                    _write(connection, stream, run, writer, [answer for answer in answers if not answer.denied])
             with connection.begin():
-                _certify(run, due=due, calls=len(calls), taken=writer.taken)
+                refused = set()
                 if not run.dry:
+                    refused = remove_denied(
+                        connection, stream, run, [a.external_id for a in denied], request.approve_removals
+                    )
+                    _record(connection, stream, run, denied, dict.fromkeys(refused, "denied"))
                     connection.execute(text(SUPERSEDE), {**_values(stream), "run_id": run.run_id})
+                _certify(
+                    run,
+                    due=due,
+                    calls=len(calls),
+                    unanswered=unanswered,
+                    denied=len(refused),
+                    taken=writer.taken,
+                    evidence=since(before, stream.evidence(client)),
+                )
                 run.watermark, run.row_count = position(connection, stream)
                 run.checks.append(volume_check(run, last_metadata(connection, stream.subject)))
                 if not run.dry:
                     close_run(connection, run)
         except BaseException as error:
+            run.metadata["extract"] |= since(before, stream.evidence(client))
             if not run.dry:
                 fail_run(database, connection, run, error)
             logger.error("❌ %s: failed after %d records", stream.name, run.counts.processed)
@@ -191,7 +196,8 @@ def begin_of_full(connection: Connection, stream: DetailStream[Any], max_age: ti
         last = connection.execute(
             text(
                 "select status, metadata from meta.ingestion_runs where source_system = :source_system "
-                "and entity_type = :entity_type and mode = 'full' order by run_seq desc limit 1"
+                "and entity_type = :entity_type and mode = 'full' and metadata ? 'fetched_before' "
+                "order by run_seq desc limit 1"
             ),
             {"source_system": stream.source_system, "entity_type": stream.entity_type},
         ).one_or_none()
@@ -216,7 +222,9 @@ def queue(
     }
     with connection.begin():
         rows = connection.execute(text(QUEUE), values).all()
-    due = [Due(row.external_id, row.list_seq, row.source_version, row.listed) for row in rows[:budget]]
+    due = [
+        Due(row.external_id, row.list_seq, row.source_version, row.listed, row.unusable_before) for row in rows[:budget]
+    ]
     return due, rows[0].due if rows else 0
 
 
@@ -226,52 +234,30 @@ def _write(
     """Write a portion of answers, then the record of its calls: a death in between only repeats calls."""
     outcomes = {answer.external_id: _outcome(writer, answer) for answer in answers}
     writer.flush()
-    gone = [answer.external_id for answer in answers if answer.gone]
-    stream_values = {
-        "source_system": stream.source_system,
-        "entity_type": stream.entity_type,
-        "run_id": run.run_id,
-    }
     with connection.begin():
-        if gone:
-            refuse_contradiction(connection, stream, run, sum(answer.due.listed for answer in answers if answer.gone))
-            run.counts.removed += connection.execute(
-                text(ENTOMB_GONE),
+        remove_gone(connection, stream, run, [answer.external_id for answer in answers if answer.gone])
+        _record(connection, stream, run, answers, outcomes)
+
+
+def _record(
+    connection: Connection, stream: DetailStream[Any], run: Run, answers: list[Answer], outcomes: Mapping[str, str]
+) -> None:
+    """The record of these calls; what `outcomes` does not name was answered as not there."""
+    if answers:
+        connection.execute(
+            text(RECORD_FETCH),
+            [
                 {
-                    **stream_values,
-                    "gone": gone,
-                    "hash": EMPTY_PAYLOAD_HASH,
-                    "version": stream.hash_rule.version,
-                },
-            ).rowcount
-        if answers:
-            connection.execute(
-                text(RECORD_FETCH),
-                [
-                    {
-                        **stream_values,
-                        "external_id": answer.due.external_id,
-                        "list_seq": answer.due.list_seq,
-                        "source_version": answer.due.source_version,
-                        "outcome": outcomes[answer.external_id],
-                    }
-                    for answer in answers
-                ],
-            )
-
-
-def refuse_contradiction(connection: Connection, stream: DetailStream[Any], run: Run, gone_but_listed: int) -> None:
-    """UnprovenReadError when more keys that the list has are answered "not there" than one run may remove.
-
-    An account can go between list and call; that many point to a wrong address or a proxy that answers for the source.
-    """
-    contradictions = run.metadata.get("gone_but_listed", 0) + gone_but_listed
-    run.metadata["gone_but_listed"] = contradictions
-    _, present = position(connection, stream)
-    if contradictions > removal_limit(present):
-        raise UnprovenReadError(
-            f"{stream.name}: {contradictions} records that the list has were answered as not there; "
-            "look at the source's address. Nothing more was removed"
+                    "source_system": stream.source_system,
+                    "entity_type": stream.entity_type,
+                    "run_id": run.run_id,
+                    "external_id": answer.external_id,
+                    "list_seq": answer.due.list_seq,
+                    "source_version": answer.due.source_version,
+                    "outcome": outcomes.get(answer.external_id, "gone"),
+                }
+                for answer in answers
+            ],
         )
 
 
@@ -279,21 +265,28 @@ def _outcome(writer: BatchWriter, answer: Answer) -> str:
     """Hand one answer to the writer, and name what it was."""
     if answer.gone:
         return "gone"
+    if answer.failure:
+        return "failed"
     if answer.rejection:
         writer.reject(answer.record, answer.rejection)
         return "quarantined"
     return "found" if writer.add(answer.record) else "quarantined"
 
 
-def _certify(run: Run, *, due: int, calls: int, taken: int) -> None:
+def _certify(
+    run: Run, *, due: int, calls: int, unanswered: int, denied: int, taken: int, evidence: Mapping[str, Any]
+) -> None:
     """State what is left, and when it will be done at this run's pace; what a budget leaves is partial by intent."""
-    remaining = due - calls
+    remaining = due - calls + unanswered + denied
     run.metadata["extract"] = {
         "state": "partial" if remaining else "complete",
         "due": due,
         "remaining": remaining,
+        "unanswered": unanswered,
+        "denied": denied,
+        **evidence,
     }
-    if remaining and calls:
-        left = timedelta(seconds=remaining * (time.monotonic() - run.started) / calls)
+    if due > calls > 0:
+        left = timedelta(seconds=(due - calls) * (time.monotonic() - run.started) / calls)
         run.metadata["extract"]["expected_finish"] = (datetime.now(UTC) + left).isoformat(timespec="minutes")
-    run.checks.append(integrity_check(run, taken))
+    run.checks.append(integrity_check(run, taken, unanswered))

@@ -4,15 +4,16 @@ Only a complete read of everything may remove, and never more than the removal g
 """
 
 import logging
+from collections.abc import Mapping
 from dataclasses import dataclass
-from hashlib import sha256
 from typing import Any
 from uuid import UUID
 
 from sqlalchemy import Connection, text
 
-from lsats_dagster.database import WHOLE_TABLES, Database
+from lsats_dagster.database import Database
 from lsats_dagster.ingestion.batch import UnbalancedRunError, resolve_absent_poison
+from lsats_dagster.ingestion.removals import present, remove_absent
 from lsats_dagster.ingestion.stream import Extract, ListStream, Stream, UnprovenReadError
 from lsats_dagster.ingestion.writer import BatchWriter, read_all
 from lsats_dagster.runs import (
@@ -32,7 +33,6 @@ from lsats_dagster.runs import (
 
 logger = logging.getLogger(__name__)
 
-EMPTY_PAYLOAD_HASH = sha256(b"{}").digest()
 # More records kept aside than this show that something changed at the source (silver_source_tables.md 3.5).
 REJECT_SHARE = 0.005
 LEAST_REJECTS = 10
@@ -41,40 +41,6 @@ JOINED_BY = {
     "bronze.raw_entities": ("raw_id", "seq", "source_system", "entity_type", "external_id"),
     "bronze.current_entities": ("live_raw_id", "seq", "source_system", "entity_type", "external_id"),
 }
-
-# What is current and was not seen, with the ids that a person approved marked.
-ABSENT = """
-create temporary table absent on commit drop as
-select c.external_id, a.external_id is not null as approved
-from bronze.current_entities c
-left join (
-    select r.external_id
-    from meta.refused_removals r
-    join meta.ingestion_runs using (run_id)
-    where r.run_id = :approval and source_system = :source_system and entity_type = :entity_type
-) a on a.external_id = c.external_id
-where c.source_system = :source_system and c.entity_type = :entity_type and c.removed_at is null
-    and not exists (select from seen s where s.external_id = c.external_id)
-    and not exists (select from poisoned p where p.external_id = c.external_id)
-"""
-
-ENTOMB = """
-with tombstones as (
-    insert into bronze.raw_entities (
-        source_system, entity_type, external_id, change, raw_data,
-        entity_hash, hash_version, ingestion_run_id, ingestion_metadata
-    )
-    select :source_system, :entity_type, a.external_id, 'removed', '{}', :hash, :version, :run_id, '{}'
-    from absent a
-    where a.approved or not :only_approved
-    order by a.external_id
-    returning external_id, raw_id, seq, entity_hash, ingested_at
-)
-update bronze.current_entities c
-set raw_id = t.raw_id, seq = t.seq, entity_hash = t.entity_hash, changed_at = t.ingested_at, removed_at = t.ingested_at
-from tombstones t
-where c.source_system = :source_system and c.entity_type = :entity_type and c.external_id = t.external_id
-"""
 
 
 @dataclass(frozen=True)
@@ -90,11 +56,6 @@ class ReadRequest:
     full: bool = False
     approve_removals: UUID | None = None
     dry_run: bool = False
-
-
-def removal_limit(present: int) -> int:
-    """The most entities one run may remove of `present` ones (architecture, section 3)."""
-    return max(10, present * 5 // 100) if present <= 10_000 else max(500, present // 100)
 
 
 def start(
@@ -152,30 +113,37 @@ def ingest(
 def read(stream: ListStream[Any], client: Any, writer: BatchWriter, request: ReadRequest, run: Run) -> Extract:
     """Read once, and once more when the first read could not prove that it is whole."""
     for attempt in (1, 2):
-        extract = Extract()
-        extract.stated["attempt"] = attempt
+        extract, before = Extract({"attempt": attempt}), stream.evidence(client)
         try:
             whole = read_all(writer, stream.read(client, extract), request.limit)
+            extract.evidence |= since(before, stream.evidence(client))
             if not whole:
                 extract.completed_by = None
-                run.metadata["extract"] = {
-                    "state": "partial",
-                    "reason": f"limited to {request.limit} records",
-                    **extract.evidence,
-                }
+                reason = f"limited to {request.limit} records"
+                run.metadata["extract"] = {"state": "partial", "reason": reason, **extract.evidence}
             return extract
         except UnprovenReadError as error:
             writer.flush()
+            extract.evidence |= since(before, stream.evidence(client))
             run.metadata["extract"] = {"state": "partial", "reason": str(error), **extract.evidence}
             if attempt == 2:
                 raise
             logger.warning("⚠️ %s: %s; reading once more", stream.name, error)
             writer.start_again()
         except Exception:
+            extract.evidence |= since(before, stream.evidence(client))
             run.metadata["extract"] = {"state": "partial", "reason": "the read failed", **extract.evidence}
             writer.flush()
             raise
     raise AssertionError("unreachable")
+
+
+def since(before: Mapping[str, Any], now: Mapping[str, Any]) -> dict[str, Any]:
+    """What a client knows `now`, its counts as those since `before`: one client reads several streams."""
+    return {
+        name: round(value - before.get(name, 0), 3) if isinstance(value, int | float) else value
+        for name, value in now.items()
+    }
 
 
 def certify(
@@ -207,31 +175,21 @@ def certify(
     remove_absent(connection, stream, run, writer.unkeyed, request.approve_removals)
 
 
-def integrity_check(run: Run, taken: int) -> Check:
-    """Few enough records were kept aside. UnbalancedRunError where the counts are not those of the `taken` records."""
+def integrity_check(run: Run, taken: int, unanswered: int = 0) -> Check:
+    """Few enough records were kept aside, few enough calls stayed without an answer.
+
+    UnbalancedRunError where the counts are not those of the `taken` records.
+    """
     counts = run.counts
     if taken != counts.processed:
         raise UnbalancedRunError(f"{run.subject.name}: {taken} records were read, {counts.processed} were counted")
     limit = max(LEAST_REJECTS, round(REJECT_SHARE * counts.processed))
     return Check(
         "integrity",
-        counts.failed <= limit,
-        f"every record read was written, skipped or kept aside; at most {limit} may be kept aside",
-        {"read": counts.processed, "kept aside": counts.failed, "limit": limit},
+        counts.failed + unanswered <= limit,
+        f"every record read was written, skipped or kept aside; at most {limit} may be kept aside or stay unanswered",
+        {"read": counts.processed, "kept aside": counts.failed, "unanswered": unanswered, "limit": limit},
         severe=True,
-    )
-
-
-def present(connection: Connection, stream: ListStream[Any]) -> int:
-    """How many entities of `stream` are current."""
-    return int(
-        connection.execute(
-            text(
-                "select count(*) from bronze.current_entities "
-                "where source_system = :source_system and entity_type = :entity_type and removed_at is null"
-            ),
-            _values(stream),
-        ).scalar_one()
     )
 
 
@@ -245,49 +203,6 @@ def position(connection: Connection, stream: Any) -> tuple[int, int]:
         _values(stream),
     ).one()
     return int(seq), int(rows)
-
-
-def remove_absent(
-    connection: Connection, stream: ListStream[Any], run: Run, unkeyed: int, approval: UUID | None
-) -> None:
-    """Write tombstones for what the complete read no longer brought, or refuse and keep the list of ids."""
-    connection.exec_driver_sql("analyze seen")
-    connection.exec_driver_sql(WHOLE_TABLES)
-    connection.execute(text(ABSENT), {**_values(stream), "approval": approval})
-    absent, approved = connection.execute(text("select count(*), count(*) filter (where approved) from absent")).one()
-    before = present(connection, stream)
-    limit = removal_limit(before)
-    # A record without a key may be any of the absent ones.
-    refused = absent - approved if absent - approved > limit or unkeyed else 0
-    numbers: dict[str, int | float | str] = {
-        "present": before, "absent": absent, "limit": limit, "refused": refused, "without_key": unkeyed
-    }  # fmt: skip
-    run.counts.removed = absent - refused
-    if not run.dry and run.counts.removed:
-        connection.execute(
-            text(ENTOMB),
-            {
-                **_values(stream),
-                "run_id": run.run_id,
-                "hash": EMPTY_PAYLOAD_HASH,
-                "version": stream.hash_rule.version,
-                "only_approved": bool(refused),
-            },
-        )
-    description = f"{absent} of {before} entities are absent from a complete read; at most {limit} may go in one run"
-    if refused:
-        why = "records without a key could be among them" if unkeyed else "more than the limit"
-        description = f"{description}: {refused} kept ({why})"
-        run.metadata["refused_removals"] = numbers
-        if not run.dry:
-            connection.execute(
-                text("insert into meta.refused_removals select :run_id, external_id from absent where not approved"),
-                {"run_id": run.run_id},
-            )
-            numbers["approve_removals"] = str(run.run_id)
-            description += f"; if they are really gone, run again with approve_removals {run.run_id}"
-        logger.warning("⚠️ %s: %s", stream.name, description)
-    run.checks.append(Check("removal_guard", not refused, description, numbers, severe=True))
 
 
 def _values(stream: Any) -> dict[str, str]:

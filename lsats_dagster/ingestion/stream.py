@@ -16,12 +16,25 @@ Client = TypeVar("Client")
 Record = Mapping[str, Any]
 
 
+def no_evidence(client: Any) -> Mapping[str, Any]:
+    """Of a client that keeps no count."""
+    return {}
+
+
 class UnkeyedRecordError(Exception):
     """Raised by a stream's key function: the record has no usable key. The message names the field, not its value."""
 
 
 class UnreadableRecordError(Exception):
     """Raised by a detail stream's fetch: this one answer could not be read. It goes to quarantine, the run goes on."""
+
+
+class UnansweredCallError(Exception):
+    """Raised by a detail stream's fetch: this one call failed for `reason`. The run goes on as long as others are answered."""
+
+    def __init__(self, reason: Exception) -> None:
+        super().__init__(str(reason))
+        self.reason = reason
 
 
 class UnprovenReadError(Exception):
@@ -46,8 +59,9 @@ class Stream(Generic[Client]):
     """One kind of record of one source.
 
     table: name of its view and asset; row: what one record is; key: the external id of a record, or UnkeyedRecordError.
-    left_out: paths that are not stored (`Attributes[].Choices`), for secrets and endlessly repeated lists. transport: how the
-    records come, as Dagster shows it (https, ldap).
+    left_out: paths that are not stored (`Attributes[].Choices`), for secrets and endlessly repeated lists. evidence: what the
+    client knows of its reading, kept with every run however it ends: address, login, calls and pages so far. transport: how
+    the records come, as Dagster shows it (https, ldap).
     """
 
     source_system: str
@@ -59,6 +73,7 @@ class Stream(Generic[Client]):
     left_out: tuple[str, ...] = ()
     hash_rule: HashRule = HashRule()
     former_hash_rules: tuple[HashRule, ...] = ()
+    evidence: Callable[[Client], Mapping[str, Any]] = no_evidence
     transport: str = "https"
 
     @property
@@ -72,24 +87,15 @@ class Stream(Generic[Client]):
 
 @dataclass
 class Extract:
-    """What a reader states about its read. It is partial until the reader says why it is complete.
+    """What a reader states about its read. It is partial until the reader says why it is complete."""
 
-    observe: asked when the read has ended, however it did: by which login the client read, what its calls took.
-    """
-
-    stated: dict[str, Any] = field(default_factory=dict)
-    observe: Callable[[], Mapping[str, Any]] = dict
+    evidence: dict[str, Any] = field(default_factory=dict)
     completed_by: str | None = None
 
     def complete(self, terminating_condition: str, **evidence: str | int | float | bool) -> None:
         """State that the whole stream was read, by which condition that is known, and the evidence."""
         self.completed_by = terminating_condition
-        self.stated.update(evidence)
-
-    @property
-    def evidence(self) -> dict[str, Any]:
-        """Everything that is known of the read; no row contents and no secrets."""
-        return {**self.stated, **self.observe()}
+        self.evidence.update(evidence)
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -4,7 +4,7 @@ import re
 from collections.abc import Iterator
 from typing import Any
 
-from lsats_dagster.clients.errors import UnreadableAnswerError
+from lsats_dagster.clients.errors import LoginRefusedError, SourceError, UnreadableAnswerError
 from lsats_dagster.clients.tdx import TdxClient
 from lsats_dagster.ingestion.stream import (
     BLANKS,
@@ -13,6 +13,7 @@ from lsats_dagster.ingestion.stream import (
     HashRule,
     ListStream,
     Record,
+    UnansweredCallError,
     UnkeyedRecordError,
     UnreadableRecordError,
 )
@@ -37,8 +38,7 @@ def account_key(record: Record) -> str:
 
 def read_accounts(client: TdxClient, extract: Extract) -> Iterator[list[Any]]:
     """All accounts, inactive ones too: one search answers with one bare array, which has no pages (sources.md 5)."""
-    extract.observe = client.evidence
-    extract.stated["filter"] = "IsActive: null"
+    extract.evidence["filter"] = "IsActive: null"
     accounts = client.accounts()
     yield accounts
     extract.complete("one whole answer", records=len(accounts))
@@ -50,6 +50,10 @@ def fetch_account(client: TdxClient, account_id: str) -> Any | None:
         return client.account(account_id)
     except UnreadableAnswerError as error:
         raise UnreadableRecordError(str(error)) from None
+    except LoginRefusedError:
+        raise
+    except SourceError as error:
+        raise UnansweredCallError(error) from None
 
 
 DEPARTMENTS = ListStream(
@@ -59,6 +63,7 @@ DEPARTMENTS = ListStream(
     row="One TeamDynamix account (department), active or not, without its custom attributes.",
     description="Read whole by one search over active and inactive accounts. Removed: absent from a complete answer.",
     key=account_key,
+    evidence=TdxClient.evidence,
     # The search shows Attributes as null or [] at will; they belong to the detail (sources.md 24, Q2).
     left_out=("Attributes",),
     hash_rule=CONTENT,
@@ -76,6 +81,7 @@ DEPARTMENT_DETAILS = DetailStream(
         "Removed: TeamDynamix answered that the account does not exist."
     ),
     key=account_key,
+    evidence=TdxClient.evidence,
     # Every record repeats the whole choice list of every attribute (sources.md 4.1.5).
     left_out=("Attributes[].Choices",),
     hash_rule=DETAIL_CONTENT,

@@ -22,7 +22,6 @@ def department_key(record: Record) -> str:
 
 def read_departments(client: UmichApiClient, extract: Extract) -> Iterator[list[Any]]:
     """All pages; the client proves by overlapping pages that none moved while it read."""
-    extract.observe = client.evidence
     records = 0
     try:
         for page in client.departments():
@@ -40,6 +39,7 @@ DEPARTMENTS = ListStream(
     row="One department of the university's HR system, as the UMich API gateway gives it.",
     description="Read whole, page by page. Removed: absent from a complete read, which means that it was closed.",
     key=department_key,
+    evidence=UmichApiClient.evidence,
     read=read_departments,
 )
 

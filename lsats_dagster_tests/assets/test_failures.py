@@ -9,9 +9,11 @@ from sqlalchemy import make_url
 
 from lsats_dagster.assets import bronze, common, enriched, silver
 from lsats_dagster.clients.errors import PermanentSourceError, TransientSourceError
+from lsats_dagster.database import Database
 from lsats_dagster.demo.campus import Campus
 from lsats_dagster.ingestion.stream import DetailStream, UnprovenReadError
 from lsats_dagster.resources import HubDatabase, SourceClients
+from lsats_dagster.runs import Subject, sole_writer
 from lsats_dagster.sources import STREAMS
 from lsats_dagster_tests.assets.conftest import PERSON, Dagster, failures, materializations, values
 
@@ -19,7 +21,7 @@ from lsats_dagster_tests.assets.conftest import PERSON, Dagster, failures, mater
 def quick_assets(monkeypatch: pytest.MonkeyPatch) -> list[dg.AssetsDefinition]:
     """The assets of all tables from their own factories, with one retry and no delay in place of minutes."""
     made: list[dg.AssetsDefinition] = []
-    monkeypatch.setattr(common, "RETRY_POLICY", dg.RetryPolicy(max_retries=1, delay=0))
+    monkeypatch.setattr(common, "RETRIES", dg.RetryPolicy(max_retries=1, delay=0))
     for stream in STREAMS:
         factory: Any = enriched.enriched_asset if isinstance(stream, DetailStream) else bronze.bronze_asset
         made.append(factory(stream))
@@ -199,6 +201,26 @@ def test_a_failure_says_whether_another_try_can_help(
     error: Exception, retry: bool, retries_made: int, said: str
 ) -> None:
     assert said in common.outlook(error, retry, retries_made)
+
+
+def test_a_run_that_cannot_begin_has_its_row(dagster: Dagster, monkeypatch: pytest.MonkeyPatch) -> None:
+    """One that another holds the lock of waits once, as long as it is told to, and names the holder."""
+    monkeypatch.setenv("LOCK_WAIT_SECONDS", "0.2")
+    made = quick_assets(monkeypatch)
+    with sole_writer(Database(dagster.url), Subject("tdx", "department"), wait_seconds=0):
+        result = dg.materialize(
+            made,
+            instance=dagster.instance,
+            resources={"hub": HubDatabase(), "clients": SourceClients()},
+            raise_on_error=False,
+        )
+    assert "bronze/tdx_departments" in failures(result)
+    assert [e for e in result.all_events if e.event_type_value == "STEP_UP_FOR_RETRY"] == []
+    rows = dagster.sql(
+        "select status, mode, error_message like '%being written by another run%' from meta.ingestion_runs "
+        "where asset_key = 'bronze/tdx_departments'"
+    )
+    assert rows == [("failed", "full", True)]
 
 
 def test_success_tells_no_secret_and_no_row(dagster: Dagster) -> None:

@@ -16,7 +16,7 @@ from lsats_dagster.clients.errors import TransientSourceError
 from lsats_dagster.database import Database, DatabaseError
 from lsats_dagster.ingestion.details import enrich
 from lsats_dagster.ingestion.extract import ReadRequest, ingest
-from lsats_dagster.ingestion.stream import DetailStream, Extract, ListStream, UnprovenReadError
+from lsats_dagster.ingestion.stream import DetailStream, Extract, ListStream, UnprovenReadError, no_evidence
 from lsats_dagster.ingestion.views import StreamDeclaration
 from lsats_dagster.runs import Origin, Run
 from lsats_dagster.sources import STREAMS
@@ -145,8 +145,8 @@ class World:
             extract.complete("end of the list in memory", records=len(records))
 
         return ingest(
-            self.database, replace(stream, read=pages), None, request=request, origin=Origin(), batch_size=500,
-            lock_wait_seconds=LOCK_WAIT_SECONDS,
+            self.database, replace(stream, read=pages, evidence=no_evidence), None, request=request, origin=Origin(),
+            batch_size=500, lock_wait_seconds=LOCK_WAIT_SECONDS,
         )  # fmt: skip
 
     def _read_details(self, stream: DetailStream[Any], source: Source, request: ReadRequest, how: str) -> Run:
@@ -159,8 +159,8 @@ class World:
             return source.records[key] if key in source.present else None
 
         return enrich(
-            self.database, replace(stream, fetch=fetch), None, request=request, origin=Origin(), budget=10_000, workers=1,
-            max_age=timedelta(days=30), lock_wait_seconds=LOCK_WAIT_SECONDS,
+            self.database, replace(stream, fetch=fetch, evidence=no_evidence), None, request=request, origin=Origin(),
+            budget=10_000, workers=1, max_age=timedelta(days=30), lock_wait_seconds=LOCK_WAIT_SECONDS,
         )  # fmt: skip
 
     def read_all(self) -> None:

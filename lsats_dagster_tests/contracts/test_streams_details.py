@@ -7,7 +7,11 @@ from typing import Any
 
 import pytest
 
-from lsats_dagster.ingestion.stream import DetailStream, UnprovenReadError
+from lsats_dagster.clients.errors import TransientSourceError
+from lsats_dagster.ingestion.detail_calls import FAILED_IN_A_ROW
+from lsats_dagster.ingestion.removals import removal_limit
+from lsats_dagster.ingestion.stream import DetailStream, ListStream, UnansweredCallError, UnprovenReadError
+from lsats_dagster.runs import Origin, record_failure
 from lsats_dagster_tests.conftest import Hub
 from lsats_dagster_tests.contracts.stream_cases import (
     DETAILS,
@@ -15,6 +19,7 @@ from lsats_dagster_tests.contracts.stream_cases import (
     calls,
     change_content,
     changes,
+    check,
     data_route,
     expected,
     keys,
@@ -33,7 +38,17 @@ every_detail = pytest.mark.parametrize("stream", DETAILS, ids=name)
 def fetched(hub: Hub, stream: DetailStream[Any]) -> list[str]:
     """The keys that were fetched, in order."""
     rows = hub.rows(
-        "select external_id from meta.detail_fetches where source_system || '/' || entity_type = :stream order by fetch_seq",
+        "select external_id from meta.detail_fetches where source_system || '/' || entity_type = :stream "
+        "and outcome <> 'failed' order by fetch_seq",
+        stream=stream.name,
+    )
+    return [row.external_id for row in rows]
+
+
+def keys_in_order(hub: Hub, stream: ListStream[Any]) -> list[str]:
+    """The keys of a list in the order in which they came."""
+    rows = hub.rows(
+        "select external_id from bronze.current_entities where source_system || '/' || entity_type = :stream order by seq",
         stream=stream.name,
     )
     return [row.external_id for row in rows]
@@ -164,14 +179,39 @@ def test_a_source_that_denies_what_its_list_has_removes_nothing(stream: DetailSt
     read(source_hub, stream)
     before, route = log(source_hub, stream), data_route(source_hub, stream)
     source_hub.campus.fault(route, "status", times=None, status=404)
-    source_hub.max_age *= 0
-    with pytest.raises(UnprovenReadError, match="not there"):
-        source_hub.run(stream)
+    age, source_hub.max_age = source_hub.max_age, timedelta(0)
+    run = source_hub.run(stream)
+    guard = check(run, "removal_guard")
+    present = len(keys(source_hub.campus, stream))
+    assert (guard.passed, guard.numbers["refused"], run.counts.removed) == (False, present, 0)
+    assert (run.metadata["extract"]["state"], run.metadata["extract"]["denied"]) == ("partial", present)
     assert log(source_hub, stream) == before
-    assert run_row(source_hub, stream).records_removed == 0
     source_hub.campus.clear_faults()
+    source_hub.max_age = age
     source_hub.run(stream)
+    assert calls(source_hub.campus, route) == 2 * present, "a denial is not believed: it is asked for again"
     assert log(source_hub, stream) == before
+
+
+@every_detail
+def test_denials_that_are_right_can_be_approved(stream: DetailStream[Any], source_hub: Hub) -> None:
+    """Those of a day count together; a budget that ends a run early does not let them through."""
+    read(source_hub, stream)
+    before, route = len(log(source_hub, stream)), data_route(source_hub, stream)
+    denied = keys(source_hub.campus, stream)[: removal_limit(0) + 3]
+    for key in denied:
+        change_content(source_hub.campus, stream, key)
+    source_hub.campus.fault(route, "status", times=None, status=404)
+    few = read(source_hub, stream, budget=removal_limit(0))
+    assert (few.counts.removed, check(few, "removal_guard").passed) == (removal_limit(0), True)
+    run = source_hub.run(stream)
+    assert (run.counts.removed, check(run, "removal_guard").numbers["refused"]) == (0, 3)
+    assert check(run, "removal_guard").numbers["within_a_day"] == removal_limit(0)
+    approved = source_hub.run(stream, approve_removals=run.run_id)
+    assert (approved.counts.removed, check(approved, "removal_guard").passed) == (3, True)
+    assert sorted(changes(source_hub, stream, before)) == [(key, "removed") for key in sorted(denied)]
+    source_hub.run(stream)
+    assert calls(source_hub.campus, route) == len(denied) + 3, "gone is an answer: it is not asked for again"
 
 
 @every_detail
@@ -212,9 +252,65 @@ def test_unreadable_answers_one_by_one_do_not_end_a_run(stream: DetailStream[Any
     due = sorted(set(keys(source_hub.campus, stream)) - set(fetched(source_hub, stream)))
     for key in due[::4]:
         source_hub.campus.poison_detail(stream.name, key, "<html>")
-    run = source_hub.run(stream)
-    assert (run.counts.failed, run_row(source_hub, stream).status) == (len(due[::4]), "completed")
-    assert {row.external_id for row in quarantine(source_hub, stream)} == set(due[::4])
+    # In the second run they stand side by side.
+    for _ in range(2):
+        run = source_hub.run(stream)
+        assert (run.counts.failed, run_row(source_hub, stream).status) == (len(due[::4]), "completed")
+        assert {row.external_id for row in quarantine(source_hub, stream)} == set(due[::4])
+
+
+@every_detail
+def test_calls_that_always_fail_hold_up_no_others(stream: DetailStream[Any], source_hub: Hub) -> None:
+    """One at the head of the queue, and more than a dead source would be allowed: each run gets further, then past them."""
+    prepare(source_hub, stream)
+    bad = keys_in_order(source_hub, stream.list_stream)[: FAILED_IN_A_ROW + 1]
+    source_hub.detail_workers = 1
+
+    def fetch(client: Any, key: str) -> Any:
+        if key in bad:
+            raise UnansweredCallError(TransientSourceError("HTTP 500"))
+        return stream.fetch(client, key)
+
+    failing = replace(stream, fetch=fetch)
+    with pytest.raises(TransientSourceError, match="500"):
+        source_hub.run(failing)
+    row = run_row(source_hub, stream)
+    assert (row.status, row.metadata["extract"]["state"]) == ("failed", "partial")
+    for _ in range(2):
+        run = source_hub.run(failing)
+        extract = run.metadata["extract"]
+        assert (extract["state"], extract["unanswered"], extract["remaining"]) == ("partial", len(bad), len(bad))
+        assert shown(source_hub, stream).keys() == expected(source_hub, stream).keys() - set(bad)
+    source_hub.run(stream)
+    assert_mirrors(source_hub, stream)
+
+
+@every_detail
+def test_one_failure_beside_no_answer_fails_the_run(stream: DetailStream[Any], source_hub: Hub) -> None:
+    """Of one call nobody knows whether its record or the source is ill; once it is known to fail, it fails no run."""
+    read(source_hub, stream)
+    key = keys(source_hub.campus, stream)[4]
+    change_content(source_hub.campus, stream, key)
+    prepare(source_hub, stream)
+
+    def fetch(client: Any, key: str) -> Any:
+        raise UnansweredCallError(TransientSourceError("HTTP 500"))
+
+    with pytest.raises(TransientSourceError, match="500"):
+        source_hub.run(replace(stream, fetch=fetch))
+    assert source_hub.run(replace(stream, fetch=fetch)).metadata["extract"]["unanswered"] == 1
+    source_hub.run(stream)
+    assert_mirrors(source_hub, stream)
+
+
+@every_detail
+def test_a_full_fetch_goes_on_after_a_run_that_could_not_begin(stream: DetailStream[Any], source_hub: Hub) -> None:
+    read(source_hub, stream)
+    route = data_route(source_hub, stream)
+    source_hub.run(stream, full=True, budget=5)
+    record_failure(source_hub.database, stream.subject, "full", Origin("a", "b"), ValueError(), earlier=0)
+    source_hub.run(stream, full=True)
+    assert calls(source_hub.campus, route) == len(keys(source_hub.campus, stream))
 
 
 @every_detail

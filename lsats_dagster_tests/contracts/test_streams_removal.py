@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from lsats_dagster.ingestion.extract import removal_limit
+from lsats_dagster.ingestion.removals import removal_limit
 from lsats_dagster.ingestion.stream import ListStream
 from lsats_dagster.runs import Run
 from lsats_dagster_tests.conftest import Hub

@@ -36,6 +36,13 @@ def test_an_older_answer_does_not_give_calls_back(hub: Database) -> None:
     assert window.wait("m", limit=3) == 61
 
 
+def test_an_end_that_a_clock_ahead_has_written_is_not_waited_for(hub: Database) -> None:
+    ahead, right = VirtualClock(START + 86_400), VirtualClock(START)
+    PostgresCallWindow(hub, ahead).wait("m", limit=1)
+    window = PostgresCallWindow(hub, right)
+    assert [window.wait("m", limit=1), window.wait("m", limit=1)] == [0, 60]
+
+
 def test_a_ceiling_that_is_set_anew_holds_from_the_next_window(hub: Database) -> None:
     clock = VirtualClock(START)
     window = PostgresCallWindow(hub, clock)

@@ -1,0 +1,54 @@
+"""A run can be stopped at any time: it ends soon, says so, and leaves no open row and nothing half done."""
+
+import signal
+import subprocess
+import time
+from pathlib import Path
+
+import pytest
+
+from lsats_dagster.demo.campus import Campus
+from lsats_dagster_tests.cli.test_cli import LSATS, Lsats, rows
+
+# A silent source is waited for until its time-out; nothing else takes longer.
+READ_SECONDS = 5
+ENDS_WITHIN = 20
+
+
+@pytest.mark.parametrize("sent", [signal.SIGINT, signal.SIGTERM], ids=lambda sent: sent.name)
+@pytest.mark.parametrize(
+    ("selection", "route"),
+    [("bronze/tdx_departments", "tdx/accounts/search"), ("enriched/tdx_department_details", "tdx/accounts/{id}")],
+)
+def test_an_interrupt_ends_a_run(
+    lsats: Lsats, variables: dict[str, str], campus: Campus, url: str, tmp_path: Path,
+    selection: str, route: str, sent: signal.Signals,
+) -> None:  # fmt: skip
+    if selection.startswith("enriched"):
+        assert lsats("run", "bronze/tdx_departments").returncode == 0
+    campus.reset_calls()
+    campus.fault(route, "hang", times=None)
+    with (tmp_path / "said").open("w") as said:
+        process = subprocess.Popen(
+            [str(LSATS), "run", selection],
+            cwd=tmp_path,
+            env=variables | {"HTTP_READ_SECONDS": str(READ_SECONDS)},
+            stdout=said,
+            stderr=said,
+        )
+    try:
+        deadline = time.monotonic() + 60
+        while not campus.calls().get(route) and time.monotonic() < deadline:
+            time.sleep(0.1)
+        process.send_signal(sent)
+        assert process.wait(timeout=ENDS_WITHIN) == 1
+    finally:
+        process.kill()
+        process.wait()
+    text = (tmp_path / "said").read_text()
+    assert "Traceback" not in text
+    assert f"❌ {selection}: stopped" in " ".join(text.split())
+    asset = "select status, error_message is not null from meta.ingestion_runs where asset_key = :key"
+    assert rows(url, asset.replace(":key", f"'{selection}'")) == [("failed", True)]
+    campus.clear_faults()
+    assert lsats("run", selection).returncode == 0
