@@ -282,11 +282,11 @@ def fail_run(database: Database, connection: Connection, run: Run, error: BaseEx
 
 
 def record_failure(
-    database: Database, subject: Subject, mode: Mode, origin: Origin, error: BaseException, *, earlier: int
+    database: Database, subject: Subject, mode: Mode, origin: Origin, error: BaseException, *, elapsed: float
 ) -> None:
     """The row of a run that failed before it could open one: a lock that another run held, a setting that was missing.
 
-    Nothing is written when the step of `origin` has more than `earlier` rows, so one of its own for this attempt.
+    Nothing is written when the step of `origin` opened a row in these `elapsed` seconds since it began.
     """
     metadata = {"extract": {"state": "partial", "reason": "not begun"}}
     with database.transaction() as connection:
@@ -294,8 +294,9 @@ def record_failure(
             text(
                 "insert into meta.ingestion_runs (source_system, entity_type, mode, dagster_run_id, asset_key, status, "
                 "completed_at, error_message, metadata) select :source_system, :entity_type, :mode, :dagster_run_id, "
-                ":asset_key, 'failed', clock_timestamp(), :error, cast(:metadata as jsonb) where :earlier >= "
-                "(select count(*) from meta.ingestion_runs where dagster_run_id = :dagster_run_id and asset_key = :asset_key)"
+                ":asset_key, 'failed', clock_timestamp(), :error, cast(:metadata as jsonb) where not exists ("
+                "select from meta.ingestion_runs where dagster_run_id = :dagster_run_id and asset_key = :asset_key "
+                "and started_at >= clock_timestamp() - make_interval(secs => :elapsed))"
             ),
             {
                 **asdict(subject),
@@ -303,7 +304,7 @@ def record_failure(
                 **asdict(origin),
                 "error": describe_error(error),
                 "metadata": json.dumps(metadata),
-                "earlier": earlier,
+                "elapsed": elapsed,
             },
         )
 

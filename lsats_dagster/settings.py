@@ -104,11 +104,12 @@ class Settings(BaseSettings):
     alert_repeat_hours: float = Field(12.0, gt=0, description="The same alert is sent again only after so long.")
     log_level: Literal["DEBUG", "INFO", "WARNING", "ERROR"] = Field("INFO", description="Least severe line logged.")
 
-    @field_validator("*", mode="before")
+    @model_validator(mode="before")
     @classmethod
-    def is_trimmed(cls, value: object) -> object:
+    def trimmed(cls, values: dict[str, object]) -> dict[str, object]:
         """A line end behind a secret, as files have it, is no part of it; what is blank is not set."""
-        return (value.strip() or None) if isinstance(value, str) else value
+        stripped = {name: value.strip() if isinstance(value, str) else value for name, value in values.items()}
+        return {name: value for name, value in stripped.items() if value != ""}
 
     @field_validator("database_url", "database_admin_url")
     @classmethod

@@ -105,9 +105,11 @@ def test_white_space_around_a_value_is_no_part_of_it(monkeypatch: pytest.MonkeyP
     (tmp_path / "tdx_web_services_key").write_text("secret\n")
     monkeypatch.setenv("CREDENTIALS_DIRECTORY", str(tmp_path))
     monkeypatch.setenv("TDX_BEID", " id\n")
-    monkeypatch.setenv("TDX_API_TOKEN", " ")
+    for name in ("TDX_API_TOKEN", "DETAIL_WORKERS", "LOG_LEVEL", "DAGSTER_PG_DATABASE"):
+        monkeypatch.setenv(name, " ")
     settings = load_settings()
     assert (settings.tdx_beid, settings.tdx_api_token) == (SecretStr("id"), None)
+    assert (settings.detail_workers, settings.log_level, settings.dagster_pg_database) == (3, "INFO", "dagster")
     assert settings.tdx_web_services_key == SecretStr("secret")
 
 

@@ -1,5 +1,6 @@
 """What all assets share: metadata keys, checks, column schemas, and the border where errors become Dagster's."""
 
+import time
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import suppress
 from typing import Any
@@ -132,6 +133,7 @@ def run_engine(
     Whatever is raised becomes a Failure without cause, because causes may quote rows. Only what another try can mend is
     tried again: time-outs, 429, 5xx, lost connections. An interrupt ends the step.
     """
+    began = time.monotonic()
     asked_by = Origin(asset_key(table).to_user_string(), context.run.run_id)
     try:
         database = hub.open()
@@ -140,7 +142,7 @@ def run_engine(
         except Exception as error:
             if not dry_run:
                 with suppress(DatabaseError):
-                    record_failure(database, subject, mode, asked_by, error, earlier=context.retry_number)
+                    record_failure(database, subject, mode, asked_by, error, elapsed=time.monotonic() - began)
             raise
     except Exception as error:
         transient = isinstance(error, TransientSourceError) or (isinstance(error, DatabaseError) and error.transient)

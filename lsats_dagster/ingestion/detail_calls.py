@@ -23,14 +23,19 @@ CALLS_PER_LINE = 25
 class Due:
     """A key whose detail is to be fetched, and the state of its list row when that was decided.
 
-    unusable_before: its last call failed or brought nothing that could be read, so another such says nothing of the source.
+    last_outcome: that of its last call (found, gone, quarantined, failed, denied), None before the first.
     """
 
     external_id: str
     list_seq: int
     source_version: str | None
     listed: bool
-    unusable_before: bool = False
+    last_outcome: str | None = None
+
+    @property
+    def unusable_before(self) -> bool:
+        """Whether its last call failed or brought nothing readable: another such answer says nothing of the source."""
+        return self.last_outcome in ("quarantined", "failed")
 
 
 @dataclass(frozen=True)
@@ -54,8 +59,13 @@ class Answer:
 
     @property
     def denied(self) -> bool:
-        """Gone, although the list has it."""
-        return self.gone and self.due.listed
+        """Gone, although the list has it, and not known to be gone."""
+        return self.gone and self.due.listed and self.due.last_outcome != "gone"
+
+    @property
+    def usable(self) -> bool:
+        """Whether the source answered, and about this key."""
+        return self.rejection is None and self.failure is None
 
 
 def _ask(stream: DetailStream[Any], client: Any, due: Due) -> Answer:
@@ -89,12 +99,12 @@ def ask_all(stream: DetailStream[Any], client: Any, due: list[Due], workers: int
     """
     ended = threading.Event()
     counting = threading.Lock()
-    asked = answered = unusable_in_a_row = 0
+    asked = answered = failed_in_a_row = unreadable_in_a_row = 0
     failure: Exception | None = None
     end: Exception | None = None
 
     def call(item: Due) -> Answer | None:
-        nonlocal asked, answered, unusable_in_a_row, failure, end
+        nonlocal asked, answered, failed_in_a_row, unreadable_in_a_row, failure, end
         if ended.is_set():
             return None
         try:
@@ -108,20 +118,22 @@ def ask_all(stream: DetailStream[Any], client: Any, due: list[Due], workers: int
             answered += not answer.failure
             if asked % CALLS_PER_LINE == 0:
                 logger.info("🔄 %s: %d of %d details", stream.name, asked, len(due))
-            if not (answer.rejection or answer.failure):
-                unusable_in_a_row = 0
-            elif not item.unusable_before:
-                unusable_in_a_row += 1
+            if not answer.usable:
+                if item.unusable_before:
+                    return answer
                 failure = failure or answer.failure
-                if unusable_in_a_row >= (FAILED_IN_A_ROW if answer.failure else UNREADABLE_IN_A_ROW):
-                    end = (
-                        end
-                        or answer.failure
-                        or UnprovenReadError(
-                            f"{stream.name}: {unusable_in_a_row} answers in a row could not be read, or were about other records"
-                        )
-                    )
-                    ended.set()
+                failed_in_a_row += answer.failure is not None
+                unreadable_in_a_row += answer.rejection is not None
+            else:
+                failed_in_a_row = unreadable_in_a_row = 0
+            if failed_in_a_row >= FAILED_IN_A_ROW:
+                end = end or answer.failure
+            elif unreadable_in_a_row >= UNREADABLE_IN_A_ROW:
+                end = end or UnprovenReadError(
+                    f"{stream.name}: {unreadable_in_a_row} answers in a row could not be read, or were about other records"
+                )
+            if end:
+                ended.set()
         return answer
 
     pool = ThreadPoolExecutor(max_workers=workers, thread_name_prefix="detail")
@@ -129,8 +141,8 @@ def ask_all(stream: DetailStream[Any], client: Any, due: list[Due], workers: int
         for begin in range(0, len(due), CALLS_PER_COMMIT):
             answers = [answer for answer in pool.map(call, due[begin : begin + CALLS_PER_COMMIT]) if answer]
             if end:
-                # The source is ill, not its records: what could not be read is asked for again.
-                yield [answer for answer in answers if not answer.rejection]
+                # The source is ill, not its records: nothing is kept aside. What could not be read is asked for again, last.
+                yield [Answer(a.due, failure=a.rejection) if a.rejection else a for a in answers]
                 raise end
             yield answers
         if failure and not answered:

@@ -43,14 +43,14 @@ logger = logging.getLogger(__name__)
 # What is due, most urgent first: gone from the list (the call's 404 is the tombstone), never fetched, the list row has
 # changed since (its content, or the source's own mark of modification), too old, without an answer that could be used.
 QUEUE = """
-select q.external_id, q.list_seq, q.source_version, q.listed, q.unusable_before, count(*) over () as due
+select q.external_id, q.list_seq, q.source_version, q.listed, q.last_outcome, count(*) over () as due
 from (
     select
         l.external_id,
         l.seq as list_seq,
         l.source_version,
         l.removed_at is null as listed,
-        coalesce(f.outcome in ('quarantined', 'failed'), false) as unusable_before,
+        f.outcome as last_outcome,
         case
             when l.removed_at is not null and d.external_id is not null and d.removed_at is null
                 and coalesce(f.list_seq < l.seq, true) then 1
@@ -204,7 +204,9 @@ def begin_of_full(connection: Connection, stream: DetailStream[Any], max_age: ti
     now = datetime.now(UTC)
     if last is None or last.metadata.get("stored_as") != stored_as(stream):
         return now
-    if last.status == "completed" and last.metadata["extract"]["state"] == "complete":
+    extract = last.metadata["extract"]
+    # What was asked for in vain is due again, and no part of the full fetch that is missing.
+    if last.status == "completed" and not extract.get("unasked", extract["remaining"]):
         return now
     began = datetime.fromisoformat(last.metadata["fetched_before"])
     return began if began > now - max_age else now
@@ -223,7 +225,7 @@ def queue(
     with connection.begin():
         rows = connection.execute(text(QUEUE), values).all()
     due = [
-        Due(row.external_id, row.list_seq, row.source_version, row.listed, row.unusable_before) for row in rows[:budget]
+        Due(row.external_id, row.list_seq, row.source_version, row.listed, row.last_outcome) for row in rows[:budget]
     ]
     return due, rows[0].due if rows else 0
 
@@ -277,16 +279,21 @@ def _certify(
     run: Run, *, due: int, calls: int, unanswered: int, denied: int, taken: int, evidence: Mapping[str, Any]
 ) -> None:
     """State what is left, and when it will be done at this run's pace; what a budget leaves is partial by intent."""
-    remaining = due - calls + unanswered + denied
+    unasked = due - calls
+    remaining = unasked + unanswered + denied + run.counts.failed
     run.metadata["extract"] = {
         "state": "partial" if remaining else "complete",
         "due": due,
+        "unasked": unasked,
         "remaining": remaining,
         "unanswered": unanswered,
         "denied": denied,
         **evidence,
     }
-    if due > calls > 0:
-        left = timedelta(seconds=(due - calls) * (time.monotonic() - run.started) / calls)
+    if unanswered == calls > 0:
+        # Calls that are known to fail do not fail the run; it says nothing of how fresh the table is, either.
+        run.metadata["extract"]["reason"] = "no call was answered"
+    if unasked and calls:
+        left = timedelta(seconds=unasked * (time.monotonic() - run.started) / calls)
         run.metadata["extract"]["expected_finish"] = (datetime.now(UTC) + left).isoformat(timespec="minutes")
     run.checks.append(integrity_check(run, taken, unanswered))

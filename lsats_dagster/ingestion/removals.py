@@ -37,14 +37,24 @@ where r.external_id = absent.external_id and r.run_id = :approval
     and i.source_system = :source_system and i.entity_type = :entity_type
 """
 
-# Keys that the list has and that were answered as not there within a day, by earlier runs.
+# Keys that the list has, that earlier runs of a day were told are not there, and that nobody had to approve.
 DENIED_BEFORE = """
-select count(distinct f.external_id)
-from meta.detail_fetches f
+select count(*)
+from (
+    select distinct on (external_id) external_id, outcome
+    from meta.detail_fetches
+    where source_system = :source_system and entity_type = :entity_type
+        and fetched_at > clock_timestamp() - interval '1 day'
+    order by external_id, fetch_seq desc
+) f
 join bronze.current_entities l
     on l.source_system = :list_source_system and l.entity_type = :list_entity_type and l.external_id = f.external_id
-where f.source_system = :source_system and f.entity_type = :entity_type and f.outcome = 'gone'
-    and f.fetched_at > clock_timestamp() - interval '1 day' and l.removed_at is null and f.external_id <> all(:gone)
+where f.outcome = 'gone' and l.removed_at is null and f.external_id <> all(:gone)
+    and not exists (
+        select from meta.refused_removals r
+        join meta.ingestion_runs i using (run_id)
+        where r.external_id = f.external_id and i.source_system = :source_system and i.entity_type = :entity_type
+    )
 """
 
 ENTOMB = """
@@ -137,6 +147,8 @@ def remove_denied(
 
 def remove_gone(connection: Connection, stream: DetailStream[Any], run: Run, gone: list[str]) -> None:
     """Write tombstones for details whose list has lost them too."""
+    if not gone:
+        return
     connection.execute(text(NOT_THERE), {"gone": gone})
     run.counts.removed += _entomb(connection, stream, run, only_approved=False)
 

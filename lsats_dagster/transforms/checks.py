@@ -62,16 +62,22 @@ def checks(definition: Definition, run: Run, previous: Mapping[str, Any]) -> lis
             f"mean quality score of present rows, at least {QUALITY_THRESHOLD}",
             {"mean": mean or 0.0} | {f"rows with {flag}": number for flag, number in flags.items()},
         ),
-        retention_check(volume_check(run, previous), run.metadata["retained"], previous.get("retained", {})),
+        retention_check(volume_check(run, previous), run, previous),
     ]
 
 
-def retention_check(volume: Check, retained: Mapping[str, int], before: Mapping[str, int]) -> Check:
-    """`volume`, red as well when a retained column was emptied in more rows than LARGEST_LOSS."""
+def retention_check(volume: Check, run: Run, previous: Mapping[str, Any]) -> Check:
+    """`volume`, red as well when a retained column was emptied in more rows than LARGEST_LOSS of those that held it.
+
+    Rows that went take what they held with them, which empties nothing.
+    """
+    retained: dict[str, int] = run.metadata["retained"]
     if not retained:
         return volume
-    lost = {name: max(0, before.get(name, 0) - number) for name, number in retained.items()}
-    kept = all(rows <= max(LEAST_LOSS, LARGEST_LOSS * before.get(name, 0)) for name, rows in lost.items())
+    kept_rows = min(1.0, (run.row_count or 0) / max(1, previous.get("row_count") or 0))
+    before = {name: previous.get("retained", {}).get(name, 0) * kept_rows for name in retained}
+    lost = {name: max(0, round(before[name]) - number) for name, number in retained.items()}
+    kept = all(rows <= max(LEAST_LOSS, LARGEST_LOSS * before[name]) for name, rows in lost.items())
     return replace(
         volume,
         passed=volume.passed and kept,

@@ -13,7 +13,7 @@ from lsats_dagster.database import Database
 from lsats_dagster.demo.campus import Campus
 from lsats_dagster.ingestion.stream import DetailStream, UnprovenReadError
 from lsats_dagster.resources import HubDatabase, SourceClients
-from lsats_dagster.runs import Subject, sole_writer
+from lsats_dagster.runs import Origin, Subject, close_run, open_run, record_failure, sole_writer
 from lsats_dagster.sources import STREAMS
 from lsats_dagster_tests.assets.conftest import PERSON, Dagster, failures, materializations, values
 
@@ -221,6 +221,24 @@ def test_a_run_that_cannot_begin_has_its_row(dagster: Dagster, monkeypatch: pyte
         "where asset_key = 'bronze/tdx_departments'"
     )
     assert rows == [("failed", "full", True)]
+
+
+def test_the_state_of_a_table_is_that_of_the_run_that_ended_last(dagster: Dagster) -> None:
+    """One that waited in vain is opened later than the run that held the lock, and closed earlier."""
+    database, asked_by = Database(dagster.url), Origin("bronze/tdx_departments", "waiting")
+    subject = Subject("tdx", "department")
+    with sole_writer(database, subject, wait_seconds=0) as connection:
+        run = open_run(connection, subject, "full", Origin(), {})
+        record_failure(database, subject, "full", asked_by, ValueError(), elapsed=0)
+        state = "select status from meta.current_ingestion_status"
+        assert dagster.sql(state) == [("running",)]
+        close_run(connection, run)
+        connection.commit()
+        assert dagster.sql(state) == [("completed",)]
+    # A step's own row speaks for it.
+    record_failure(database, subject, "full", asked_by, ValueError(), elapsed=60)
+    assert dagster.sql("select count(*) from meta.ingestion_runs") == [(2,)]
+    database.dispose()
 
 
 def test_success_tells_no_secret_and_no_row(dagster: Dagster) -> None:

@@ -95,7 +95,7 @@ def department(code: str, hr: list[Row], accounts: list[Row]) -> Row:
     found["source_keys"] = {name: value for name, value in keys.items() if value}
     found["quality_flags"] = flags(found, umich, tdx, parent)
     found["is_present"] = is_present
-    found["first_seen_at"] = min(row["first_seen_at"] for row in (*rows, *mine))
+    found["first_seen_at"] = min(row["first_seen_at"] for row in (*rows, *speaking))
     found["removed_at"] = None if is_present else max(row["removed_at"] for row in (*rows, *mine))
     return found
 

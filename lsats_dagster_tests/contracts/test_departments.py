@@ -7,7 +7,7 @@ import pytest
 
 from lsats_dagster.demo.postgres import EmbeddedPostgres
 from lsats_dagster_tests.conftest import DEFINITIONS, new_database
-from lsats_dagster_tests.contracts import departments_oracle
+from lsats_dagster_tests.contracts import departments_oracle, table_checks
 from lsats_dagster_tests.contracts.histories import Change, World
 from lsats_dagster_tests.contracts.shapes import ABSENT, LONG, NOBODY
 
@@ -229,6 +229,15 @@ def test_a_department_was_first_seen_when_its_first_source_showed_it(world: Worl
     live(world, *account(41), Change(UMICH, "100042"))
     live(world, Change(UMICH, CODE, None))
     assert (row(world, CODE).is_present, row(world, CODE).first_seen_at) == (True, before)
+
+
+def test_an_account_that_comes_back_with_another_code_has_left_the_first(world: World) -> None:
+    """The first code is not reached by it any more, so nothing there may come from it."""
+    live(world, *account(41))
+    live(world, *department(CODE))
+    live(world, Change(TDX, "41", None), *account(42))
+    live(world, Change(TDX, "41"), Change(TDX, "41", "Code", "100099"))
+    table_checks.check_same_as_full(world, world.definition("departments"))
 
 
 def test_readers_see_every_column(world: World) -> None:

@@ -8,10 +8,10 @@ from typing import Any
 import pytest
 
 from lsats_dagster.clients.errors import TransientSourceError
-from lsats_dagster.ingestion.detail_calls import FAILED_IN_A_ROW
+from lsats_dagster.ingestion.detail_calls import FAILED_IN_A_ROW, UNREADABLE_IN_A_ROW
 from lsats_dagster.ingestion.removals import removal_limit
 from lsats_dagster.ingestion.stream import DetailStream, ListStream, UnansweredCallError, UnprovenReadError
-from lsats_dagster.runs import Origin, record_failure
+from lsats_dagster.runs import Origin, record_failure, status
 from lsats_dagster_tests.conftest import Hub
 from lsats_dagster_tests.contracts.stream_cases import (
     DETAILS,
@@ -212,6 +212,13 @@ def test_denials_that_are_right_can_be_approved(stream: DetailStream[Any], sourc
     assert sorted(changes(source_hub, stream, before)) == [(key, "removed") for key in sorted(denied)]
     source_hub.run(stream)
     assert calls(source_hub.campus, route) == len(denied) + 3, "gone is an answer: it is not asked for again"
+    # What is settled is not judged again, and what was approved speaks against no one.
+    last = keys(source_hub.campus, stream)[-1]
+    change_content(source_hub.campus, stream, last)
+    for key in denied:
+        change_content(source_hub.campus, stream, key)
+    guard = check(read(source_hub, stream), "removal_guard")
+    assert (guard.numbers["absent"], guard.numbers["within_a_day"]) == (1, removal_limit(0))
 
 
 @every_detail
@@ -286,6 +293,33 @@ def test_calls_that_always_fail_hold_up_no_others(stream: DetailStream[Any], sou
 
 
 @every_detail
+def test_answers_that_are_never_readable_hold_up_no_others(stream: DetailStream[Any], source_hub: Hub) -> None:
+    """Side by side at the head of the queue: they fail one run, as a sick source would, and go last in the next."""
+    prepare(source_hub, stream)
+    source_hub.detail_workers = 1
+    bad = keys_in_order(source_hub, stream.list_stream)[: UNREADABLE_IN_A_ROW + 1]
+    for key in bad:
+        source_hub.campus.poison_detail(stream.name, key, "<html>")
+    with pytest.raises(UnprovenReadError, match="in a row"):
+        source_hub.run(stream)
+    assert quarantine(source_hub, stream) == []
+    run = source_hub.run(stream)
+    assert (run.counts.failed, run.metadata["extract"]["state"]) == (len(bad), "partial")
+    assert shown(source_hub, stream).keys() == expected(source_hub, stream).keys() - set(bad)
+
+
+@every_detail
+def test_a_full_fetch_comes_to_its_end_beside_a_bad_record(stream: DetailStream[Any], source_hub: Hub) -> None:
+    prepare(source_hub, stream)
+    source_hub.campus.poison_detail(stream.name, keys(source_hub.campus, stream)[3], "<html>")
+    for _ in range(2):
+        run = source_hub.run(stream, full=True)
+        extract = run.metadata["extract"]
+        assert run.counts.processed == extract["due"] == len(keys(source_hub.campus, stream))
+        assert (extract["state"], extract["remaining"], extract["unasked"]) == ("partial", 1, 0)
+
+
+@every_detail
 def test_one_failure_beside_no_answer_fails_the_run(stream: DetailStream[Any], source_hub: Hub) -> None:
     """Of one call nobody knows whether its record or the source is ill; once it is known to fail, it fails no run."""
     read(source_hub, stream)
@@ -299,6 +333,9 @@ def test_one_failure_beside_no_answer_fails_the_run(stream: DetailStream[Any], s
     with pytest.raises(TransientSourceError, match="500"):
         source_hub.run(replace(stream, fetch=fetch))
     assert source_hub.run(replace(stream, fetch=fetch)).metadata["extract"]["unanswered"] == 1
+    with source_hub.database.transaction() as connection:
+        (state,) = (state for state in status(connection) if state.name == stream.name)
+    assert state.last_success < run_row(source_hub, stream).started_at, "it says nothing of how fresh the table is"
     source_hub.run(stream)
     assert_mirrors(source_hub, stream)
 
@@ -308,7 +345,7 @@ def test_a_full_fetch_goes_on_after_a_run_that_could_not_begin(stream: DetailStr
     read(source_hub, stream)
     route = data_route(source_hub, stream)
     source_hub.run(stream, full=True, budget=5)
-    record_failure(source_hub.database, stream.subject, "full", Origin("a", "b"), ValueError(), earlier=0)
+    record_failure(source_hub.database, stream.subject, "full", Origin("a", "b"), ValueError(), elapsed=0)
     source_hub.run(stream, full=True)
     assert calls(source_hub.campus, route) == len(keys(source_hub.campus, stream))
 

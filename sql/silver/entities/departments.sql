@@ -78,10 +78,11 @@ codes as (
             u.removed_at
         from umapi u
         union all
+        -- Accounts can leave a code, and are then not reached by it: what they say of it holds while they speak.
         select
             a.dept_id,
             a.is_present,
-            a.first_seen_at,
+            null as first_seen_at,
             a.removed_at
         from accounts a
     ) s
@@ -93,6 +94,7 @@ speaking as (
     select
         a.*,
         array_agg(a.tdx_id) over code_by_id as tdx_ids,
+        min(a.first_seen_at) over code_by_id as first_account_at,
         row_number() over (
             partition by a.dept_id order by a.is_present desc, a.is_active desc nulls last, a.tdx_id asc
         ) as preference
@@ -154,7 +156,7 @@ select
         case when e.tdx_id is not null and e.dept_id is null then 'parent_without_code' end,
         case when e.dept_id = c.dept_id then 'parent_has_same_code' end
     ) as quality_flags,
-    c.first_seen_at,
+    least(c.first_seen_at, t.first_account_at) as first_seen_at,
     c.is_present,
     case when not c.is_present then c.removed_at end as removed_at
 from codes c
