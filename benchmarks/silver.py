@@ -126,7 +126,7 @@ STREAM = ListStream(
 def definition_text() -> str:
     """The definition file, written as one of the hub's own: unpacked once, cleaned by small functions, flagged."""
     columns = "\n".join(f'{name} = ["{kind.type}", "Synthetic"]' for name, kind in FIELDS)
-    unpacked = ", ".join(f'"{name}" text' for name, _ in FIELDS)
+    unpacked = ", ".join(f'"{name}" {"jsonb" if kind.type == "text" else "text"}' for name, kind in FIELDS)
     cleaned = ",\n".join(f'        {kind.function}(f."{name}") as {name}' for name, kind in FIELDS)
     cleaned += "".join(f',\n        f."{name}" as {name}_text' for name, kind in FIELDS if kind.flag)
     flags = [f"case when c.{name} is null then 'missing_text:{name}' end" for name, _ in FIELDS[:2]]

@@ -21,23 +21,39 @@ LONGEST_FRACTION = 100
 LONGEST_CODE = 200
 
 
+class Number(str):
+    """A number, digit by digit as its document has it."""
+
+
 def payload(document: str) -> dict[str, Any]:
-    """A JSON object whose numbers are texts, digit by digit as the document has them."""
-    found: dict[str, Any] = json.loads(document, parse_int=str, parse_float=str)
+    """A JSON object as Python has it, but for its numbers."""
+    found: dict[str, Any] = json.loads(document, parse_int=Number, parse_float=Number)
     return found
+
+
+def as_json(value: Any) -> str:
+    """A value as Postgres writes it."""
+    match value:
+        case Number():
+            return value
+        case list():
+            return f"[{', '.join(map(as_json, value))}]"
+        case dict():
+            return f"{{{', '.join(f'{json.dumps(name)}: {as_json(item)}' for name, item in value.items())}}}"
+    return json.dumps(value, ensure_ascii=False)
 
 
 def plain(value: Any) -> str:
     """A value as one text; "" when there is none."""
     if value is None or value is ABSENT:
         return ""
-    return value if isinstance(value, str) else json.dumps(value)
+    return value if isinstance(value, str) else as_json(value)
 
 
 def text(value: Any) -> str | None:
-    """Code T: of a list the first member that is not blank."""
+    """Code T: of a list the first member that is not blank; an object is no text."""
     if isinstance(value, list):
-        return next(filter(None, (text(member) for member in value if not isinstance(member, list))), None)
+        return next(filter(None, (plain(member).strip(BLANKS) for member in value)), None)
     return None if isinstance(value, Mapping) else plain(value).strip(BLANKS) or None
 
 

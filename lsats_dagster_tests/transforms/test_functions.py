@@ -85,8 +85,8 @@ LISTS = {
 # JSON -> text: of a list the first that is not blank, also where a text looks like a list.
 TEXTS = {
     '"a"': "a", '" a "': "a", '" "': None, "null": None, None: None, "8.0": "8.0", "true": "true", '"[\\"a\\"]"': '["a"]',
-    "[]": None, '[null, " ", " a ", "b"]': "a", "[8.0]": "8.0", "[false]": "false", '[["a"], {"a": 1}, "b"]': "b",
-    "[[]]": None, "{}": None, '{"a": "b"}': None,
+    "[]": None, '[null, " ", " a ", "b"]': "a", "[8.0]": "8.0", "[false]": "false", '[["a"], "b"]': '["a"]',
+    "[[]]": "[]", '[{"a": 1}]': '{"a": 1}', "{}": None, '{"a": "b"}': None,
 }  # fmt: skip
 PYTHON = {
     "text": readings.text,
