@@ -9,6 +9,7 @@ import time
 from collections.abc import Mapping
 from datetime import UTC, datetime, timedelta
 from typing import Any
+from uuid import UUID
 
 from sqlalchemy import Connection, text
 
@@ -40,8 +41,9 @@ from lsats_dagster.runs import (
 
 logger = logging.getLogger(__name__)
 
-# What is due, most urgent first: gone from the list (the call's 404 is the tombstone), never fetched, the list row has
-# changed since (its content, or the source's own mark of modification), too old, without an answer that could be used.
+# What is due, most urgent first: what this run approves, gone from the list (the call's 404 is the tombstone), never fetched,
+# the list row has changed since (its content, or the source's own mark of modification), too old, without an answer that
+# could be used.
 QUEUE = """
 select q.external_id, q.list_seq, q.source_version, q.listed, q.last_outcome, count(*) over () as due
 from (
@@ -74,7 +76,9 @@ from (
     where l.source_system = :list_source_system and l.entity_type = :list_entity_type
 ) q
 where q.urgency is not null
-order by q.urgency, q.list_seq, q.external_id
+order by
+    exists (select from meta.refused_removals r where r.run_id = :approval and r.external_id = q.external_id) desc,
+    q.urgency, q.list_seq, q.external_id
 limit :budget
 """
 
@@ -127,7 +131,7 @@ def enrich(
         about = {"fetched_before": fetched_before.isoformat(), "stored_as": stored_as(stream)}
         run, before = start(connection, stream, mode, request, origin, **about), stream.evidence(client)
         try:
-            calls, due = queue(connection, stream, fetched_before, budget)
+            calls, due = queue(connection, stream, fetched_before, budget, request.approve_removals)
             logger.info("🔄 %s: %d details are due, budget %d calls", stream.name, due, budget)
             if run.dry:
                 calls = []
@@ -213,12 +217,13 @@ def begin_of_full(connection: Connection, stream: DetailStream[Any], max_age: ti
 
 
 def queue(
-    connection: Connection, stream: DetailStream[Any], fetched_before: datetime, budget: int
+    connection: Connection, stream: DetailStream[Any], fetched_before: datetime, budget: int, approval: UUID | None
 ) -> tuple[list[Due], int]:
     """The `budget` most urgent details, and how many are due in all."""
     values = {
         **_values(stream),
         "fetched_before": fetched_before,
+        "approval": approval,
         # One row at least, for the count that stands in it.
         "budget": max(budget, 1),
     }
