@@ -67,7 +67,7 @@ def bronze_asset(stream: ListStream[Any]) -> dg.AssetsDefinition:
                 lock_wait_seconds=settings.lock_wait_seconds,
             )
 
-        run = run_engine(context, hub, table, stream.subject, work, mode="full", dry_run=config.dry_run)
+        run = run_engine(context, hub, table, stream.subject, work, full=True, dry_run=config.dry_run)
         yield from report(context, table, run)
 
     return read_stream

@@ -125,14 +125,15 @@ def run_engine(
     subject: Subject,
     work: Callable[[Database, Origin], Run],
     *,
-    mode: Mode,
+    full: bool,
     dry_run: bool,
 ) -> Run:
-    """Do `work` of a step; a run that could not begin has its row all the same, as one of `mode`.
+    """Do `work` of a step; a run that could not begin has its row all the same, of the mode that `full` says.
 
     Whatever is raised becomes a Failure without cause, because causes may quote rows. Only what another try can mend is
     tried again: time-outs, 429, 5xx, lost connections. An interrupt ends the step.
     """
+    mode: Mode = "full" if full else "incremental"
     began = time.monotonic()
     asked_by = Origin(asset_key(table).to_user_string(), context.run.run_id)
     try:

@@ -23,7 +23,7 @@ from lsats_dagster.ingestion.extract import ReadRequest
 from lsats_dagster.ingestion.stream import DetailStream
 from lsats_dagster.ingestion.views import COLUMNS
 from lsats_dagster.resources import HubDatabase, SourceClients
-from lsats_dagster.runs import Mode, Origin, Run
+from lsats_dagster.runs import Origin, Run
 from lsats_dagster.settings import load_settings
 from lsats_dagster.sources import STREAMS
 
@@ -73,8 +73,7 @@ def enriched_asset(stream: DetailStream[Any]) -> dg.AssetsDefinition:
                 lock_wait_seconds=settings.lock_wait_seconds,
             )
 
-        mode: Mode = "full" if config.full else "incremental"
-        run = run_engine(context, hub, table, stream.subject, work, mode=mode, dry_run=config.dry_run)
+        run = run_engine(context, hub, table, stream.subject, work, full=config.full, dry_run=config.dry_run)
         yield from report(context, table, run)
 
     return fetch_details

@@ -9,7 +9,7 @@ from lsats_dagster.assets.common import AssetEvent, report, run_engine, table_as
 from lsats_dagster.automation.cadence import FOLLOW_INPUTS
 from lsats_dagster.database import Database
 from lsats_dagster.resources import HubDatabase
-from lsats_dagster.runs import Mode, Origin, Run
+from lsats_dagster.runs import Origin, Run
 from lsats_dagster.settings import SQL_ROOT, load_settings
 from lsats_dagster.sources import STREAMS
 from lsats_dagster.transforms.checks import QUALITY_THRESHOLD
@@ -68,8 +68,9 @@ def silver_asset(definition: Definition) -> dg.AssetsDefinition:
                 lock_wait_seconds=load_settings().lock_wait_seconds,
             )
 
-        mode: Mode = "full" if config.full else "incremental"
-        run = run_engine(context, hub, definition.name, subject(definition), work, mode=mode, dry_run=config.dry_run)
+        run = run_engine(
+            context, hub, definition.name, subject(definition), work, full=config.full, dry_run=config.dry_run
+        )
         yield from report(context, definition.name, run)
 
     return refresh_table

@@ -196,7 +196,7 @@ class Appender:
         self._connection = connection
         self._stream = stream
         self._run = run
-        self._stream_values = {"source_system": stream.source_system, "entity_type": stream.entity_type}
+        self._stream_values = stream.values
         self._ingestion_metadata = json.dumps({"left_out": list(stream.left_out)} if stream.left_out else {}).encode()
         with connection.begin():
             connection.exec_driver_sql(STAGE)
@@ -351,5 +351,5 @@ def resolve_absent_poison(connection: Connection, stream: Stream[Any], run: Run)
             "and not exists (select from poisoned p "
             "where p.payload_hash = q.payload_hash and p.external_id is not distinct from q.external_id)"
         ),
-        {"source_system": stream.source_system, "entity_type": stream.entity_type, "run_id": run.run_id},
+        {**stream.values, "run_id": run.run_id},
     )

@@ -55,7 +55,7 @@ class Answer:
 
     @property
     def gone(self) -> bool:
-        return self.record is None and self.rejection is None and self.failure is None
+        return self.usable and self.record is None
 
     @property
     def denied(self) -> bool:

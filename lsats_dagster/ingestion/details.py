@@ -150,7 +150,7 @@ def enrich(
                         connection, stream, run, [a.external_id for a in denied], request.approve_removals
                     )
                     _record(connection, stream, run, denied, dict.fromkeys(refused, "denied"))
-                    connection.execute(text(SUPERSEDE), {**_values(stream), "run_id": run.run_id})
+                    connection.execute(text(SUPERSEDE), {**stream.values, "run_id": run.run_id})
                 _certify(
                     run,
                     due=due,
@@ -176,15 +176,6 @@ def enrich(
     return run
 
 
-def _values(stream: DetailStream[Any]) -> dict[str, Any]:
-    return {
-        "source_system": stream.source_system,
-        "entity_type": stream.entity_type,
-        "list_source_system": stream.list_stream.source_system,
-        "list_entity_type": stream.list_stream.entity_type,
-    }
-
-
 def stored_as(stream: DetailStream[Any]) -> str:
     """What of a stream's declaration shapes its stored details: after a change, those fetched before are of another kind."""
     return f"without {','.join(stream.left_out) or 'nothing'}, hash version {stream.hash_rule.version}"
@@ -203,7 +194,7 @@ def begin_of_full(connection: Connection, stream: DetailStream[Any], max_age: ti
                 "and entity_type = :entity_type and mode = 'full' and metadata ? 'fetched_before' "
                 "order by run_seq desc limit 1"
             ),
-            {"source_system": stream.source_system, "entity_type": stream.entity_type},
+            stream.values,
         ).one_or_none()
     now = datetime.now(UTC)
     if last is None or last.metadata.get("stored_as") != stored_as(stream):
@@ -221,7 +212,7 @@ def queue(
 ) -> tuple[list[Due], int]:
     """The `budget` most urgent details, and how many are due in all."""
     values = {
-        **_values(stream),
+        **stream.values,
         "fetched_before": fetched_before,
         "approval": approval,
         # One row at least, for the count that stands in it.
@@ -255,8 +246,7 @@ def _record(
             text(RECORD_FETCH),
             [
                 {
-                    "source_system": stream.source_system,
-                    "entity_type": stream.entity_type,
+                    **stream.values,
                     "run_id": run.run_id,
                     "external_id": answer.external_id,
                     "list_seq": answer.due.list_seq,

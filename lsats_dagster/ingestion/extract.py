@@ -115,8 +115,10 @@ def read(stream: ListStream[Any], client: Any, writer: BatchWriter, request: Rea
     for attempt in (1, 2):
         extract, before = Extract({"attempt": attempt}), stream.evidence(client)
         try:
-            whole = read_all(writer, stream.read(client, extract), request.limit)
-            extract.evidence |= since(before, stream.evidence(client))
+            try:
+                whole = read_all(writer, stream.read(client, extract), request.limit)
+            finally:
+                extract.evidence |= since(before, stream.evidence(client))
             if not whole:
                 extract.completed_by = None
                 reason = f"limited to {request.limit} records"
@@ -124,14 +126,12 @@ def read(stream: ListStream[Any], client: Any, writer: BatchWriter, request: Rea
             return extract
         except UnprovenReadError as error:
             writer.flush()
-            extract.evidence |= since(before, stream.evidence(client))
             run.metadata["extract"] = {"state": "partial", "reason": str(error), **extract.evidence}
             if attempt == 2:
                 raise
             logger.warning("⚠️ %s: %s; reading once more", stream.name, error)
             writer.start_again()
         except Exception:
-            extract.evidence |= since(before, stream.evidence(client))
             run.metadata["extract"] = {"state": "partial", "reason": "the read failed", **extract.evidence}
             writer.flush()
             raise
@@ -193,17 +193,13 @@ def integrity_check(run: Run, taken: int, unanswered: int = 0) -> Check:
     )
 
 
-def position(connection: Connection, stream: Any) -> tuple[int, int]:
+def position(connection: Connection, stream: Stream[Any]) -> tuple[int, int]:
     """The stream's watermark (greatest seq, 0 when empty) and its number of present entities."""
     seq, rows = connection.execute(
         text(
             "select coalesce(max(seq), 0), count(*) filter (where removed_at is null) from bronze.current_entities "
             "where source_system = :source_system and entity_type = :entity_type"
         ),
-        _values(stream),
+        stream.values,
     ).one()
     return int(seq), int(rows)
-
-
-def _values(stream: Any) -> dict[str, str]:
-    return {"source_system": stream.source_system, "entity_type": stream.entity_type}

@@ -111,9 +111,8 @@ def replay(
 
 def _readable(connection: Connection, stream: Stream[Any]) -> list[tuple[UUID, Any]]:
     """(id, record) of what the stream's present rules accept, and of what nothing newer was read."""
-    stream_values = {"source_system": stream.source_system, "entity_type": stream.entity_type}
     with connection.begin():
-        rows = connection.execute(text(REPLAYABLE), stream_values).all()
+        rows = connection.execute(text(REPLAYABLE), stream.values).all()
         accepted = []
         for row in rows:
             record = json.loads(row.payload)
@@ -122,7 +121,7 @@ def _readable(connection: Connection, stream: Stream[Any]) -> list[tuple[UUID, A
             except RejectedRecordError:
                 continue
         doubtful = [key for row, _, key in accepted if row.external_id is None and row.read_since]
-        known = set(connection.execute(text(KNOWN), {**stream_values, "external_ids": doubtful}).scalars())
+        known = set(connection.execute(text(KNOWN), {**stream.values, "external_ids": doubtful}).scalars())
     return [
         (row.quarantine_id, record)
         for row, record, external_id in accepted

@@ -91,7 +91,7 @@ def present(connection: Connection, stream: ListStream[Any]) -> int:
                 "select count(*) from bronze.current_entities "
                 "where source_system = :source_system and entity_type = :entity_type and removed_at is null"
             ),
-            _values(stream),
+            stream.values,
         ).scalar_one()
     )
 
@@ -102,7 +102,7 @@ def remove_absent(
     """Write tombstones for what a complete read no longer brought, or refuse and keep the list of ids."""
     connection.exec_driver_sql("analyze seen")
     connection.exec_driver_sql(WHOLE_TABLES)
-    connection.execute(text(NOT_SEEN), _values(stream))
+    connection.execute(text(NOT_SEEN), stream.values)
     _remove(
         connection,
         stream,
@@ -124,11 +124,7 @@ def remove_denied(
     An account can go between list and call; many that do point to a wrong address, a lost right, or a proxy that answers
     for the source. Runs follow one another every half hour, so those of a day count together.
     """
-    listed = {
-        "list_source_system": stream.list_stream.source_system,
-        "list_entity_type": stream.list_stream.entity_type,
-    }
-    before = connection.execute(text(DENIED_BEFORE), {**_values(stream), **listed, "gone": denied}).scalar_one()
+    before = connection.execute(text(DENIED_BEFORE), {**stream.values, "gone": denied}).scalar_one()
     connection.execute(text(NOT_THERE), {"gone": denied})
     refused = _remove(
         connection,
@@ -166,7 +162,7 @@ def _remove(
     about: Mapping[str, int],
 ) -> int:
     """Entomb what stands in `absent`, or refuse what nobody approved when it is too much; how many were refused."""
-    connection.execute(text(APPROVE), {**_values(stream), "approval": approval})
+    connection.execute(text(APPROVE), {**stream.values, "approval": approval})
     absent, approved = connection.execute(text("select count(*), count(*) filter (where approved) from absent")).one()
     limit = removal_limit(of)
     refused: int = absent - approved if before + absent - approved > limit or doubt else 0
@@ -195,14 +191,10 @@ def _remove(
 
 def _entomb(connection: Connection, stream: Stream[Any], run: Run, *, only_approved: bool) -> int:
     values = {
-        **_values(stream),
+        **stream.values,
         "run_id": run.run_id,
         "hash": EMPTY_PAYLOAD_HASH,
         "version": stream.hash_rule.version,
         "only_approved": only_approved,
     }
     return connection.execute(text(ENTOMB), values).rowcount
-
-
-def _values(stream: Stream[Any]) -> dict[str, str]:
-    return {"source_system": stream.source_system, "entity_type": stream.entity_type}

@@ -4,7 +4,7 @@ Sources import this module and nothing else of the engine. A declaration holds p
 """
 
 from collections.abc import Callable, Iterator, Mapping
-from dataclasses import dataclass, field
+from dataclasses import asdict, dataclass, field
 from typing import Any, Generic, TypeVar
 
 from lsats_dagster.runs import Subject
@@ -84,6 +84,11 @@ class Stream(Generic[Client]):
     def name(self) -> str:
         return self.subject.name
 
+    @property
+    def values(self) -> dict[str, Any]:
+        """Its name as parameters of a statement over its rows."""
+        return asdict(self.subject)
+
 
 @dataclass
 class Extract:
@@ -118,3 +123,8 @@ class DetailStream(Stream[Client]):
     list_stream: ListStream[Client]
     fetch: Callable[[Client, str], Any | None]
     layer = "enriched"
+
+    @property
+    def values(self) -> dict[str, Any]:
+        """The same, with the name of its list."""
+        return asdict(self.subject) | {f"list_{name}": value for name, value in self.list_stream.values.items()}
