@@ -24,6 +24,25 @@ WHOLE_TABLES = f"{_WORK_MEM}; set local enable_nestloop = off"
 # For statements that look up few keys: the default price of a look-up is that of a disk with a moving arm.
 FEW_KEYS = f"{_WORK_MEM}; set local random_page_cost = 1.1"
 
+# A host that vanished is taken for gone after two minutes: by the server, which then frees its locks, and by us. A side that
+# waits for an acknowledgment sends no keepalives; for it the user timeout counts, where the system has one.
+_KEEPALIVES = {"keepalives_idle": 60, "keepalives_interval": 15, "keepalives_count": 4}
+_USER_TIMEOUT = {"tcp_user_timeout": 120_000}  # ms
+# What every session says at its start, which no setting of a server, database or login overrides.
+_SESSION = {
+    "TimeZone": "UTC",
+    "DateStyle": "ISO",
+    # Compiling a statement over 50 cleaned columns takes longer than running it.
+    "jit": "off",
+    # Temporary tables of a run are walked and looked into again and again; the default of 8 MB would send them to disk.
+    "temp_buffers": "64MB",
+    # A session that holds a lock is silent while its source is slow.
+    "idle_session_timeout": 0,
+    "idle_in_transaction_session_timeout": 0,
+    **{f"tcp_{name}": value for name, value in _KEEPALIVES.items()},
+    **_USER_TIMEOUT,
+}
+
 JSONB_OID = 3802
 # Postgres quotes row contents in the message of data (22) and constraint (23) errors; those of these classes name
 # objects, limits and connections only. P0001 is raised by our own functions and triggers.
@@ -110,9 +129,7 @@ class Database:
         self, url: str, *, role: str | None = WRITER, application: str = "lsats", read_only: bool = False
     ) -> None:
         self.url: URL = make_url(url).set(drivername="postgresql+psycopg")
-        # Compiling a statement over 50 cleaned columns takes longer than running it.
-        # Temporary tables of a run are walked and looked into again and again; the default of 8 MB would send them to disk.
-        options = "-c TimeZone=UTC -c DateStyle=ISO -c jit=off -c temp_buffers=64MB"
+        options = " ".join(f"-c {name}={value}" for name, value in _SESSION.items())
         if role:
             options += f" -c role={role}"
         if read_only:
@@ -122,7 +139,15 @@ class Database:
             pool_pre_ping=True,
             pool_size=2,
             hide_parameters=True,
-            connect_args={"options": options, "application_name": application, "connect_timeout": 15},
+            connect_args={
+                "options": options,
+                "application_name": application,
+                "connect_timeout": 15,
+                "client_encoding": "utf8",
+                "keepalives": 1,
+                **_KEEPALIVES,
+                **_USER_TIMEOUT,
+            },
         )
 
         @event.listens_for(self._engine, "connect")
@@ -161,6 +186,10 @@ def take_lock(connection: Connection, name: str, wait_seconds: float) -> None:
         connection.rollback()
         if isinstance(error.orig, psycopg.errors.LockNotAvailable):
             raise LockTimeoutError(f"{name} is being written by another run for more than {wait_seconds:g} s") from None
+        raise
+    except BaseException:
+        # Stopped: a connection that may have the lock must not go back to the pool with it.
+        connection.invalidate()
         raise
 
 

@@ -86,10 +86,11 @@ def upgrade(
     """Bring the database to the state of this checkout, wholly or not at all. `database` acts with its login's own rights.
 
     `service`: the login that runs the assets, where it is another one.
-    Raises MigrationError (changed or unknown migration, missing rights) and DatabaseError.
+    Raises MigrationError (wrong encoding, changed or unknown migration, missing rights) and DatabaseError.
     """
     migrations = load_migrations(sql_root / "migrations")
     with database.connect() as connection:
+        check_encoding(connection)
         take_lock(connection, LOCK, LOCK_SECONDS)
         try:
             with database_border(), connection.begin():
@@ -100,6 +101,16 @@ def upgrade(
         finally:
             release_lock(connection, LOCK)
     return Upgrade(applied, len(streams), len(definitions))
+
+
+def check_encoding(connection: Connection) -> None:
+    """MigrationError when the database is not in UTF8, and so cannot hold every text of the sources as it is."""
+    encoding = connection.exec_driver_sql("show server_encoding").scalar_one()
+    if encoding != "UTF8":
+        raise MigrationError(
+            f"the database has the encoding {encoding}, which cannot keep every text: make a new one by "
+            "`create database <name> encoding 'UTF8' template template0`, and put its name into DATABASE_URL"
+        )
 
 
 def prepare_roles(connection: Connection, service: str | None = None) -> None:
@@ -273,6 +284,7 @@ def pending(
     definitions: tuple[Definition, ...],
 ) -> list[str]:
     """What `upgrade` would still do, in words; MigrationError when it would refuse."""
+    check_encoding(connection)
     migrations = load_migrations(sql_root / "migrations")
     recorded = recorded_migrations(connection)
     check_recorded(recorded, migrations)

@@ -19,6 +19,7 @@ from lsats_dagster.database import READER, Database, DatabaseError
 from lsats_dagster.ingestion.call_window import call_allowances
 from lsats_dagster.migrations import (
     MigrationError,
+    check_encoding,
     load_migrations,
     pending,
     reader_sees_views,
@@ -82,6 +83,7 @@ def look_at_database(settings: Settings) -> Iterator[Finding]:
             else:
                 yield Finding("database", "fault", f"Postgres {name} is too old: 16 or newer is needed")
             yield clock("database", (now - datetime.now(UTC)).total_seconds())
+            check_encoding(connection)
             if writer_rights_hold(connection):
                 yield Finding("rights", "ok", "the writer role appends to bronze and can change nothing in it")
             else:
@@ -93,6 +95,8 @@ def look_at_database(settings: Settings) -> Iterator[Finding]:
         yield look_at_reader(settings)
     except DatabaseError as error:
         yield Finding("database", "fault", explain_database(error, settings))
+    except MigrationError as error:
+        yield Finding("database", "fault", str(error))
     finally:
         database.dispose()
 
