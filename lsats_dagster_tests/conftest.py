@@ -27,11 +27,12 @@ from lsats_dagster.runs import Origin, Run
 from lsats_dagster.settings import SQL_ROOT
 from lsats_dagster.sources import STREAMS
 from lsats_dagster.transforms.definition import Definition, load_definitions
+from lsats_dagster_tests.databases import HubDatabases
+from lsats_dagster_tests.databases import new_database as new_database
 
 DEFINITIONS: tuple[Definition, ...] = load_definitions(SQL_ROOT)
 # Short, so that a test of a hanging source ends; long enough for a slow machine to answer.
 TIMEOUTS = Timeouts(connect=2.0, read=2.0, answer=6.0)
-_numbers = itertools.count(1)
 
 
 @pytest.fixture(scope="session")
@@ -51,22 +52,22 @@ def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[EmbeddedPostgre
             break
 
 
-def new_database(server: EmbeddedPostgres, *, template: str = "lsats") -> str:
-    """The URL of a new database; `template` lsats is an upgraded hub, template1 an empty database."""
-    name = f"hub_{next(_numbers)}"
-    admin = Database(server.url("postgres"), role=None)
-    with admin.connect() as connection:
-        connection.execution_options(isolation_level="AUTOCOMMIT").execute(
-            text(f"create database {name} template {template}")
-        )
-    admin.dispose()
-    return server.url(name)
+@pytest.fixture(scope="session")
+def hub_databases(server: EmbeddedPostgres) -> HubDatabases:
+    return HubDatabases(server)
 
 
 @pytest.fixture
-def hub(server: EmbeddedPostgres) -> Iterator[Database]:
+def emptied_database(hub_databases: HubDatabases) -> Callable[[], str]:
+    """Gives the URL of an upgraded, empty hub database, another one at each call. The next test gets the same ones."""
+    numbers = itertools.count()
+    return lambda: hub_databases.emptied(next(numbers))
+
+
+@pytest.fixture
+def hub(emptied_database: Callable[[], str]) -> Iterator[Database]:
     """An upgraded, empty hub database on the connection that an asset gets."""
-    database = Database(new_database(server))
+    database = Database(emptied_database())
     yield database
     database.dispose()
 
@@ -164,12 +165,12 @@ HubFactory = Callable[[], Hub]
 
 
 @pytest.fixture
-def another_hub(server: EmbeddedPostgres, campus: Campus) -> Iterator[HubFactory]:
+def another_hub(emptied_database: Callable[[], str], campus: Campus) -> Iterator[HubFactory]:
     """Makes further empty hubs on the same campus, to compare two histories."""
     made: list[Database] = []
 
     def make() -> Hub:
-        made.append(Database(new_database(server)))
+        made.append(Database(emptied_database()))
         return Hub(made[-1], campus)
 
     yield make

@@ -1,7 +1,7 @@
 """The hub on an ephemeral Dagster instance, wired by environment variables as in production."""
 
 import logging
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -17,7 +17,6 @@ from lsats_dagster.demo.campus import Campus
 from lsats_dagster.demo.postgres import EmbeddedPostgres
 from lsats_dagster.settings import Settings
 from lsats_dagster.sources import STREAMS
-from lsats_dagster_tests.conftest import new_database
 
 KEYS = [
     *(f"{stream.layer}/{stream.table}" for stream in STREAMS),
@@ -88,13 +87,13 @@ class Dagster:
 
 @pytest.fixture
 def dagster(
-    server: EmbeddedPostgres, campus: Campus, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture,
-    tmp_path: Any,
+    server: EmbeddedPostgres, emptied_database: Callable[[], str], campus: Campus, monkeypatch: pytest.MonkeyPatch,
+    caplog: pytest.LogCaptureFixture, tmp_path: Any,
 ) -> Iterator[Dagster]:  # fmt: skip
     monkeypatch.chdir(tmp_path)  # where no .env is
     for name in Settings.model_fields:
         monkeypatch.delenv(name.upper(), raising=False)
-    url = new_database(server)
+    url = emptied_database()
     for name, value in {**campus.environment, "DATABASE_URL": url}.items():
         monkeypatch.setenv(name, value)
     # A hanging source costs a test these seconds and not minutes; the pauses between tries likewise.

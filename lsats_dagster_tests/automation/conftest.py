@@ -1,6 +1,6 @@
 """The hub under operation."""
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import dagster as dg
@@ -8,21 +8,19 @@ import pytest
 
 from lsats_dagster.clients import http
 from lsats_dagster.demo.campus import Campus
-from lsats_dagster.demo.postgres import EmbeddedPostgres
 from lsats_dagster.settings import Settings
 from lsats_dagster_tests.automation.aids import Operation
-from lsats_dagster_tests.conftest import new_database
 
 
 @pytest.fixture
 def operation(
-    server: EmbeddedPostgres, campus: Campus, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+    emptied_database: Callable[[], str], campus: Campus, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> Iterator[Operation]:
     """Everything wired, nothing run, on an instance in memory."""
     monkeypatch.chdir(tmp_path)  # where no .env is
     for name in Settings.model_fields:
         monkeypatch.delenv(name.upper(), raising=False)
-    url = new_database(server)
+    url = emptied_database()
     for name, value in {**campus.environment, "DATABASE_URL": url}.items():
         monkeypatch.setenv(name, value)
     monkeypatch.setattr(http, "FIRST_PAUSE", 0.01)
