@@ -49,7 +49,8 @@ JSONB_OID = 3802
 QUOTABLE_CLASSES = ("08", "0A", "25", "28", "3D", "3F", "40", "42", "53", "54", "55", "57", "58")
 # How the client library words a refused connection, which has no SQLSTATE; only a person can mend these.
 REFUSALS = (
-    "authentication failed", "does not exist", "no pg_hba.conf entry", "no password supplied", "permission denied"
+    "authentication failed", "does not exist", "no pg_hba.conf entry", "no password supplied", "permission denied",
+    "unrecognized configuration parameter",
 )  # fmt: skip
 TRANSIENT_CLASSES = ("08", "40", "53", "57")
 

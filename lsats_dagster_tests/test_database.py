@@ -8,7 +8,7 @@ import socket
 import subprocess
 import sys
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -16,8 +16,8 @@ import psycopg
 import pytest
 from sqlalchemy import Connection, event, text
 
-from lsats_dagster.cli.doctor import look_at_database
-from lsats_dagster.database import READER, Database, release_lock, take_lock
+from lsats_dagster.cli.doctor import explain_database, look_at_database
+from lsats_dagster.database import READER, Database, DatabaseError, database_border, release_lock, take_lock
 from lsats_dagster.demo.campus import Campus
 from lsats_dagster.demo.postgres import EmbeddedPostgres
 from lsats_dagster.migrations import MigrationError, pending, upgrade
@@ -34,9 +34,8 @@ NAME = "École – x"
 
 
 @pytest.fixture
-def url(server: EmbeddedPostgres) -> str:
-    """A hub database whose settings a test may change."""
-    return new_database(server)
+def url(emptied_database: Callable[[], str]) -> str:
+    return emptied_database()
 
 
 def alter_database(server: EmbeddedPostgres, url: str, setting: str) -> None:
@@ -98,9 +97,16 @@ def test_a_database_in_another_encoding_is_refused(
         assert_wrong_use(command("db", "upgrade", folder=tmp_path, DATABASE_URL=url), str(refused.value))
 
 
-def test_every_connection_asks_for_keepalives_and_no_idle_limit(
-    server: EmbeddedPostgres, url: str, connection: Connection
-) -> None:
+def test_a_server_that_lacks_what_we_ask_for_is_too_old(url: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    """An error as an older server words it."""
+    monkeypatch.setenv("DATABASE_URL", url)
+    with pytest.raises(DatabaseError) as refused, database_border():
+        psycopg.connect(url, options="-c no_such_setting=0")
+    assert not refused.value.transient
+    assert "16 or newer" in explain_database(refused.value, load_settings())
+
+
+def test_every_connection_asks_for_keepalives_and_no_idle_limit(connection: Connection) -> None:
     expected = {
         "client_encoding": "UTF8", "idle_session_timeout": "0", "idle_in_transaction_session_timeout": "0",
         "tcp_keepalives_idle": "60", "tcp_keepalives_interval": "15", "tcp_keepalives_count": "4",
@@ -143,28 +149,37 @@ def test_a_session_that_holds_a_lock_outlasts_the_servers_idle_limit(
     database.dispose()
 
 
-# As `lsats` sees to signals.
 WAITER = f"""
 import os, signal, sys
 from lsats_dagster.database import Database, take_lock
 
+class StepStopped(BaseException):
+    'Of the kind that Dagster raises in a step.'
+
+def stop(*_):
+    raise {{'lsats': KeyboardInterrupt, 'step': StepStopped}}[sys.argv[1]]
+
 for name in (signal.SIGINT, signal.SIGTERM):
-    signal.signal(name, signal.default_int_handler)
+    signal.signal(name, stop)
 database = Database(os.environ["DATABASE_URL"], application="waiter")
 try:
     with database.connect() as connection:
         take_lock(connection, "example", {PATIENCE})
-except KeyboardInterrupt:
+except (KeyboardInterrupt, StepStopped):
     print("stopped", flush=True)
     sys.stdin.readline()
 """
 
 
-@pytest.mark.parametrize("sent", [signal.SIGINT, signal.SIGTERM], ids=lambda sent: sent.name)
-def test_an_interrupt_ends_the_wait_for_a_lock(url: str, connection: Connection, sent: signal.Signals) -> None:
+@pytest.mark.parametrize(
+    ("process", "sent"), [("lsats", signal.SIGINT), ("lsats", signal.SIGTERM), ("step", signal.SIGTERM)]
+)
+def test_an_interrupt_ends_the_wait_for_a_lock(
+    url: str, connection: Connection, process: str, sent: signal.Signals
+) -> None:
     take_lock(connection, "example", PATIENCE)
     waiter = subprocess.Popen(
-        [sys.executable, "-c", WAITER],
+        [sys.executable, "-c", WAITER, process],
         env=os.environ | {"DATABASE_URL": url},
         stdin=subprocess.PIPE,
         stdout=subprocess.PIPE,

@@ -143,6 +143,8 @@ def explain_database(error: DatabaseError, settings: Settings) -> str:
             f"the login may not act as the hub's roles ({error}): ask an administrator of the server to run "
             f"`{service_grant(login)}`; `lsats db upgrade` does it where DATABASE_ADMIN_URL may"
         )
+    if "unrecognized configuration parameter" in str(error):
+        return f"this Postgres is too old ({error}): 16 or newer is needed"
     if error.sqlstate in ("3F000", "42P01") or "lsats_writer" in str(error):
         return f"the hub's schema is not there ({error}): run `lsats db upgrade`"
     return f"{error}: look at DATABASE_URL, and whether the server runs and lets this host in"
