@@ -1,5 +1,9 @@
 """A hub database that a test took before is for the next test as good as a new one, whatever was done to it."""
 
+import contextlib
+import select
+import threading
+
 import psycopg
 import pytest
 from sqlalchemy import text
@@ -58,6 +62,30 @@ def test_what_a_test_left_open_neither_blocks_nor_reaches_the_database_again(ser
             pass
     left.dispose()
     locking.dispose()
+
+
+def test_a_thread_that_comes_back_is_kept_out(server: EmbeddedPostgres) -> None:
+    databases = HubDatabases(server)
+    url = databases.emptied(0)
+    came, over = threading.Event(), threading.Event()
+
+    def come_back() -> None:
+        while not over.is_set():
+            with contextlib.suppress(psycopg.Error), psycopg.connect(url) as connection:
+                came.set()
+                select.select([connection.fileno()], [], [], 30)  # until the server ends the session
+
+    thread = threading.Thread(target=come_back)
+    thread.start()
+    try:
+        came.wait()
+        again = databases.emptied(0)
+        sessions = "select count(*) from pg_stat_activity where datname = current_database() and backend_type = 'client backend'"
+        with psycopg.connect(again) as connection:
+            assert connection.execute(sessions).fetchone() == (1,)
+    finally:
+        over.set()
+        thread.join()
 
 
 def test_each_number_is_a_database_of_its_own(server: EmbeddedPostgres) -> None:
