@@ -47,7 +47,7 @@ JSONB_OID = 3802
 # Postgres quotes row contents in the message of data (22) and constraint (23) errors; those of these classes name
 # objects, limits and connections only. P0001 is raised by our own functions and triggers.
 QUOTABLE_CLASSES = ("08", "0A", "25", "28", "3D", "3F", "40", "42", "53", "54", "55", "57", "58")
-# How the client library words a refused connection, which has no SQLSTATE; only a person can mend these.
+# How the client library words a refused connection, which has no SQLSTATE; only a person can fix these.
 REFUSALS = (
     "authentication failed", "does not exist", "no pg_hba.conf entry", "no password supplied", "permission denied",
     "unrecognized configuration parameter",
