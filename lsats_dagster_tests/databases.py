@@ -14,12 +14,11 @@ _numbers = itertools.count(1)
 # that belongs to tables and functions, and the rows that an upgrade writes. A changed line is another version of a row.
 _SHAPE = """
 select array_agg(line order by line) from (
-    select concat(d.datacl, d.datconnlimit, s.setrole, s.setconfig) as line
+    select concat(d.datacl, d.datconnlimit, s.setconfig) as line
     from pg_database d left join pg_db_role_setting s on s.setdatabase = d.oid where d.datname = current_database()
     union all select (to_jsonb(c) - '{relfilenode,relpages,reltuples,relallvisible,relallfrozen,relfrozenxid,relminmxid}'
         ::text[])::text from pg_class c where oid >= 16384
     union all select concat(tableoid, ctid, xmin) from pg_attribute where attrelid >= 16384
-    union all select concat(tableoid, ctid, xmin) from pg_attrdef
     union all select concat(tableoid, ctid, xmin) from pg_constraint
     union all select concat(tableoid, ctid, xmin) from pg_default_acl
     union all select concat(tableoid, ctid, xmin) from pg_namespace where nspname !~ '^pg_'

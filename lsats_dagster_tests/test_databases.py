@@ -100,7 +100,7 @@ def test_every_alteration_is_seen(server: EmbeddedPostgres) -> None:
         "alter table bronze.raw_entities add constraint odd check (external_id <> '15')",
         "alter table bronze.raw_entities disable trigger append_only",
         "alter view meta.current_ingestion_status set schema silver",
-        "create or replace view silver.v_departments as select d.*, 1 as more from silver.v_departments d",
+        "create or replace view silver.v_departments as select * from silver.v_departments where false",
         "create or replace function bronze.refuse_rewrite() returns trigger language plpgsql as 'begin return null; end'",
         "create schema example",
         "alter default privileges in schema silver grant delete on tables to lsats_writer",
