@@ -16,6 +16,8 @@ from lsats_dagster.demo.campus import Campus, running_campus
 STREAMS = ("tdx/department", "tdx/department_detail", "umich_api/department")
 ACCOUNTS, DETAILS, DEPARTMENTS = STREAMS
 REPOSITORY = Path(__file__).resolve().parents[2]
+# Seconds for an answer that must come, on a machine that has other work too.
+PATIENCE = 60.0
 
 
 class Visitor:
@@ -35,13 +37,15 @@ class Visitor:
             "BEID": self.environment["TDX_BEID"],
             "WebServicesKey": self.environment["TDX_WEB_SERVICES_KEY"],
         }
-        return self.session.post(self.tdx + path, json=body, timeout=5)
+        return self.session.post(self.tdx + path, json=body, timeout=PATIENCE)
 
-    def get(self, path: str, token: str | None = None, timeout: float = 5) -> requests.Response:
+    def get(self, path: str, token: str | None = None, timeout: float = PATIENCE) -> requests.Response:
         return self.session.get(self.tdx + path, headers=bearer(token or self.token), timeout=timeout)
 
     def search(self, **criteria: Any) -> requests.Response:
-        return self.session.post(self.tdx + "/accounts/search", json=criteria, headers=bearer(self.token), timeout=5)
+        return self.session.post(
+            self.tdx + "/accounts/search", json=criteria, headers=bearer(self.token), timeout=PATIENCE
+        )
 
     def found(self, **criteria: Any) -> set[str]:
         return {str(account["ID"]) for account in self.search(**criteria).json()}
@@ -53,9 +57,9 @@ class Visitor:
             "client_secret": self.environment["UM_CLIENT_SECRET"],
             "scope": "department",
         }
-        return self.session.post(self.environment["UM_TOKEN_URL"], data=form | changes, timeout=5)
+        return self.session.post(self.environment["UM_TOKEN_URL"], data=form | changes, timeout=PATIENCE)
 
-    def page(self, prefix: str = "", timeout: float = 5, **query: Any) -> requests.Response:
+    def page(self, prefix: str = "", timeout: float = PATIENCE, **query: Any) -> requests.Response:
         if not self.gateway_token:
             self.gateway_token = self.gateway_login().json()["access_token"]
         url = f"{self.environment['UM_BASE_URL']}{prefix}/bf/Department/v2/DeptData"
@@ -65,7 +69,7 @@ class Visitor:
     def rows(self, **query: Any) -> Any:
         return self.page(**query).json()["DepartmentList"]["DeptData"]
 
-    def call(self, route: str, timeout: float = 5) -> requests.Response:
+    def call(self, route: str, timeout: float = PATIENCE) -> requests.Response:
         """One call of a route that would be served."""
         match route:
             case "tdx/auth":
@@ -76,6 +80,8 @@ class Visitor:
                 )
             case "tdx/loginadmin":
                 return self.login()
+            case "tdx/applications":
+                return self.get("/applications", timeout=timeout)
             case "tdx/accounts":
                 return self.get("/accounts", timeout=timeout)
             case "tdx/accounts/search":

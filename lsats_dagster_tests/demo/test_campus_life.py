@@ -10,13 +10,17 @@ from typing import Any
 import pytest
 
 from lsats_dagster.demo.campus import Campus, CampusError, running_campus
-from lsats_dagster_tests.demo.conftest import Visitor, claims, moment
-
-STREAMS = ("tdx/department", "tdx/department_detail", "umich_api/department")
-ACCOUNTS, DETAILS, DEPARTMENTS = STREAMS
-
-
-REPOSITORY = Path(__file__).resolve().parents[2]
+from lsats_dagster_tests.demo.conftest import (
+    ACCOUNTS,
+    DEPARTMENTS,
+    DETAILS,
+    PATIENCE,
+    REPOSITORY,
+    STREAMS,
+    Visitor,
+    claims,
+    moment,
+)
 
 # The life of the campus
 
@@ -86,8 +90,13 @@ def test_same_seed_and_operations_give_the_same_bytes(monkeypatch: pytest.Monkey
 
 
 def test_reset_gives_the_first_day_back(campus: Campus) -> None:
-    first = _answers(Visitor(campus))
+    visitor = Visitor(campus)
+    first = _answers(visitor)
+    added = campus.add(ACCOUNTS)
     campus.live_one_day()
+    campus.advance(100_000)
+    campus.double(ACCOUNTS, min(campus.truth(ACCOUNTS)), {"Name": "Twin"})
+    campus.reorder(DEPARTMENTS, 3)
     campus.delete(DEPARTMENTS, min(campus.truth(DEPARTMENTS)))
     campus.put(ACCOUNTS, min(campus.truth(ACCOUNTS)), {"Name": "Other"})
     campus.poison(ACCOUNTS, ["null"])
@@ -101,10 +110,29 @@ def test_reset_gives_the_first_day_back(campus: Campus) -> None:
     campus.page_size(1)
     campus.reset()
     assert (campus.day(), campus.calls()) == (0, {})
+    assert visitor.get("/accounts").status_code == 401
     visitor = Visitor(campus)
     assert _answers(visitor) == first
     token = visitor.login()
     assert claims(token.text)["exp"] - moment(token, "Date") == pytest.approx(86_400, abs=2)
+    assert moment(token, "Date") == pytest.approx(time.time(), abs=PATIENCE)
+    assert token.headers["X-RateLimit-Limit"] == "60"
+    assert campus.add(ACCOUNTS) == added
+
+
+def test_a_campus_that_began_later_is_reset_to_its_first_day(tmp_path: Path) -> None:
+    state = tmp_path / "campus.json"
+    with running_campus(state=state) as campus:
+        first = campus.truth(DETAILS)
+        campus.live_one_day()
+        campus.live_one_day()
+        third = campus.truth(DETAILS)
+    with running_campus(state=state) as campus:
+        campus.reset()
+        assert (campus.day(), campus.truth(DETAILS)) == (0, first)
+        campus.live_one_day()
+        campus.live_one_day()
+        assert campus.truth(DETAILS) == third, "what records share, such as lists of choices, is shared as before"
 
 
 def test_state_carries_the_day_to_the_next_start(tmp_path: Path) -> None:
@@ -124,29 +152,17 @@ def test_state_carries_the_day_to_the_next_start(tmp_path: Path) -> None:
 
 def test_campus_ends_with_a_parent_that_was_killed() -> None:
     program = """
-import time
+import signal
 from urllib.parse import urlsplit
 from lsats_dagster.demo.campus import running_campus
 with running_campus() as campus:
     print(urlsplit(campus.environment["TDX_BASE_URL"]).port, flush=True)
-    time.sleep(60)
+    signal.pause()
 """
     parent = subprocess.Popen([sys.executable, "-c", program], stdout=subprocess.PIPE, text=True, cwd=REPOSITORY)
     assert parent.stdout is not None
     with parent:
         port = int(parent.stdout.readline())
-        assert _listens(port)
-        parent.kill()
-        parent.wait()
-        deadline = time.monotonic() + 10
-        while _listens(port) and time.monotonic() < deadline:
-            time.sleep(0.02)
-        assert not _listens(port)
-
-
-def _listens(port: int) -> bool:
-    try:
-        socket.create_connection(("127.0.0.1", port), timeout=5).close()
-    except OSError:
-        return False
-    return True
+        with socket.create_connection(("127.0.0.1", port), timeout=PATIENCE) as connection:
+            parent.kill()
+            assert connection.recv(1) == b"", "the connection ends with the campus"

@@ -51,6 +51,17 @@ class Campus:
         truth: dict[str, dict[str, Any]] = self._ask("truth", stream=stream)
         return truth
 
+    def advance(self, seconds: float) -> None:
+        """Move the campus's clock ahead, at once and without waiting.
+
+        Rate windows and tokens end by it, and what the campus says of the time is later by so much: Date headers,
+        X-RateLimit-Reset, the `exp` of tokens, modified dates (these are on the campus calendar, which starts at a
+        fixed date). A client with a clock of its own is moved by the same seconds, and nothing else is needed: it
+        takes each time that an answer names relative to the Date header of that answer, so the two clocks need not
+        show the same time. Whoever moves the campus alone makes a client meet a token that ended too early.
+        """
+        self._ask("advance", seconds=seconds)
+
     def put(self, stream: str, key: str, fields: dict[str, Any], *, touch: bool = True) -> None:
         """Set fields of one entity; `touch` moves its ModifiedDate where it has one."""
         self._ask("put", stream=stream, key=key, fields=fields, touch=touch)
@@ -67,6 +78,18 @@ class Campus:
         """Bring a deleted entity back exactly as it was."""
         self._ask("restore", stream=stream, key=key)
 
+    def double(self, stream: str, key: str, fields: dict[str, Any] | None) -> None:
+        """Let lists of the stream show a key twice, at two places of the order that stay, half a list apart.
+
+        The second record is the first with other `fields` ({}: an equal one) and not part of `truth`. Which of them
+        comes first depends on the order, see `reorder`. None ends it.
+        """
+        self._ask("double", stream=stream, key=key, fields=fields)
+
+    def reorder(self, stream: str, seed: int) -> None:
+        """Let lists of the stream come in another order, determined by `seed` (0: that of the start)."""
+        self._ask("reorder", stream=stream, seed=seed)
+
     def poison(self, stream: str, records: list[str]) -> None:
         """Add these raw texts to every list answer of the stream, after its records; an empty list clears."""
         self._ask("poison", stream=stream, records=records)
@@ -79,8 +102,11 @@ class Campus:
         """Switch a fault on for the calls of a route that would be served (not those answered 401 or 429).
 
         `after` calls pass first, then `times` calls meet the fault (None: all). Kinds and options: `status`
-        (status=503, retry_after), `latency` (seconds=1), `hang`, `reset`, `truncate`, `cut_json`, `html`,
-        `empty`, `shift` (rows=1: the pages move by so many rows), `storm` (429, to be lifted in seconds=2).
+        (status=503, retry_after; 404 is the source's own), `html_404` (a proxy's), `latency` (seconds=1), `hang`,
+        `reset`, `truncate`, `cut_json`, `html` (200), `empty`, `endless` (the body never ends), `gzip_bomb` (the true
+        answer, decoded longer by megabytes=64 of blanks), `shift` (rows=1: the pages move by so many rows), `storm`
+        (429, to be lifted in seconds=2), `throttle_now` (429 with `Retry-After: 0`; with reset_ago=60, lifted so many
+        seconds ago).
         """
         self._ask("fault", route=route, kind=kind, times=times, after=after, options=options)
 
@@ -126,7 +152,10 @@ class Campus:
         return str(self._ask("api_token"))
 
     def reset(self) -> None:
-        """The campus as on day 0; faults, limits, counters, poison and every switch as at the start."""
+        """The campus as on day 0; clock, faults, limits, counters, poison and every switch as at the start.
+
+        Tokens issued before are refused.
+        """
         self._ask("reset")
 
     def _ask(self, operation: str, **arguments: Any) -> Any:

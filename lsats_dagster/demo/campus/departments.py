@@ -3,6 +3,7 @@
 import uuid
 from dataclasses import dataclass
 from datetime import timedelta
+from functools import partial
 from itertools import islice
 from random import Random
 
@@ -78,9 +79,9 @@ class Departments:
                 "tdx/department",
                 self.accounts,
                 self.list_form,
-                lambda shown: {n: v for n, v in shown.items() if n not in ("ModifiedDate", "Attributes")},
+                _compared_account,
                 self._touch,
-                lambda: self._newcomer(account=True),
+                partial(self._newcomer, account=True),
             ),
             Stream(
                 "tdx/department_detail",
@@ -88,15 +89,15 @@ class Departments:
                 dict,
                 _compared_detail,
                 self._touch,
-                lambda: self._newcomer(account=True),
+                partial(self._newcomer, account=True),
             ),
             Stream(
                 "umich_api/department",
                 self.departments,
                 dict,
                 dict,
-                lambda payload: None,
-                lambda: self._newcomer(account=False),
+                _touch_nothing,
+                partial(self._newcomer, account=False),
             ),
         ]
 
@@ -308,6 +309,14 @@ class Departments:
         for table, key in ((self.accounts, unit.account), (self.departments, unit.department)):
             if key in table.gone:
                 table.bring_back(key)
+
+
+def _compared_account(shown: Payload) -> Payload:
+    return {name: value for name, value in shown.items() if name not in ("ModifiedDate", "Attributes")}
+
+
+def _touch_nothing(row: Payload) -> None:
+    """The gateway's rows have no modified date."""
 
 
 def _compared_detail(shown: Payload) -> Payload:

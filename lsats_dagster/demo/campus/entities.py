@@ -1,7 +1,7 @@
 """What the sources of the campus hold: tables of entities, the streams read from them, and campus time."""
 
+import hashlib
 import json
-import zlib
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
@@ -13,6 +13,8 @@ EPOCH = datetime(2026, 1, 12, 6, 0, tzinfo=UTC)
 NO_DATE = "0001-01-01T00:00:00"
 NO_DATE_ZULU = "0001-01-01T00:00:00Z"
 NO_GUID = "00000000-0000-0000-0000-000000000000"
+# Places in the order of a list are numbers of 32 bits; the second record of a doubled key is half a list away.
+HALF_A_LIST = 1 << 31
 
 
 class UnknownEntityError(LookupError):
@@ -46,16 +48,22 @@ class CampusTime:
     def __init__(self) -> None:
         self.day = 0
         self._seconds = 0
+        self._advanced = 0.0
 
     def next_day(self) -> None:
         """Go on to the next morning."""
         self.day += 1
         self._seconds = 0
 
+    def advance(self, seconds: float) -> None:
+        """Let what happens from now on be later by `seconds`, on this day and on the following ones."""
+        self._advanced += seconds
+
     def stamp(self) -> str:
         """A later moment than the one before, in one of the spellings that TDX uses (sources.md 4.1.5)."""
         self._seconds += 1
-        return tdx_date(EPOCH + timedelta(days=self.day, seconds=self._seconds), self._seconds % 3)
+        now = EPOCH + timedelta(days=self.day, seconds=self._seconds + self._advanced)
+        return tdx_date(now, self._seconds % 3)
 
 
 def tdx_date(moment: datetime, spelling: int = 0) -> str:
@@ -69,6 +77,8 @@ class Table:
     def __init__(self) -> None:
         self.present: dict[str, Payload] = {}
         self.gone: dict[str, Payload] = {}
+        self.order = 0
+        self._doubled: dict[str, Payload] = {}
 
     def __getitem__(self, key: str) -> Payload:
         try:
@@ -77,13 +87,28 @@ class Table:
             raise UnknownEntityError(f"no entity {key!r} is present") from None
 
     def ordered(self) -> list[tuple[str, Payload]]:
-        """What is present, in an order that is stable and means nothing (the sources promise none)."""
-        return sorted(self.present.items(), key=lambda item: (zlib.crc32(item[0].encode()), item[0]))
+        """What lists show, in an order that is stable and means nothing (the sources promise none)."""
+        records = [(self._place(key), key, payload) for key, payload in self.present.items()]
+        for key in self._doubled.keys() & self.present.keys():
+            records.append((self._place(key) ^ HALF_A_LIST, key, self.present[key] | self._doubled[key]))
+        return [(key, payload) for _, key, payload in sorted(records, key=lambda record: record[:2])]
+
+    def _place(self, key: str) -> int:
+        return int.from_bytes(hashlib.blake2b(f"{self.order}/{key}".encode(), digest_size=4).digest())
 
     def remove(self, key: str) -> None:
         """Let the entity leave."""
         self.gone[key] = self[key]
         del self.present[key]
+
+    def double(self, key: str, fields: Payload | None) -> None:
+        """Let lists show the entity twice while it is present, the second time with other `fields`; None ends it."""
+        if key not in self.present:
+            raise UnknownEntityError(f"no entity {key!r} is present")
+        if fields is None:
+            self._doubled.pop(key, None)
+        else:
+            self._doubled[key] = fields
 
     def bring_back(self, key: str) -> None:
         """Let an entity that left return exactly as it was."""

@@ -4,6 +4,7 @@ import asyncio
 import contextlib
 import socket
 import struct
+import zlib
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 
@@ -11,6 +12,7 @@ from starlette.responses import Response
 from starlette.types import Receive, Scope, Send
 
 TRANSPORT = "campus.transport"
+BLANKS = b" " * (1 << 16)
 
 # kind -> option -> default
 KINDS: Mapping[str, Mapping[str, float | None]] = {
@@ -21,9 +23,13 @@ KINDS: Mapping[str, Mapping[str, float | None]] = {
     "truncate": {},
     "cut_json": {},
     "html": {},
+    "html_404": {},
+    "endless": {},
+    "gzip_bomb": {"megabytes": 64},
     "empty": {},
     "shift": {"rows": 1},
     "storm": {"seconds": 2.0},
+    "throttle_now": {"reset_ago": None},
 }
 
 
@@ -111,6 +117,27 @@ class Truncated:
         await client_left(receive)
 
 
+class Endless:
+    """The whole answer but its end: blanks come in its place for ever, as fast as the client reads them."""
+
+    def __init__(self, whole: Response) -> None:
+        self._whole = whole
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        headers = [pair for pair in self._whole.raw_headers if pair[0] != b"content-length"]
+        await send({"type": "http.response.start", "status": self._whole.status_code, "headers": headers})
+        await send({"type": "http.response.body", "body": bytes(self._whole.body)[:-1], "more_body": True})
+        left = asyncio.create_task(client_left(receive))
+        while not left.done():
+            await send({"type": "http.response.body", "body": BLANKS, "more_body": True})
+            # `send` waits only while the connection is full, and not at all once it is closed.
+            await asyncio.sleep(0)
+
+
+class ProxyAnswer(Response):
+    """The answer of a proxy before the source: it says nothing of the source's limits."""
+
+
 async def client_left(receive: Receive, seconds: float | None = None) -> bool:
     """Wait until the client closes the connection, at most `seconds`; whether it did."""
 
@@ -128,3 +155,18 @@ def cut_in_the_middle(whole: Response) -> Response:
     """The same answer with half of its body and a true length: only a parser can tell."""
     body = bytes(whole.body)
     return Response(body[: len(body) // 2], whole.status_code, media_type=whole.headers.get("content-type"))
+
+
+async def gzip_bomb(whole: Response, megabytes: int) -> Response:
+    """The same answer with megabytes of blanks behind it, sent in a thousandth of that."""
+
+    def packed() -> bytes:
+        gzip = zlib.compressobj(wbits=31)
+        return b"".join(
+            [gzip.compress(whole.body), *(gzip.compress(BLANKS) for _ in range(megabytes << 4)), gzip.flush()]
+        )
+
+    # In a thread: other calls are served meanwhile.
+    body = await asyncio.to_thread(packed)
+    headers = {"Content-Encoding": "gzip"}
+    return Response(body, whole.status_code, headers, media_type=whole.headers.get("content-type"))

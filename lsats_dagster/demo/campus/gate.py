@@ -2,7 +2,6 @@
 
 import json
 import math
-import time
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
 from email.utils import formatdate
@@ -14,10 +13,21 @@ from starlette.responses import PlainTextResponse, Response
 from starlette.types import ASGIApp
 
 from lsats_dagster.demo.campus.entities import as_json
-from lsats_dagster.demo.campus.faults import Fault, Hang, Reset, Truncated, client_left, cut_in_the_middle
+from lsats_dagster.demo.campus.faults import (
+    ProxyAnswer,
+    Endless,
+    Fault,
+    Hang,
+    Reset,
+    Truncated,
+    client_left,
+    cut_in_the_middle,
+    gzip_bomb,
+)
 from lsats_dagster.demo.campus.limits import Allowance
 from lsats_dagster.demo.campus.simulation import Simulation
 
+PROXY_PAGE = "<!DOCTYPE html><html><head><title>404</title></head><body>No such page on this server.</body></html>"
 SIGN_IN_PAGE = "<!DOCTYPE html><html><head><title>Sign in</title></head><body>Please sign in.</body></html>"
 
 
@@ -103,7 +113,7 @@ def _admit(simulation: Simulation, method: Method, request: Request) -> tuple[Al
         return None, gateway_error(401, "invalid token")
     # All tokens belong to the one client there is, and the quota is the client's.
     allowance = simulation.windows["gateway"].take(simulation.client_key)
-    return None, None if allowance.granted else _too_many("gateway", allowance.resets_at - time.time())
+    return None, None if allowance.granted else _too_many(simulation, "gateway", allowance.resets_at)
 
 
 async def _answer(simulation: Simulation, method: Method, call: Call, fault: Fault | None) -> ASGIApp:
@@ -120,14 +130,27 @@ async def _answer(simulation: Simulation, method: Method, call: Call, fault: Fau
             return cut_in_the_middle(method.handler(call))
         case "html":
             return Response(SIGN_IN_PAGE, media_type="text/html")
+        case "html_404":
+            return ProxyAnswer(PROXY_PAGE, 404, media_type="text/html")
+        case "endless":
+            return Endless(method.handler(call))
+        case "gzip_bomb":
+            return await gzip_bomb(method.handler(call), int(fault.number("megabytes")))
         case "empty":
             return Response(method.empty, media_type="application/json")
         case "shift":
             return method.handler(Call(call.request, call.body, int(fault.number("rows"))))
         case "storm":
-            return _too_many(method.source, fault.number("seconds"))
+            return _too_many(simulation, method.source, simulation.clock.now() + fault.number("seconds"))
+        case "throttle_now":
+            if fault.options["reset_ago"] is None:
+                return ProxyAnswer("Too many requests.", 429, {"Retry-After": "0"}, media_type="text/plain")
+            return _too_many(simulation, method.source, simulation.clock.now() - fault.number("reset_ago"))
         case "status":
-            answer = PlainTextResponse("The service is unavailable.", int(fault.number("status")))
+            status = int(fault.number("status"))
+            answer = (
+                not_found(method.source) if status == 404 else PlainTextResponse("The service is unavailable.", status)
+            )
             if fault.options["retry_after"] is not None:
                 answer.headers["Retry-After"] = str(int(fault.number("retry_after")))
             return answer
@@ -137,25 +160,34 @@ async def _answer(simulation: Simulation, method: Method, call: Call, fault: Fau
             return method.handler(call)
 
 
-def _too_many(source: str, seconds: float) -> Response:
-    """The 429 of a source that lets nobody in for `seconds`; the gateway's form is an assumption (Q8)."""
+def _too_many(simulation: Simulation, source: str, until: float) -> Response:
+    """The 429 of a source that lets nobody in before `until`; the gateway's form is an assumption (Q8)."""
     if source == "gateway":
         answer = gateway_error(429, "quota exceeded")
-        answer.headers["Retry-After"] = str(max(0, math.ceil(seconds)))
+        answer.headers["Retry-After"] = str(max(0, math.ceil(until - simulation.clock.now())))
         return answer
     answer = PlainTextResponse("Rate limit exceeded.", 429)
     answer.headers["X-RateLimit-Remaining"] = "0"
-    answer.headers["X-RateLimit-Reset"] = formatdate(math.ceil(time.time() + seconds), usegmt=True)
+    answer.headers["X-RateLimit-Reset"] = formatdate(math.ceil(until), usegmt=True)
     return answer
 
 
 def _say_limit(answer: Response, method: Method, allowance: Allowance | None) -> None:
     """Every answer of a limited TDX method tells the state of its window."""
-    if allowance is None:
+    if allowance is None or isinstance(answer, ProxyAnswer):
         return
     answer.headers["X-RateLimit-Limit"] = str(allowance.limit)
     answer.headers.setdefault("X-RateLimit-Remaining", str(allowance.remaining))
     answer.headers.setdefault("X-RateLimit-Reset", formatdate(allowance.reset_second, usegmt=True))
+
+
+def not_found(source: str) -> Response:
+    """The 404 of the source itself. TeamDynamix documents JSON as its format; the wording is an assumption."""
+    if source == "gateway":
+        return gateway_error(404, "not found")
+    return Response(
+        as_json({"Message": "The record could not be found."}), 404, media_type="application/json; charset=utf-8"
+    )
 
 
 def gateway_error(status: int, text: str) -> Response:

@@ -6,8 +6,9 @@ import hmac
 import json
 import math
 import secrets
-import time
 from dataclasses import dataclass
+
+from lsats_dagster.demo.campus.clock import Clock
 
 DAY_SECONDS = 86_400.0
 TDX_AUDIENCE = "https://www.teamdynamix.com/"
@@ -31,22 +32,21 @@ class Allowance:
 class FixedWindows:
     """A number of calls per window and caller; a window starts with the first call in it."""
 
-    def __init__(self, calls: int, seconds: float) -> None:
+    def __init__(self, calls: int, seconds: float, clock: Clock) -> None:
+        self._clock = clock
         self._calls = calls
         self._seconds = seconds
         self._windows: dict[tuple[str, ...], tuple[float, int]] = {}
 
     def take(self, *caller: str) -> Allowance:
         """Count one call of `caller`."""
-        now = time.monotonic()
+        now = self._clock.now()
         started, used = self._windows.get(caller, (now, 0))
         if now - started >= self._seconds:
             started, used = now, 0
         granted = used < self._calls
         self._windows[caller] = (started, used + granted)
-        return Allowance(
-            granted, self._calls, self._calls - used - granted, time.time() + started + self._seconds - now
-        )
+        return Allowance(granted, self._calls, self._calls - used - granted, started + self._seconds)
 
 
 class TdxTokens:
@@ -54,7 +54,8 @@ class TdxTokens:
 
     lifetime = DAY_SECONDS
 
-    def __init__(self) -> None:
+    def __init__(self, clock: Clock) -> None:
+        self._clock = clock
         self._key = secrets.token_bytes(32)
         self._issued = 0
         self._revoked_through = 0
@@ -65,7 +66,7 @@ class TdxTokens:
         claims = {
             "unique_name": "hub@campus.example",
             "jti": str(self._issued),
-            "exp": math.ceil(time.time() + self.lifetime),
+            "exp": math.ceil(self._clock.now() + self.lifetime),
             "iss": "TD",
             "aud": TDX_AUDIENCE,
         }
@@ -79,7 +80,7 @@ class TdxTokens:
             return False
         payload = signed.partition(".")[2]
         claims = json.loads(base64.urlsafe_b64decode(payload + "=" * (-len(payload) % 4)))
-        return bool(claims["exp"] > time.time() and int(claims["jti"]) > self._revoked_through)
+        return bool(claims["exp"] > self._clock.now() and int(claims["jti"]) > self._revoked_through)
 
     def revoke_all(self) -> None:
         """Refuse every token issued so far."""
@@ -94,18 +95,19 @@ class GatewayTokens:
 
     lifetime = 3600.0
 
-    def __init__(self) -> None:
+    def __init__(self, clock: Clock) -> None:
+        self._clock = clock
         self._ends: dict[str, float] = {}
 
     def issue(self) -> tuple[str, int]:
         """A new token and its `expires_in`, whole seconds rounded up."""
         token, seconds = secrets.token_urlsafe(32), math.ceil(self.lifetime)
-        self._ends[token] = time.monotonic() + seconds
+        self._ends[token] = self._clock.now() + seconds
         return token, seconds
 
     def accepts(self, token: str) -> bool:
         """Whether the token was issued here, has not expired and was not revoked."""
-        return self._ends.get(token, 0.0) > time.monotonic()
+        return self._ends.get(token, 0.0) > self._clock.now()
 
     def revoke_all(self) -> None:
         """Refuse every token issued so far."""

@@ -3,7 +3,6 @@
 import asyncio
 import re
 import socket
-import time
 from collections.abc import Callable
 from email.utils import formatdate
 
@@ -57,7 +56,7 @@ def application(simulation: Simulation, admin_port: int, admin_token: str) -> AS
             if message["type"] == "http.response.start":
                 message["headers"] = [
                     *message["headers"],
-                    (b"date", formatdate(time.time(), usegmt=True).encode()),
+                    (b"date", formatdate(simulation.clock.now(), usegmt=True).encode()),
                 ]
             await send(message)
 

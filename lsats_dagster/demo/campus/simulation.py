@@ -1,6 +1,7 @@
 """The running campus: the world, how its sources answer, and every operation that the side door offers."""
 
 import json
+import pickle
 import secrets
 import uuid
 from collections.abc import Callable
@@ -8,14 +9,16 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
+from lsats_dagster.demo.campus.clock import Clock
 from lsats_dagster.demo.campus.entities import Behaviour, Payload
 from lsats_dagster.demo.campus.faults import FaultBoard
 from lsats_dagster.demo.campus.limits import FixedWindows, GatewayTokens, TdxTokens
-from lsats_dagster.demo.campus.world import World
+from lsats_dagster.demo.campus.world import DETAIL, World
 
 ROUTES = (
     "tdx/auth",
     "tdx/loginadmin",
+    "tdx/applications",
     "tdx/accounts",
     "tdx/accounts/search",
     "tdx/accounts/{id}",
@@ -23,8 +26,6 @@ ROUTES = (
     "gateway/DeptData",
 )
 CATEGORY = "bf"
-# Streams that are read one entity at a time end so.
-DETAIL = "_detail"
 # Calls of the gateway per minute: the demo keeps the true quota, a small campus never makes tests wait.
 GATEWAY_QUOTA = {"small": 60_000, "demo": 200}
 
@@ -37,9 +38,11 @@ class Simulation:
     """One campus with its credentials, limits, faults and counters."""
 
     world: World
-    behaviour: Behaviour
+    clock: Clock
     faults: FaultBoard
     windows: dict[str, FixedWindows]
+    tdx_tokens: TdxTokens
+    gateway_tokens: GatewayTokens
 
     def __init__(self, seed: int, size: str, *, day: int = 0, state: Path | None = None) -> None:
         self.seed = seed
@@ -50,10 +53,10 @@ class Simulation:
         self.password = secrets.token_urlsafe(16)
         self.client_key = secrets.token_hex(16)
         self.client_secret = secrets.token_hex(16)
-        self.tdx_tokens = TdxTokens()
-        self.gateway_tokens = GatewayTokens()
         self.counts: dict[str, dict[str, int]] = {}
         self._state = state
+        # A copy, because it takes a quarter of the time that building a world does, and tests reset often.
+        self._first_day = pickle.dumps(World(seed, size))
         self._start(self._kept_day(day))
 
     def environment(self, port: int) -> dict[str, str]:
@@ -73,6 +76,11 @@ class Simulation:
             "UM_CALLS_PER_MINUTE": str(GATEWAY_QUOTA[self.size]),
         }
 
+    @property
+    def behaviour(self) -> Behaviour:
+        """How the sources answer."""
+        return self.world.behaviour
+
     def count(self, route: str, outcome: str) -> None:
         """Note one call: its status, or `fault` where no whole answer was sent."""
         outcomes = self.counts.setdefault(route, {})
@@ -83,11 +91,14 @@ class Simulation:
         return {
             "day": self.day,
             "live_one_day": self.live_one_day,
+            "advance": self.advance,
             "truth": lambda stream: self.world.stream(stream).truth(),
             "put": self.world.put,
             "add": lambda stream: self.world.stream(stream).newcomer(),
             "delete": lambda stream, key: self.world.stream(stream).table.remove(key),
             "restore": lambda stream, key: self.world.stream(stream).table.bring_back(key),
+            "double": self.world.double,
+            "reorder": self.world.reorder,
             "poison": self.poison,
             "poison_detail": self.poison_detail,
             "fault": self.fault,
@@ -114,11 +125,14 @@ class Simulation:
         self._keep_day()
         return changes
 
+    def advance(self, seconds: float) -> None:
+        """Move the clock ahead, and with it the campus calendar."""
+        self.clock.advance(seconds)
+        self.world.time.advance(seconds)
+
     def poison(self, stream: str, records: list[str]) -> None:
         """Add raw JSON texts to the list answers of a stream."""
-        if self.world.stream(stream).name.endswith(DETAIL):
-            raise ValueError("answers of a detail stream are poisoned by key: poison_detail")
-        self.behaviour.poison[stream] = list(records)
+        self.behaviour.poison[self.world.listed(stream).name] = list(records)
 
     def poison_detail(self, stream: str, key: str, raw: str | None) -> None:
         """Replace the answer for one key of a detail stream by a raw text; None gives the true one again."""
@@ -140,7 +154,7 @@ class Simulation:
     def limit(self, source: str, calls: int, seconds: float) -> None:
         """Grant another number of calls per window, beginning anew."""
         self._tokens(source)
-        self.windows[source] = FixedWindows(calls, seconds)
+        self.windows[source] = FixedWindows(calls, seconds, self.clock)
 
     def token_lifetime(self, source: str, seconds: float) -> None:
         """How long tokens live that are issued from now on."""
@@ -163,17 +177,20 @@ class Simulation:
         self.behaviour.page_size = rows
 
     def reset(self) -> None:
-        """The campus as it was on day 0, and every switch as it was at the start."""
+        """The campus as it was on day 0, and everything else as it was at the start; no token was issued yet."""
         self._start(0)
 
     def _start(self, day: int) -> None:
-        self.behaviour = Behaviour()
+        self.clock = Clock()
         self.faults = FaultBoard()
         self.counts.clear()
-        self.windows = {"tdx": FixedWindows(60, 1.0), "gateway": FixedWindows(GATEWAY_QUOTA[self.size], 60.0)}
-        for tokens in (self.tdx_tokens, self.gateway_tokens):
-            tokens.lifetime = type(tokens).lifetime
-        self.world = World(self.seed, self.size, self.behaviour)
+        self.windows = {
+            "tdx": FixedWindows(60, 1.0, self.clock),
+            "gateway": FixedWindows(GATEWAY_QUOTA[self.size], 60.0, self.clock),
+        }
+        self.tdx_tokens = TdxTokens(self.clock)
+        self.gateway_tokens = GatewayTokens(self.clock)
+        self.world = pickle.loads(self._first_day)
         for _ in range(day):
             self.world.live_one_day()
         self._keep_day()

@@ -8,8 +8,19 @@ from starlette.responses import PlainTextResponse, Response
 from starlette.routing import BaseRoute, Route
 
 from lsats_dagster.demo.campus.entities import Payload, UnknownEntityError, as_json
-from lsats_dagster.demo.campus.gate import Call, Method, guarded
+from lsats_dagster.demo.campus.gate import Call, Method, guarded, not_found
 from lsats_dagster.demo.campus.simulation import Simulation
+
+# Identifier, name, type, class, active or not. Clients ask for these when they start: the identifier is part of paths.
+APPLICATIONS = (
+    (12, "People", "Standard", "TDPeople", True),
+    (27, "Analysis", "Standard", "TDAnalysis", True),
+    (31, "Example Help Tickets", "Ticketing", "TDTickets", True),
+    (35, "Example Retired Tickets", "Ticketing", "TDTickets", False),
+    (48, "Example Assets/CIs", "Assets/CI", "TDAssets", True),
+    (52, "Example Client Portal", "Client Portal", "TDClient", True),
+    (60, "Example Room Finder", "External", "External", True),
+)
 
 # Paths arrive in lower case: the real server does not tell /Accounts from /accounts.
 PREFIXES = ("/tdwebapi/api", "/sbtdwebapi/api")
@@ -20,6 +31,7 @@ def routes(simulation: Simulation) -> list[BaseRoute]:
     api = TdxApi(simulation)
     login = guarded(simulation, Method("tdx/auth", api.login, b"", open_to_all=True))
     loginadmin = guarded(simulation, Method("tdx/loginadmin", api.login_admin, b"", open_to_all=True))
+    applications = guarded(simulation, Method("tdx/applications", api.applications, b"[]"))
     accounts = guarded(simulation, Method("tdx/accounts", api.accounts, b"[]"))
     search = guarded(simulation, Method("tdx/accounts/search", api.search, b"[]"))
     account = guarded(simulation, Method("tdx/accounts/{id}", api.account, b"{}"))
@@ -27,6 +39,7 @@ def routes(simulation: Simulation) -> list[BaseRoute]:
         ("/auth", login, "POST"),
         ("/auth/login", login, "POST"),
         ("/auth/loginadmin", loginadmin, "POST"),
+        ("/applications", applications, "GET"),
         ("/accounts", accounts, "GET"),
         ("/accounts/search", search, "POST"),
         ("/accounts/{id}", account, "GET"),
@@ -50,6 +63,24 @@ class TdxApi:
         simulation = self._simulation
         return self._token(call, beid=simulation.beid, webserviceskey=simulation.web_services_key)
 
+    def applications(self, call: Call) -> Response:
+        """All applications, inactive ones too."""
+        records = [
+            {
+                "AppID": identifier,
+                "Name": name,
+                "Description": None,
+                "Type": kind,
+                "AppClass": app_class,
+                "ExternalUrl": "https://rooms.campus.example/" if kind == "External" else None,
+                "Purpose": "Questions and requests" if kind == "Ticketing" else None,
+                "Active": active,
+                "PartialUrl": "Portal" if kind == "Client Portal" else None,
+            }
+            for identifier, name, kind, app_class, active in APPLICATIONS
+        ]
+        return Response(as_json(records), media_type="application/json")
+
     def accounts(self, call: Call) -> Response:
         """Active accounts, without Attributes."""
         return self._listed(account for account in self._all() if account["IsActive"] is True)
@@ -72,7 +103,7 @@ class TdxApi:
         try:
             return Response(as_json(stream.shown(stream.table[key])), media_type="application/json")
         except UnknownEntityError:
-            return PlainTextResponse("The account could not be found.", 404)
+            return not_found("tdx")
 
     def _token(self, call: Call, **expected: str) -> Response:
         try:
