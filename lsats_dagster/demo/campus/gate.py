@@ -14,10 +14,10 @@ from starlette.types import ASGIApp
 
 from lsats_dagster.demo.campus.entities import as_json
 from lsats_dagster.demo.campus.faults import (
-    ProxyAnswer,
     Endless,
     Fault,
     Hang,
+    ProxyAnswer,
     Reset,
     Truncated,
     client_left,
