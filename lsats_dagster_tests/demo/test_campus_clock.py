@@ -5,28 +5,16 @@ from typing import Any
 
 import pytest
 
+from lsats_dagster.clients.window import LocalCallWindow
 from lsats_dagster.demo.campus import Campus, CampusError
 from lsats_dagster_tests.conftest import make_client
-from lsats_dagster_tests.demo.conftest import ACCOUNTS, DEPARTMENTS, PATIENCE, Visitor, claims, moment
+from lsats_dagster_tests.demo.conftest import ACCOUNTS, DEPARTMENTS, PATIENCE, SharedClock, Visitor, claims, moment
 
 HOUR = 3600.0
 sources = pytest.mark.parametrize(
     ("stream", "source", "login"),
     [(ACCOUNTS, "tdx", "tdx/loginadmin"), (DEPARTMENTS, "gateway", "gateway/token")],
 )
-
-
-class StandingClock:
-    """A client's clock that only a test moves."""
-
-    def __init__(self) -> None:
-        self.time = 1_000_000.0
-
-    def now(self) -> float:
-        return self.time
-
-    def sleep_until(self, when: float) -> None:
-        self.time = max(self.time, when)
 
 
 def test_what_the_campus_says_of_the_time_moves_along(campus: Campus, visitor: Visitor) -> None:
@@ -93,17 +81,27 @@ def test_a_clock_goes_ahead_only(campus: Campus) -> None:
 
 
 @sources
-def test_a_client_whose_clock_moves_along_logs_in_before_its_token_ends(
+def test_a_client_on_the_same_time_logs_in_before_its_token_ends(
     campus: Campus, stream: str, source: str, login: str
 ) -> None:
     campus.token_lifetime(source, HOUR)
-    clock = StandingClock()
-    client = make_client(campus, stream.partition("/")[0], clock=clock)
+    clock = SharedClock(campus)
+    client = make_client(campus, stream.partition("/")[0], clock=clock, window=LocalCallWindow(clock))
     client.probe()
-    campus.advance(2 * HOUR)
-    clock.time += 2 * HOUR
+    clock.sleep_until(clock.now() + 2 * HOUR)
     client.probe()
-    (route,) = campus.calls().keys() - {login}
-    assert set(campus.calls()[route]) == {"200"}
-    assert campus.calls()[login] == {"200": 2}
     client.close()
+    (route,) = campus.calls().keys() - {login}
+    assert campus.calls() == {login: {"200": 2}, route: {"200": 2}}
+
+
+def test_a_client_on_the_same_time_keeps_to_windows_and_nobody_waits(campus: Campus) -> None:
+    campus.limit("tdx", 2, 60)
+    clock = SharedClock(campus)
+    client = make_client(campus, "tdx", clock=clock, window=LocalCallWindow(clock))
+    began = clock.now()
+    for _ in range(7):
+        client.probe()
+    client.close()
+    assert campus.calls()["tdx/accounts/search"] == {"200": 7}
+    assert clock.now() - began > 60
