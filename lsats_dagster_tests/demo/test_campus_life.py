@@ -1,5 +1,6 @@
 """The campus lives: days, determinism, its state, its end."""
 
+import contextlib
 import socket
 import subprocess
 import sys
@@ -165,4 +166,6 @@ with running_campus() as campus:
         port = int(parent.stdout.readline())
         with socket.create_connection(("127.0.0.1", port), timeout=PATIENCE) as connection:
             parent.kill()
-            assert connection.recv(1) == b"", "the connection ends with the campus"
+            # The connection ends with the campus: closed, or reset if the campus had not taken it yet.
+            with contextlib.suppress(ConnectionResetError):
+                assert connection.recv(1) == b""
