@@ -16,6 +16,17 @@ from urllib3.connection import HTTPConnection, HTTPSConnection
 
 T = TypeVar("T")
 
+# A vanished host is noticed after some two minutes, also while nothing is read and no timeout runs.
+_KEEPALIVE = [
+    (socket.SOL_SOCKET, socket.SO_KEEPALIVE, 1),
+    *(
+        (socket.IPPROTO_TCP, getattr(socket, name), value)
+        for name, value in (("TCP_KEEPIDLE", 60), ("TCP_KEEPINTVL", 15), ("TCP_KEEPCNT", 4))
+        if hasattr(socket, name)  # not every system has all of them
+    ),
+]
+_SOCKET_OPTIONS = [*HTTPConnection.default_socket_options, *_KEEPALIVE]
+
 # Every request of ours has a timeout; this holds for one that had none.
 SECONDS_WITHOUT_TIMEOUT = 120.0
 
@@ -67,13 +78,13 @@ class _TlsPool(urllib3.HTTPSConnectionPool):
 
 
 class BoundedAdapter(HTTPAdapter):
-    """Connections whose answers have a bounded head, with and without a proxy."""
+    """Connections whose answers have a bounded head and that ask for keepalives, with and without a proxy."""
 
     def init_poolmanager(self, *args: Any, **kwargs: Any) -> None:
-        super().init_poolmanager(*args, **kwargs)
+        super().init_poolmanager(*args, **kwargs, socket_options=_SOCKET_OPTIONS)
         self.poolmanager.pool_classes_by_scheme = {"http": _Pool, "https": _TlsPool}
 
     def proxy_manager_for(self, *args: Any, **kwargs: Any) -> Any:
-        manager = super().proxy_manager_for(*args, **kwargs)
+        manager = super().proxy_manager_for(*args, **kwargs, socket_options=_SOCKET_OPTIONS)
         manager.pool_classes_by_scheme = {"http": _Pool, "https": _TlsPool}
         return manager

@@ -35,6 +35,21 @@ class UnreadableAnswerError(TransientSourceError):
     """The source answered 200, but never with content of the shape asked for."""
 
 
+class OversizedAnswerError(UnreadableAnswerError):
+    """The answer is larger than allowed, which another try would not change."""
+
+
+class UnreadableRecordError(SourceError):
+    """Stands in a page for one element that cannot be read. The message says why, without content.
+
+    `text` is the element as received, up to 1 MB of it, with bytes that are not UTF-8 written as escapes.
+    """
+
+    def __init__(self, reason: str, text: str) -> None:
+        super().__init__(reason)
+        self.text = text
+
+
 def error_of_status(status: int) -> SourceError:
     """The error that an HTTP status other than 200 stands for."""
     if status >= 500 or status in (408, 425, 429):

@@ -8,23 +8,23 @@ import http.client
 import ipaddress
 import json
 import logging
-import math
 import random
 import threading
 import time
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
-from decimal import Decimal
 from http.cookiejar import DefaultCookiePolicy
-from typing import Any, TypeVar
+from typing import Literal, TypeVar
 from urllib.parse import urlsplit
 
 import requests
 import urllib3
 from requests.auth import AuthBase
 
+from lsats_dagster.clients.answer import Answer, spooled
 from lsats_dagster.clients.connections import BoundedAdapter
 from lsats_dagster.clients.errors import (
+    OversizedAnswerError,
     PermanentSourceError,
     SourceError,
     TransientSourceError,
@@ -32,6 +32,7 @@ from lsats_dagster.clients.errors import (
     error_of_exception,
     error_of_status,
 )
+from lsats_dagster.clients.tokens import Token, TokenKeeper
 from lsats_dagster.clients.window import (
     LONGEST_WAIT,
     Allowance,
@@ -52,7 +53,9 @@ UNREADABLE_TRIES = 3  # of one call, when the answer is a 200 nobody can read
 RETRY_SECONDS = 600.0  # no further try once the tries and pauses of one call have taken this long
 FIRST_PAUSE, LONGEST_PAUSE = 1.0, 30.0  # most before the second try; before any try
 THROTTLES = 10  # answers 429 that one call waits out; they do not count as tries
-_CHUNK = 1 << 16
+_ERROR_BODY = 1 << 16  # read of an answer that is an error
+
+Content = Literal["list", "record", "login"]
 
 
 @dataclass(frozen=True)
@@ -68,6 +71,21 @@ DEFAULT_TIMEOUTS = Timeouts()
 
 
 @dataclass(frozen=True)
+class Ceilings:
+    """The most bytes of one answer, after decoding, by what is asked for."""
+
+    list_bytes: int = 1 << 30
+    record_bytes: int = 16 << 20  # one record, whether asked for singly or in a list
+    login_bytes: int = 64 << 10
+
+    def of(self, content: Content) -> int:
+        return {"list": self.list_bytes, "record": self.record_bytes, "login": self.login_bytes}[content]
+
+
+DEFAULT_CEILINGS = Ceilings()
+
+
+@dataclass(frozen=True)
 class Call:
     """One request, safe to repeat: a GET, a read-only search or a login.
 
@@ -77,6 +95,7 @@ class Call:
     verb: str
     url: str
     allowance: Allowance
+    content: Content
     params: Mapping[str, str | int] | None = field(default=None, repr=False)
     json: object = field(default=None, repr=False)
     form: Mapping[str, str] | None = field(default=None, repr=False)
@@ -85,43 +104,6 @@ class Call:
     @property
     def label(self) -> str:
         return f"{self.verb} {urlsplit(self.url).path}"
-
-
-@dataclass(frozen=True)
-class Answer:
-    """A whole answer; `date` is the server's own time (epoch seconds), to which its other times relate."""
-
-    status: int
-    headers: Mapping[str, str] = field(repr=False)
-    body: bytes = field(repr=False)
-    date: float
-
-    def text(self) -> str:
-        """The body as UTF-8. A wrong byte becomes a lone surrogate: it spoils one value and not the page."""
-        return self.body.decode("utf-8-sig", "surrogateescape")
-
-    def document(self) -> Any:
-        """The body as JSON; UnreadableAnswerError if it is none."""
-        try:
-            return json.loads(self.text(), parse_int=_whole_number, parse_float=_decimal_number)
-        except (ValueError, RecursionError):
-            kind = self.headers.get("Content-Type", "").partition(";")[0].strip()[:40] or "no content type"
-        raise UnreadableAnswerError(f"HTTP {self.status} without JSON ({len(self.body)} bytes, {kind})")
-
-
-@dataclass(frozen=True)
-class Token:
-    """A bearer token and the time of our clock at which to fetch the next (infinite: when it is refused)."""
-
-    value: str = field(repr=False)
-    renew_at: float = math.inf
-
-
-def token_for(value: str, lifetime: float | None, clock: Clock) -> Token:
-    """A token valid for `lifetime` more seconds: renewed 60 s before its end, or at half of a short life."""
-    if lifetime is None or not 0 < lifetime < math.inf:
-        return Token(value)
-    return Token(value, clock.now() + lifetime - min(60.0, lifetime / 2))
 
 
 @dataclass(frozen=True)
@@ -135,41 +117,13 @@ class Probe:
     limits: dict[str, tuple[int, int]]
 
 
-class TokenKeeper:
-    """The current token of a client. However many threads ask, one logs in and the others get its result."""
-
-    def __init__(self, login: Callable[[], Token], clock: Clock) -> None:
-        self._login = login
-        self._clock = clock
-        self._lock = threading.Lock()
-        self._token: Token | None = None
-        self._refusal: str | None = None
-
-    def current(self) -> Token:
-        with self._lock:
-            if self._refusal is not None:  # repeating a refused login, perhaps from many threads, locks accounts
-                raise PermanentSourceError(self._refusal)
-            if self._token is None or self._clock.now() >= self._token.renew_at:
-                try:
-                    self._token = self._login()
-                except PermanentSourceError as error:
-                    self._refusal = str(error)
-                    raise
-            return self._token
-
-    def refused(self, token: Token) -> None:
-        """The source answered 401 to `token`. Nothing happens if another thread has replaced it meanwhile."""
-        with self._lock:
-            if self._token is token:
-                self._token = None
-
-
 class HttpClient:
     """Exchanges with one source. Threads may share it."""
 
-    def __init__(self, *, window: CallWindow, timeouts: Timeouts, clock: Clock) -> None:
+    def __init__(self, *, window: CallWindow, timeouts: Timeouts, ceilings: Ceilings, clock: Clock) -> None:
         self._window = window
         self._timeouts = timeouts
+        self._ceilings = ceilings
         self._clock = clock
         self._session = requests.Session()
         self._session.cookies.set_policy(DefaultCookiePolicy(allowed_domains=[]))
@@ -213,19 +167,21 @@ class HttpClient:
         spent = 0.0
         renewed = False
         while True:
+            self._must_be_open(call)  # no login and no place in the window for a call that will not be sent
             if keeper is not None:
                 keeper.current()  # a login that is due comes before the place in the window, not after
             waited = self._window.wait(pace.method, limit=pace.limit, seconds=pace.seconds, ceiling=pace.ceiling)
             self._count(waited_seconds=waited)
-            if self._closed:
-                raise TransientSourceError(f"{call.label}: the client was closed")
             token = keeper.current() if keeper is not None else None
+            self._must_be_open(call)
             began = time.monotonic()
             failure: SourceError
             asked = 0.0
             try:
                 answer = self._send(call, token)
                 if answer.status in call.signals:
+                    if answer.status == 404 and answer.is_of_a_proxy():
+                        raise PermanentSourceError("HTTP 404, not by the source: something in between answered")
                     return answer.status, None
                 if answer.status == 200:
                     return answer.status, read(answer)
@@ -247,13 +203,17 @@ class HttpClient:
             pause = max(asked, random.uniform(0, min(LONGEST_PAUSE, FIRST_PAUSE * 2 ** (tries - 1))))
             spent += time.monotonic() - began + pause
             most = UNREADABLE_TRIES if isinstance(failure, UnreadableAnswerError) else TRIES
-            final = isinstance(failure, PermanentSourceError) or throttles > THROTTLES
+            final = isinstance(failure, PermanentSourceError | OversizedAnswerError) or throttles > THROTTLES
             if final or tries >= most or spent > RETRY_SECONDS:
                 story = f"tries: {tries}" + (f", answers 429: {throttles}" if throttles else "")
                 raise type(failure)(f"{call.label}: {failure} ({story})")
             logger.warning("🔄 %s: %s; try %d in %.1f s", call.label, failure, tries + 1, pause)
             self._count(retries=1, waited_seconds=pause)
             self._clock.sleep_until(self._clock.now() + pause)
+
+    def _must_be_open(self, call: Call) -> None:
+        if self._closed:
+            raise TransientSourceError(f"{call.label}: the client was closed")
 
     def _throttle(self, call: Call, answer: Answer, throttles: int) -> None:
         """Close the window of the call until the source opens it again: every next `wait` stands there."""
@@ -286,15 +246,22 @@ class HttpClient:
                 allow_redirects=False,
                 proxies=_past_proxies(call.url),
             ) as response:
-                body = _body(response.raw, deadline)
+                status = response.status_code
+                most = self._ceilings.of(call.content) if status == 200 else _ERROR_BODY
+                body, size = spooled(response.raw, deadline, most)
                 date = http_date(response.headers.get("Date", ""))
                 self._clock_difference = None if date is None else date - self._clock.now()
-                answer = Answer(response.status_code, response.headers, body, date or self._clock.now())
+                answer = Answer(
+                    status, response.headers, body, size, date or self._clock.now(), self._ceilings.record_bytes
+                )
         except (OSError, ValueError, urllib3.exceptions.HTTPError, http.client.HTTPException) as error:
             failure = error_of_exception(error)
         else:
-            self._count(bytes=len(body))
+            self._count(bytes=answer.size)
             self._report_limit(call.allowance, answer)
+            if status == 200 and answer.size > most:
+                answer.body.close()
+                raise _oversized(call.content, most)
             return answer
         raise failure
 
@@ -342,29 +309,12 @@ class _Authorization(AuthBase):
         return request
 
 
-def _body(raw: Any, deadline: float) -> bytes:
-    """The whole body, read as it arrives, so that the deadline holds for a server that drips too."""
-    pieces = []
-    while piece := raw.read1(_CHUNK, decode_content=True):
-        pieces.append(piece)
-        if time.monotonic() > deadline:
-            raise TransientSourceError("no whole answer within the time allowed")
-    return b"".join(pieces)
-
-
-def _whole_number(text: str) -> int | str:
-    """Python refuses integers of thousands of digits: as text, they spoil one record and not the page."""
-    return int(text) if len(text) < 1000 else text
-
-
-def _decimal_number(text: str) -> float | str:
-    """A number that a float cannot hold stays the text it is: digits are not lost, and too large is not infinite."""
-    value = float(text)
-    try:
-        exact = math.isfinite(value) and Decimal(text) == Decimal(repr(value))
-    except ArithmeticError:  # an exponent beyond those of Decimal
-        exact = False
-    return value if exact else text
+def _oversized(content: Content, most: int) -> SourceError:
+    if content == "login":  # a page of something in between, which passes
+        return UnreadableAnswerError(f"HTTP 200 without a token (more than {most} bytes)")
+    setting = {"list": "HTTP_LIST_MEGABYTES", "record": "HTTP_RECORD_MEGABYTES"}[content]
+    kind = PermanentSourceError if content == "list" else OversizedAnswerError
+    return kind(f"the answer is larger than {most / 2**20:g} MB, the limit that {setting} sets")
 
 
 def _past_proxies(url: str) -> dict[str, str] | None:

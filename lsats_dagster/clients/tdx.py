@@ -4,22 +4,24 @@ import base64
 import binascii
 import json
 import re
+from collections.abc import Iterator
 from dataclasses import dataclass, field
 from urllib.parse import urlsplit
 
+from lsats_dagster.clients.answer import Answer
 from lsats_dagster.clients.errors import LoginRefusedError, UnreadableAnswerError
 from lsats_dagster.clients.http import (
+    DEFAULT_CEILINGS,
     DEFAULT_TIMEOUTS,
-    Answer,
     Call,
+    Ceilings,
+    Content,
     HttpClient,
     Probe,
     Timeouts,
-    Token,
-    TokenKeeper,
     checked_url,
-    token_for,
 )
+from lsats_dagster.clients.tokens import Token, TokenKeeper, token_for
 from lsats_dagster.clients.window import SYSTEM_CLOCK, Allowance, CallWindow, Clock
 
 _JWT = re.compile(r"[\w-]+\.[\w-]+\.[\w-]*", re.ASCII)
@@ -65,6 +67,7 @@ class TdxClient:
         credentials: TdxCredentials,
         window: CallWindow,
         timeouts: Timeouts = DEFAULT_TIMEOUTS,
+        ceilings: Ceilings = DEFAULT_CEILINGS,
         clock: Clock = SYSTEM_CLOCK,
     ) -> None:
         self._base = checked_url(base_url, "TDX_BASE_URL")
@@ -72,35 +75,35 @@ class TdxClient:
         self._credentials = credentials
         self._clock = clock
         self._static_token_used = False
-        self._http = HttpClient(window=window, timeouts=timeouts, clock=clock)
+        self._http = HttpClient(window=window, timeouts=timeouts, ceilings=ceilings, clock=clock)
         self._keeper = TokenKeeper(self._login, clock)
 
-    def accounts(self) -> list[object]:
-        """All accounts, active or not, as received: an element may be rubbish.
+    def accounts(self) -> Iterator[list[object]]:
+        """All accounts, active or not, in pages as received: an element may be rubbish, or an UnreadableRecordError.
 
         The search is asked with IsActive null, so that a deactivated account is seen as changed and not as
-        gone (sources.md 5). It has no pages: the list is whole or the answer is not readable.
+        gone (sources.md 5). It is one answer, which is whole before the first page is given.
         """
-        call = self._call("POST", "accounts/search", json={"IsActive": None})
-        _, found = self._http.exchange(call, _list, self._keeper)
-        return found or []
+        call = self._call("POST", "accounts/search", "list", json={"IsActive": None})
+        _, found = self._http.exchange(call, Answer.array, self._keeper)
+        if found is not None:
+            yield from found.pages()
 
     def account(self, account_id: str) -> dict[str, object] | None:
-        """One account with its attributes; None if TeamDynamix has none of this id (404).
+        """One account with its attributes; None if TeamDynamix has none of this id (its own 404).
 
         Raises ValueError for an id that is not a whole number: in a path it could name something else.
         """
         if not (account_id.isascii() and account_id.isdigit()):
             raise ValueError("the id of a TeamDynamix account is a whole number")
-        call = self._call("GET", "accounts/{id}", path=f"accounts/{account_id}", signals=frozenset({404}))
+        call = self._call("GET", "accounts/{id}", "record", path=f"accounts/{account_id}", signals=frozenset({404}))
         _, found = self._http.exchange(call, _object, self._keeper)
         return found
 
     def probe(self) -> Probe:
         """Log in and read one account by the search that reads all; what the answers told of limits and clock."""
-        self._http.exchange(
-            self._call("POST", "accounts/search", json={"IsActive": None, "MaxResults": 1}), _list, self._keeper
-        )
+        call = self._call("POST", "accounts/search", "list", json={"IsActive": None, "MaxResults": 1})
+        self._http.exchange(call, lambda answer: answer.array().close(), self._keeper)
         return self._http.probe()
 
     def evidence(self) -> dict[str, str | int | float]:
@@ -117,6 +120,7 @@ class TdxClient:
         self,
         verb: str,
         method: str,
+        content: Content,
         *,
         path: str | None = None,
         json: object = None,
@@ -124,7 +128,7 @@ class TdxClient:
     ) -> Call:
         """The call of a method; limits count per method, whatever the id in the path (sources.md 4.1.3)."""
         allowance = Allowance(f"{self._host} {verb} {method}")
-        return Call(verb, f"{self._base}/{path or method}", allowance, json=json, signals=signals)
+        return Call(verb, f"{self._base}/{path or method}", allowance, content, json=json, signals=signals)
 
     def _login(self) -> Token:
         match self._credentials:
@@ -136,7 +140,7 @@ class TdxClient:
                 settings = "TDX_USERNAME and TDX_PASSWORD"
             case StaticToken(token):
                 return self._static(token)
-        call = self._call("POST", method, json=body, signals=_LOGIN_REFUSED)
+        call = self._call("POST", method, "login", json=body, signals=_LOGIN_REFUSED)
         status, fetched = self._http.exchange(call, self._read_token)
         if fetched is None:
             raise LoginRefusedError(f"TeamDynamix refused the login {method} (HTTP {status}): look at {settings}")
@@ -171,13 +175,6 @@ def _expiry(token: str) -> float | None:
         return float(claims["exp"])
     except (ValueError, TypeError, KeyError, RecursionError, OverflowError, binascii.Error):
         return None
-
-
-def _list(answer: Answer) -> list[object]:
-    document = answer.document()
-    if not isinstance(document, list):
-        raise UnreadableAnswerError("HTTP 200 with JSON that is not a list")
-    return document
 
 
 def _object(answer: Answer) -> dict[str, object]:

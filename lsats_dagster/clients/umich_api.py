@@ -1,28 +1,30 @@
 """UMich API gateway: token and the department list (sources.md 4.2 and 11)."""
 
+import hashlib
 import json
 import re
 from collections.abc import Iterator
 from urllib.parse import urlsplit
 
+from lsats_dagster.clients.answer import Answer
 from lsats_dagster.clients.errors import (
     LoginRefusedError,
     PartialFetchError,
     PermanentSourceError,
     UnreadableAnswerError,
+    UnreadableRecordError,
 )
 from lsats_dagster.clients.http import (
+    DEFAULT_CEILINGS,
     DEFAULT_TIMEOUTS,
-    Answer,
     Call,
+    Ceilings,
     HttpClient,
     Probe,
     Timeouts,
-    Token,
-    TokenKeeper,
     checked_url,
-    token_for,
 )
+from lsats_dagster.clients.tokens import Token, TokenKeeper, token_for
 from lsats_dagster.clients.window import SYSTEM_CLOCK, Allowance, CallWindow, Clock
 
 MOST_PAGES = 10_000  # of one read; a source that never ends is not read for ever
@@ -50,6 +52,7 @@ class UmichApiClient:
         calls_per_minute: int = 200,
         page_size: int = 1000,
         timeouts: Timeouts = DEFAULT_TIMEOUTS,
+        ceilings: Ceilings = DEFAULT_CEILINGS,
         clock: Clock = SYSTEM_CLOCK,
     ) -> None:
         if page_size < 2:
@@ -66,65 +69,94 @@ class UmichApiClient:
         # One quota for all calls of the application (sources.md 4.2). The gateway need not say where its
         # window stands, so ours is a second longer; the setting may be lower, to leave some to others.
         self._allowance = Allowance(f"{urlsplit(base).netloc.lower()} gateway", calls_per_minute, 61.0, ceiling=True)
-        self._http = HttpClient(window=window, timeouts=timeouts, clock=clock)
+        self._http = HttpClient(window=window, timeouts=timeouts, ceilings=ceilings, clock=clock)
         self._keeper = TokenKeeper(self._login, clock)
-        self._pages = self._rows = 0
+        self._pages = self._rows = self._doubled_keys = 0
 
     def departments(self) -> Iterator[list[object]]:
-        """All departments in pages, as received: an element may be rubbish.
+        """All departments in pages, as received: an element may be rubbish, or an UnreadableRecordError.
 
         The order of the gateway is not promised and the pages are cut by offset, so the read proves itself:
-        each page begins with the last row of the one before (dropped here), and no DeptId comes twice. A page
-        shorter than asked for may be the gateway's own limit; the end is a page with nothing behind the
-        repeated row.
+        each page begins with the last row of the one before (dropped here). A page shorter than asked for may
+        be the gateway's own limit; the end is a page with nothing behind the repeated row. If a DeptId comes
+        twice, rows may have moved or the gateway may have two: the list is read once more without being given,
+        and the same sequence of rows proves the second.
         Raises PartialFetchError if rows moved between the pages: reading once more can help.
         """
         keys: set[str] = set()
-        last: object = None
-        taken = largest = 0
-        for _ in range(MOST_PAGES):
-            page = self._page(max(taken - 1, 0), self._page_size)
-            largest = max(largest, len(page))
-            if taken:
-                if not page or not _same(page[0], last):
-                    raise PartialFetchError(_MOVED)
-                page = page[1:]
-            if not page:
-                # A gateway that grants one row a page would look like the end, so ask for the row behind.
-                if largest == 1 and self._page(taken, self._page_size):
-                    raise PartialFetchError("the gateway gives single rows, which cannot overlap")
-                return
-            for row in page:
+        doubled: set[str] = set()
+        sequence, again = hashlib.sha256(), hashlib.sha256()
+        for rows in self._walk():
+            for row in rows:
+                sequence.update(_canonical(row))
                 key = _key(row)
-                if key is not None and key in keys:
-                    raise PartialFetchError(_MOVED)
                 if key is not None:
-                    keys.add(key)
-            taken += len(page)
-            last = page[-1]
-            self._rows += len(page)
-            yield page
-        raise PartialFetchError(f"no end after {MOST_PAGES} pages")
+                    (doubled if key in keys else keys).add(key)
+            self._rows += len(rows)
+            yield rows
+        if not doubled:
+            return
+        self._doubled_keys += len(doubled)
+        for rows in self._walk():
+            for row in rows:
+                again.update(_canonical(row))
+        if again.digest() != sequence.digest():
+            raise PartialFetchError(_MOVED)
 
     def probe(self) -> Probe:
         """Log in and read one row; what the answers told of limits and clock."""
-        self._page(0, 1)
+        list(self._page(0, 1))
         return self._http.probe()
 
     def evidence(self) -> dict[str, str | int | float]:
-        """What the calls so far took (see HttpClient.evidence), from where and by which login, the pages read, the rows given."""
+        """What the calls so far took (see HttpClient.evidence), from where and by which login, the pages read, the
+        rows given, and how many keys came twice.
+        """
         reading = {"address": self._departments_url, "login": f"client credentials, scope {SCOPE}"}
-        return {**reading, **self._http.evidence(), "pages": self._pages, "rows": self._rows}
+        return {
+            **reading,
+            **self._http.evidence(),
+            "pages": self._pages,
+            "rows": self._rows,
+            "doubled_keys": self._doubled_keys,
+        }
 
     def close(self) -> None:
         self._http.close()
 
-    def _page(self, start: int, size: int) -> list[object]:
+    def _walk(self) -> Iterator[list[object]]:
+        """The rows of all pages, each once."""
+        last: object = None
+        taken = largest = 0
+        for _ in range(MOST_PAGES):
+            overlap = min(taken, 1)
+            received = 0
+            for rows in self._page(taken - overlap, self._page_size):
+                new = rows if received else rows[overlap:]
+                if overlap and not received and _canonical(rows[0]) != _canonical(last):
+                    raise PartialFetchError(_MOVED)
+                received += len(rows)
+                if new:
+                    last = new[-1]
+                    yield new
+            if received < overlap:
+                raise PartialFetchError(_MOVED)
+            taken += received - overlap
+            largest = max(largest, received)
+            if received == overlap:
+                # A gateway that grants one row a page would look like the end, so ask for the row behind.
+                if largest == 1 and any(self._page(taken, self._page_size)):
+                    raise PartialFetchError("the gateway gives single rows, which cannot overlap")
+                return
+        raise PartialFetchError(f"no end after {MOST_PAGES} pages")
+
+    def _page(self, start: int, size: int) -> Iterator[list[object]]:
         params: dict[str, str | int] = {"$start_index": start, "$count": size}
-        call = Call("GET", self._departments_url, self._allowance, params=params)
-        _, rows = self._http.exchange(call, _department_rows, self._keeper)
+        call = Call("GET", self._departments_url, self._allowance, "list", params=params)
+        # One row may come as an object (sources.md 4.2).
+        _, rows = self._http.exchange(call, lambda answer: answer.array("DepartmentList", "DeptData"), self._keeper)
         self._pages += 1
-        return rows or []
+        return iter(()) if rows is None else rows.pages()
 
     def _login(self) -> Token:
         form = {
@@ -133,7 +165,7 @@ class UmichApiClient:
             "client_secret": self._client_secret,
             "scope": SCOPE,
         }
-        call = Call("POST", self._token_url, self._allowance, form=form, signals=_LOGIN_REFUSED)
+        call = Call("POST", self._token_url, self._allowance, "login", form=form, signals=_LOGIN_REFUSED)
         status, token = self._http.exchange(call, self._read_token)
         if token is None:
             raise LoginRefusedError(
@@ -154,27 +186,11 @@ class UmichApiClient:
         return token_for(value, lifetime, self._clock)
 
 
-def _department_rows(answer: Answer) -> list[object]:
-    """The rows of {"DepartmentList": {"DeptData": [...]}}; one row may come as an object (sources.md 4.2)."""
-    document = answer.document()
-    envelope = document.get("DepartmentList") if isinstance(document, dict) else None
-    if not isinstance(envelope, dict):
-        raise UnreadableAnswerError("HTTP 200 without the envelope DepartmentList")
-    rows = envelope.get("DeptData")
-    if rows is None:
-        return []
-    if isinstance(rows, dict):
-        return [rows]
-    if not isinstance(rows, list):
-        raise UnreadableAnswerError("HTTP 200 with DeptData that is neither list nor object")
-    return rows
-
-
 def _key(row: object) -> str | None:
     key = row.get("DeptId") if isinstance(row, dict) else None
     return str(key) if isinstance(key, str | int) and str(key).strip() else None
 
 
-def _same(one: object, other: object) -> bool:
-    """Equal as JSON. Python's own comparison holds NaN unequal to itself, and True equal to 1."""
-    return json.dumps(one, sort_keys=True) == json.dumps(other, sort_keys=True)
+def _canonical(row: object) -> bytes:
+    """Rows that are equal as JSON are the same bytes. Python's own comparison holds True equal to 1."""
+    return json.dumps(row.text if isinstance(row, UnreadableRecordError) else row, sort_keys=True).encode() + b"\n"

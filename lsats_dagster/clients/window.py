@@ -116,6 +116,7 @@ class LocalCallWindow:
 
 
 LONGEST_WAIT = 120.0  # seconds believed of a reset or Retry-After header; the windows met so far last 60 s
+SHORTEST_THROTTLE = 5.0  # seconds of pause after a 429; TeamDynamix asks for them whatever its headers say
 
 
 @dataclass(frozen=True)
@@ -157,11 +158,11 @@ def seconds_until(text: str, date: float) -> float | None:
 
 
 def throttle_seconds(headers: Mapping[str, str], date: float) -> float | None:
-    """How long a 429 asks to wait, at least a second; None if it does not say."""
+    """How long a 429 asks to wait, at least SHORTEST_THROTTLE; None if it does not say."""
     for name in ("X-RateLimit-Reset", "Retry-After"):
         asked = seconds_until(headers.get(name, ""), date)
         if asked is not None:
-            return max(asked, 1.0)
+            return max(asked, SHORTEST_THROTTLE)
     return None
 
 

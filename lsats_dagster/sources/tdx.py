@@ -39,9 +39,11 @@ def account_key(record: Record) -> str:
 def read_accounts(client: TdxClient, extract: Extract) -> Iterator[list[Any]]:
     """All accounts, inactive ones too: one search answers with one bare array, which has no pages (sources.md 5)."""
     extract.evidence["filter"] = "IsActive: null"
-    accounts = client.accounts()
-    yield accounts
-    extract.complete("one whole answer", records=len(accounts))
+    records = 0
+    for page in client.accounts():
+        records += len(page)
+        yield page
+    extract.complete("one whole answer", records=records)
 
 
 def fetch_account(client: TdxClient, account_id: str) -> Any | None:

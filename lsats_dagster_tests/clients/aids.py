@@ -4,6 +4,7 @@ import socket
 import ssl
 import struct
 import threading
+import time
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
@@ -12,7 +13,10 @@ from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import Any
 from urllib.parse import parse_qs, urlsplit
 
-from lsats_dagster.clients.http import Timeouts
+from lsats_dagster.clients.answer import Answer
+from lsats_dagster.clients.http import DEFAULT_CEILINGS, Call, Ceilings, Content, HttpClient, Timeouts
+from lsats_dagster.clients.tokens import Token, TokenKeeper
+from lsats_dagster.clients.window import Allowance, LocalCallWindow
 
 SHORT = Timeouts(connect=2.0, read=0.4, answer=1.0)
 
@@ -184,3 +188,52 @@ def drips(head: bytes, drop: bytes) -> Wire:
             left.wait(0.05)
 
     return write
+
+
+HEAD = b"HTTP/1.1 200 OK\r\nContent-Type: application/json\r\nConnection: close\r\n"
+
+
+GOOD = Reply(200, b'{"a": 1}')
+
+
+class Caller:
+    """An HttpClient against a script, on a clock that does not wait."""
+
+    def __init__(
+        self,
+        script: Script,
+        *,
+        timeouts: Timeouts = SHORT,
+        ceilings: Ceilings = DEFAULT_CEILINGS,
+        keeper: TokenKeeper | None = None,
+    ) -> None:
+        self.clock = VirtualClock()
+        self.client = HttpClient(
+            window=LocalCallWindow(self.clock), timeouts=timeouts, ceilings=ceilings, clock=self.clock
+        )
+        self.script, self.keeper = script, keeper
+        self.requests: list[Request] = []
+
+    def get(
+        self, *, path: str = "/thing", content: Content = "record", signals: frozenset[int] = frozenset()
+    ) -> tuple[int, object]:
+        with serving(self.script, now=self.clock.now) as server:
+            url, query = server.url + path, {"secret": "query"}
+            call = Call("GET", url, Allowance("m"), content, params=query, signals=signals)
+            try:
+                return self.client.exchange(call, Answer.document, self.keeper)
+            finally:
+                self.requests = server.requests
+
+
+class Logins:
+    """Hands out t1, t2, ...; counts."""
+
+    def __init__(self, *, slow: bool = False) -> None:
+        self.count, self.slow = 0, slow
+
+    def __call__(self) -> Token:
+        self.count += 1
+        if self.slow:
+            time.sleep(0.05)
+        return Token(f"t{self.count}")

@@ -3,28 +3,28 @@
 import gzip
 import json
 import logging
-import math
-import threading
-import time
 from email.utils import formatdate
 from pathlib import Path
 
 import pytest
 
 from lsats_dagster.clients import http
+from lsats_dagster.clients.answer import Answer
 from lsats_dagster.clients.errors import (
     PermanentSourceError,
     SourceError,
     TransientSourceError,
     UnreadableAnswerError,
 )
-from lsats_dagster.clients.http import Answer, Call, HttpClient, Timeouts, Token, TokenKeeper, checked_url
-from lsats_dagster.clients.window import LONGEST_WAIT, Allowance, LocalCallWindow
+from lsats_dagster.clients.http import Call, Timeouts, checked_url
+from lsats_dagster.clients.tokens import Token, TokenKeeper
+from lsats_dagster.clients.window import LONGEST_WAIT, Allowance
 from lsats_dagster_tests.clients.aids import (
-    SHORT,
+    GOOD,
+    HEAD,
+    Caller,
+    Logins,
     Reply,
-    Request,
-    Script,
     VirtualClock,
     Wire,
     drips,
@@ -34,33 +34,6 @@ from lsats_dagster_tests.clients.aids import (
     sends,
     serving,
 )
-
-HEAD = b"HTTP/1.1 200 OK\r\nContent-Type: application/json\r\nConnection: close\r\n"
-
-
-def read_document(answer: Answer) -> object:
-    return answer.document()
-
-
-class Caller:
-    """An HttpClient against a script, on a clock that does not wait."""
-
-    def __init__(self, script: Script, *, timeouts: Timeouts = SHORT, keeper: TokenKeeper | None = None) -> None:
-        self.clock = VirtualClock()
-        self.client = HttpClient(window=LocalCallWindow(self.clock), timeouts=timeouts, clock=self.clock)
-        self.script, self.keeper = script, keeper
-        self.requests: list[Request] = []
-
-    def get(self, *, path: str = "/thing", signals: frozenset[int] = frozenset()) -> tuple[int, object]:
-        with serving(self.script, now=self.clock.now) as server:
-            call = Call("GET", server.url + path, Allowance("m"), params={"secret": "query"}, signals=signals)
-            try:
-                return self.client.exchange(call, read_document, self.keeper)
-            finally:
-                self.requests = server.requests
-
-
-GOOD = Reply(200, b'{"a": 1}')
 
 
 @pytest.mark.parametrize(
@@ -118,7 +91,7 @@ def test_a_refused_connection_is_transient() -> None:
     with serving(caller.script) as server:
         url = server.url
     with pytest.raises(TransientSourceError, match="ConnectionRefusedError"):
-        caller.client.exchange(Call("GET", url, Allowance("m")), read_document)
+        caller.client.exchange(Call("GET", url, Allowance("m"), "record"), Answer.document)
 
 
 def test_slow_tries_use_up_the_time_for_further_ones(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -156,8 +129,39 @@ def test_a_refusal_is_not_repeated(status: int) -> None:
     assert len(caller.requests) == 1
 
 
-def test_a_signal_is_an_answer() -> None:
-    assert Caller(first(Reply(404))).get(signals=frozenset({404})) == (404, None)
+@pytest.mark.parametrize(
+    "reply",
+    [Reply(404, b""), Reply(404, b"", {"Content-Type": "text/html"})]
+    + [Reply(404, b"{}", {"Content-Type": kind}) for kind in ("application/json", "application/problem+JSON; x=y")],
+)
+def test_a_signal_is_an_answer(reply: Reply) -> None:
+    assert Caller(first(reply)).get(signals=frozenset({404})) == (404, None)
+
+
+@pytest.mark.parametrize("headers", [{}, {"Content-Type": "text/html; charset=utf-8"}, {"Content-Type": "text/plain"}])
+def test_a_404_of_something_in_between_is_no_signal(headers: dict[str, str]) -> None:
+    caller = Caller(first(Reply(404, b"<html>no such page</html>", headers)))
+    with pytest.raises(PermanentSourceError) as caught:
+        caller.get(signals=frozenset({404}))
+    assert str(caught.value) == ("GET /thing: HTTP 404, not by the source: something in between answered (tries: 1)")
+
+
+@pytest.mark.parametrize(
+    ("body", "problem"),
+    [
+        (b'{"ID": 5, "ID": 6}', "one name comes twice in an object"),
+        (b'{"a": "x\ny"}', "invalid JSON at character 9"),
+        (b'{"a": ' + b"[" * 2000 + b"]" * 2000 + b"}", "nested more than 200 deep"),
+    ],
+)
+def test_a_single_record_that_is_bad_is_an_unreadable_answer(body: bytes, problem: str) -> None:
+    caller = Caller(first(Reply(200, body, {"Content-Type": "application/json"})))
+    with pytest.raises(UnreadableAnswerError) as caught:
+        caller.get()
+    assert f"HTTP 200 without JSON that can be read: {problem} ({len(body)} bytes, application/json)" in str(
+        caught.value
+    )
+    assert caught.value.__context__ is None
 
 
 def test_one_bad_value_does_not_spoil_the_page() -> None:
@@ -165,8 +169,7 @@ def test_one_bad_value_does_not_spoil_the_page() -> None:
     _, rows = Caller(first(Reply(200, page))).get()
     assert isinstance(rows, list)
     assert rows[:3] == [{"a": "\ud800"}, {"a": "caf\udce9"}, {"a": "9" * 5000}]
-    assert math.isnan(rows[3]["a"])
-    assert rows[4:] == [None, {"a": 12}]
+    assert rows[3:] == [{"a": "NaN"}, None, {"a": 12}]
 
 
 def test_compressed_chunked_and_marked_answers_are_read_whole() -> None:
@@ -230,103 +233,6 @@ def test_a_503_may_name_the_pause() -> None:
     caller = Caller(first(Reply(503, b"", {"Retry-After": "50"}), GOOD))
     caller.get()
     assert caller.clock.now() - VirtualClock().now() == 51
-
-
-class Logins:
-    """Hands out t1, t2, ...; counts."""
-
-    def __init__(self, *, slow: bool = False) -> None:
-        self.count, self.slow = 0, slow
-
-    def __call__(self) -> Token:
-        self.count += 1
-        if self.slow:
-            time.sleep(0.05)
-        return Token(f"t{self.count}")
-
-
-def test_a_401_renews_the_token_once() -> None:
-    logins = Logins()
-
-    def script(request: Request) -> Reply:
-        return GOOD if request.headers["Authorization"] == "Bearer t2" else Reply(401)
-
-    caller = Caller(script, keeper=TokenKeeper(logins, VirtualClock()))
-    assert caller.get() == (200, {"a": 1})
-    assert logins.count == 2
-    assert caller.client.evidence()["renewals"] == 1
-
-
-def test_a_second_401_is_final() -> None:
-    logins = Logins()
-    caller = Caller(first(Reply(401)), keeper=TokenKeeper(logins, VirtualClock()))
-    with pytest.raises(PermanentSourceError, match="HTTP 401"):
-        caller.get()
-    assert logins.count == 2
-
-
-def test_a_token_is_renewed_before_its_end() -> None:
-    clock = VirtualClock()
-    ends: list[float] = []
-    keeper = TokenKeeper(lambda: ends.append(clock.now()) or http.token_for("t", 3600, clock), clock)  # type: ignore[func-returns-value]
-    keeper.current()
-    clock.sleep_until(clock.now() + 3539)
-    keeper.current()
-    assert len(ends) == 1
-    clock.sleep_until(clock.now() + 1)
-    keeper.current()
-    assert len(ends) == 2
-
-
-@pytest.mark.parametrize(
-    ("lifetime", "renewed_after"),
-    [
-        (86400, 86340),
-        (121, 61),
-        (10, 5),
-        (0, math.inf),
-        (-5, math.inf),
-        (None, math.inf),
-        (math.nan, math.inf),
-    ],
-)
-def test_when_a_token_is_renewed(lifetime: float | None, renewed_after: float) -> None:
-    clock = VirtualClock()
-    assert http.token_for("t", lifetime, clock).renew_at == clock.now() + renewed_after
-
-
-def test_many_threads_log_in_once_and_renew_once() -> None:
-    logins = Logins(slow=True)
-    keeper = TokenKeeper(logins, VirtualClock())
-    barrier = threading.Barrier(8)
-
-    def work() -> None:
-        barrier.wait()
-        token = keeper.current()
-        barrier.wait()
-        keeper.refused(token)
-        keeper.current()
-
-    threads = [threading.Thread(target=work) for _ in range(8)]
-    for thread in threads:
-        thread.start()
-    for thread in threads:
-        thread.join(30)
-    assert logins.count == 2
-
-
-def test_a_refused_login_is_not_repeated() -> None:
-    tries: list[int] = []
-
-    def login() -> Token:
-        tries.append(1)
-        raise PermanentSourceError("wrong")
-
-    keeper = TokenKeeper(login, VirtualClock())
-    for _ in range(3):
-        with pytest.raises(PermanentSourceError, match="wrong"):
-            keeper.current()
-    assert len(tries) == 1
 
 
 def test_netrc_does_not_replace_our_header(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -10,8 +10,13 @@ from email.utils import formatdate
 
 import pytest
 
-from lsats_dagster.clients.errors import PermanentSourceError, TransientSourceError, UnreadableAnswerError
-from lsats_dagster.clients.http import Timeouts
+from lsats_dagster.clients.errors import (
+    PermanentSourceError,
+    TransientSourceError,
+    UnreadableAnswerError,
+    UnreadableRecordError,
+)
+from lsats_dagster.clients.http import DEFAULT_CEILINGS, UNREADABLE_TRIES, Ceilings, Timeouts
 from lsats_dagster.clients.tdx import AdminLogin, StaticToken, TdxClient, TdxCredentials, UserLogin
 from lsats_dagster.clients.window import LocalCallWindow
 from lsats_dagster_tests.clients.aids import (
@@ -28,6 +33,7 @@ from lsats_dagster_tests.clients.aids import (
 ADMIN = AdminLogin("beid-value", "key-value")
 USER = UserLogin("user-value", "password-value")
 STATIC = StaticToken("head.static-value.sign")
+NOT_THERE = Reply(404, b'{"Message": "none"}', {"Content-Type": "application/json; charset=utf-8"})
 LOGIN_PATHS = {"/api/auth": "user", "/api/auth/loginadmin": "admin"}
 
 
@@ -67,12 +73,17 @@ class Tdx:
             return Reply(401)
         if request.path == "/api/accounts/search":
             return self.list
-        return self.details.get(request.path.removeprefix("/api/accounts/"), Reply(404, b'{"Message": "none"}'))
+        return self.details.get(request.path.removeprefix("/api/accounts/"), NOT_THERE)
 
 
 @contextmanager
 def client_of(
-    script: Script, clock: VirtualClock, credentials: TdxCredentials = ADMIN, *, timeouts: Timeouts = SHORT
+    script: Script,
+    clock: VirtualClock,
+    credentials: TdxCredentials = ADMIN,
+    *,
+    timeouts: Timeouts = SHORT,
+    ceilings: Ceilings = DEFAULT_CEILINGS,
 ) -> Iterator[tuple[TdxClient, Server]]:
     now = script.now if isinstance(script, Tdx) else clock.now
     with serving(script, now=now) as server:
@@ -81,6 +92,7 @@ def client_of(
             credentials=credentials,
             window=LocalCallWindow(clock),
             timeouts=timeouts,
+            ceilings=ceilings,
             clock=clock,
         )
         try:
@@ -89,11 +101,15 @@ def client_of(
             client.close()
 
 
+def all_accounts(client: TdxClient) -> list[object]:
+    return [account for page in client.accounts() for account in page]
+
+
 @pytest.mark.parametrize("credentials", [ADMIN, USER, STATIC])
 def test_each_way_to_log_in_reads_accounts_and_details(credentials: TdxCredentials) -> None:
     tdx = Tdx(VirtualClock())
     with client_of(tdx, tdx.clock, credentials) as (client, server):
-        assert client.accounts() == [{"ID": 7}, None]
+        assert all_accounts(client) == [{"ID": 7}, None]
         assert client.account("7") == {"ID": 7, "Attributes": []}
         assert client.account("8") is None
         search = server.requests[-3]
@@ -107,7 +123,7 @@ def test_each_way_to_log_in_reads_accounts_and_details(credentials: TdxCredentia
 def test_credentials_and_clients_show_no_secret() -> None:
     tdx = Tdx(VirtualClock())
     with client_of(tdx, tdx.clock) as (client, _):
-        client.accounts()
+        all_accounts(client)
         shown = f"{ADMIN!r} {USER!r} {STATIC!r} {client!r} {client._keeper.current()!r}"
         assert "value" not in shown.replace("value=", "")
         assert "e30." not in shown
@@ -129,9 +145,9 @@ def test_wrong_credentials_name_the_login_and_the_settings(
     caplog.set_level(logging.DEBUG, "lsats_dagster")
     tdx = Tdx(VirtualClock())
     with client_of(tdx, tdx.clock, credentials) as (client, server):
-        for read in (client.accounts, client.accounts):
+        for _ in range(2):
             with pytest.raises(PermanentSourceError) as caught:
-                read()
+                all_accounts(client)
             assert str(caught.value) == f"TeamDynamix refused the login {settings}"
         assert len(server.requests) == 1
     assert "-value" not in caplog.text
@@ -145,7 +161,7 @@ def test_a_login_is_tried_again_when_the_connection_or_server_fails() -> None:
         return faults.pop() if faults else tdx(request)  # type: ignore[return-value]
 
     with client_of(script, tdx.clock) as (client, _):
-        assert client.accounts() == [{"ID": 7}, None]
+        assert all_accounts(client) == [{"ID": 7}, None]
         assert client.evidence()["retries"] == 3
         assert client.evidence()["throttled"] == 1
     assert len(tdx.logins) == 1
@@ -154,7 +170,7 @@ def test_a_login_is_tried_again_when_the_connection_or_server_fails() -> None:
 def test_a_login_that_keeps_failing_is_transient_and_bounded() -> None:
     with client_of(lambda request: Reply(503), VirtualClock()) as (client, server):
         with pytest.raises(TransientSourceError, match="POST /api/auth/loginadmin: HTTP 503"):
-            client.accounts()
+            all_accounts(client)
         assert set(server.paths()) == {"/api/auth/loginadmin"}
 
 
@@ -164,7 +180,7 @@ def test_a_login_answer_that_is_no_token_is_unreadable(body: bytes) -> None:
         client_of(lambda request: Reply(200, body), VirtualClock()) as (client, _),
         pytest.raises(UnreadableAnswerError, match="HTTP 200 without a token"),
     ):
-        client.accounts()
+        all_accounts(client)
 
 
 @pytest.mark.parametrize("skew", [0.0, 7200.0, -7200.0])
@@ -190,7 +206,7 @@ def test_a_token_that_ends_during_a_wait_for_the_window_is_renewed_first() -> No
 def test_a_revoked_token_is_renewed_once_by_many_threads() -> None:
     tdx = Tdx(VirtualClock())
     with client_of(tdx, tdx.clock, timeouts=Timeouts(5, 10, 20)) as (client, _):
-        client.accounts()
+        all_accounts(client)
         tdx.revoked = set(tdx.given)
         found: list[object] = []
         threads = [threading.Thread(target=lambda: found.append(client.account("7"))) for _ in range(8)]
@@ -209,18 +225,18 @@ def test_an_account_without_rights_ends_after_one_renewal() -> None:
         client_of(tdx, tdx.clock) as (client, _),
         pytest.raises(PermanentSourceError, match="POST /api/accounts/search: HTTP 401"),
     ):
-        client.accounts()
+        all_accounts(client)
     assert len(tdx.logins) == 2
 
 
 def test_a_static_token_cannot_be_renewed() -> None:
     tdx = Tdx(VirtualClock())
     with client_of(tdx, tdx.clock, STATIC) as (client, _):
-        client.accounts()
+        all_accounts(client)
         tdx.revoked = {STATIC.token}
         for _ in range(2):
             with pytest.raises(PermanentSourceError, match=r"TDX_API_TOKEN .*cannot be renewed") as caught:
-                client.accounts()
+                all_accounts(client)
             assert "static-value" not in str(caught.value)
     assert tdx.logins == []
 
@@ -229,7 +245,7 @@ def test_a_static_token_cannot_be_renewed() -> None:
 def test_a_static_token_that_is_none_says_so(token: str) -> None:
     with client_of(Tdx(VirtualClock()), VirtualClock(), StaticToken(token)) as (client, server):
         with pytest.raises(PermanentSourceError, match="TDX_API_TOKEN does not hold a token"):
-            client.accounts()
+            all_accounts(client)
         assert server.requests == []
 
 
@@ -238,14 +254,71 @@ def test_accounts_must_be_a_list(body: bytes) -> None:
     tdx = Tdx(VirtualClock())
     tdx.list = Reply(200, body)
     with client_of(tdx, tdx.clock) as (client, _), pytest.raises(UnreadableAnswerError, match="not a list"):
-        client.accounts()
+        all_accounts(client)
 
 
 def test_no_accounts_is_an_empty_list() -> None:
     tdx = Tdx(VirtualClock())
     tdx.list = Reply(200, b"[]")
     with client_of(tdx, tdx.clock) as (client, _):
-        assert client.accounts() == []
+        assert all_accounts(client) == []
+
+
+def test_a_bad_account_is_handed_on_in_its_place() -> None:
+    tdx = Tdx(VirtualClock())
+    tdx.list = Reply(200, b'[{"ID": 7}, {"ID": 5, "ID": 6}, {"ID": 8}]')
+    with client_of(tdx, tdx.clock) as (client, _):
+        [first, bad, last] = all_accounts(client)
+    assert (first, last) == ({"ID": 7}, {"ID": 8})
+    assert isinstance(bad, UnreadableRecordError)
+    assert bad.text == '{"ID": 5, "ID": 6}'
+
+
+def test_a_list_that_is_cut_gives_no_account_and_is_asked_again() -> None:
+    tdx = Tdx(VirtualClock())
+    tdx.list = Reply(200, b'[{"ID": 7, "Attributes": []}, {"ID": 8, "Attributes": []')
+    with client_of(tdx, tdx.clock) as (client, server):
+        pages = client.accounts()
+        with pytest.raises(UnreadableAnswerError, match="POST /api/accounts/search: HTTP 200 without JSON"):
+            next(pages)
+        assert server.paths().count("/api/accounts/search") == UNREADABLE_TRIES
+
+
+def test_accounts_come_in_pages() -> None:
+    tdx = Tdx(VirtualClock())
+    tdx.list = Reply(200, json.dumps([{"ID": number} for number in range(2300)]).encode())
+    with client_of(tdx, tdx.clock) as (client, _):
+        assert [len(page) for page in client.accounts()] == [1000, 1000, 300]
+
+
+def test_each_call_has_its_ceiling() -> None:
+    tdx = Tdx(VirtualClock())
+    tdx.list = Reply(200, b"[" + b" " * 3000 + b"]")
+    tdx.details["7"] = Reply(200, b"{" + b" " * 3000 + b"}")
+    for_lists = Ceilings(list_bytes=2000)
+    with client_of(tdx, tdx.clock, ceilings=for_lists) as (client, _):
+        for read in (lambda: all_accounts(client), client.probe):
+            with pytest.raises(PermanentSourceError, match="HTTP_LIST_MEGABYTES"):
+                read()
+        assert client.account("7") == {}
+    with client_of(tdx, tdx.clock, ceilings=Ceilings(record_bytes=2000)) as (client, _):
+        with pytest.raises(UnreadableAnswerError, match="HTTP_RECORD_MEGABYTES"):
+            client.account("7")
+        assert all_accounts(client) == []
+    with (
+        client_of(tdx, tdx.clock, ceilings=Ceilings(login_bytes=20)) as (client, _),
+        pytest.raises(UnreadableAnswerError, match="POST /api/auth/loginadmin: HTTP 200 without a token"),
+    ):
+        client.account("7")
+
+
+def test_one_large_account_is_handed_on_as_unreadable() -> None:
+    tdx = Tdx(VirtualClock())
+    tdx.list = Reply(200, b'[{"ID": 7}, {"ID": 8, "Name": "%b"}]' % (b"x" * 3000))
+    with client_of(tdx, tdx.clock, ceilings=Ceilings(record_bytes=2000)) as (client, _):
+        [good, large] = all_accounts(client)
+    assert good == {"ID": 7}
+    assert isinstance(large, UnreadableRecordError)
 
 
 @pytest.mark.parametrize("body", [b"null", b"[]", b'"text"'])
@@ -266,6 +339,16 @@ def test_a_refused_account_is_an_error_and_not_a_missing_one(status: int) -> Non
     with (
         client_of(tdx, tdx.clock) as (client, _),
         pytest.raises(PermanentSourceError, match=f"HTTP {status}"),
+    ):
+        client.account("7")
+
+
+def test_a_404_of_something_in_between_is_no_missing_account() -> None:
+    tdx = Tdx(VirtualClock())
+    tdx.details["7"] = Reply(404, b"<html>no such page</html>", {"Content-Type": "text/html"})
+    with (
+        client_of(tdx, tdx.clock) as (client, _),
+        pytest.raises(PermanentSourceError, match="GET /api/accounts/7: HTTP 404, not by the source"),
     ):
         client.account("7")
 
@@ -297,7 +380,7 @@ def test_limits_count_per_method_and_not_per_id() -> None:
     tdx.details["7"] = Reply(200, b"{}", headers)
     with client_of(tdx, tdx.clock) as (client, _):
         client.account("7")
-        client.accounts()
+        all_accounts(client)
         assert client.evidence()["waited_seconds"] == 0
         client.account("8")
         assert client.evidence()["waited_seconds"] == 31

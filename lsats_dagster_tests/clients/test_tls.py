@@ -6,8 +6,9 @@ from pathlib import Path
 import pytest
 import trustme
 
+from lsats_dagster.clients.answer import Answer
 from lsats_dagster.clients.errors import PermanentSourceError
-from lsats_dagster.clients.http import Call, HttpClient
+from lsats_dagster.clients.http import DEFAULT_CEILINGS, Call, HttpClient
 from lsats_dagster.clients.window import Allowance, LocalCallWindow
 from lsats_dagster_tests.clients.aids import SHORT, Reply, VirtualClock, drips, first, serving
 
@@ -20,9 +21,9 @@ def tls_server(*names: str) -> tuple[trustme.CA, ssl.SSLContext]:
 
 def get(url: str) -> object:
     clock = VirtualClock()
-    client = HttpClient(window=LocalCallWindow(clock), timeouts=SHORT, clock=clock)
+    client = HttpClient(window=LocalCallWindow(clock), timeouts=SHORT, ceilings=DEFAULT_CEILINGS, clock=clock)
     try:
-        return client.exchange(Call("GET", f"{url}/x", Allowance("m")), lambda answer: answer.document())
+        return client.exchange(Call("GET", f"{url}/x", Allowance("m"), "record"), Answer.document)
     finally:
         client.close()
 

@@ -14,7 +14,9 @@ from lsats_dagster.clients.errors import (
     PermanentSourceError,
     TransientSourceError,
     UnreadableAnswerError,
+    UnreadableRecordError,
 )
+from lsats_dagster.clients.http import DEFAULT_CEILINGS, Ceilings
 from lsats_dagster.clients.umich_api import UmichApiClient
 from lsats_dagster.clients.window import LocalCallWindow
 from lsats_dagster_tests.clients.aids import SHORT, Reply, Request, Script, Server, VirtualClock, serving
@@ -75,6 +77,7 @@ def client_of(
     secret: str = "secret-value",
     page_size: int = 1000,
     rate: int = 200,
+    ceilings: Ceilings = DEFAULT_CEILINGS,
 ) -> Iterator[tuple[UmichApiClient, Server]]:
     with serving(gateway, now=clock.now) as server:
         client = UmichApiClient(
@@ -87,6 +90,7 @@ def client_of(
             calls_per_minute=rate,
             page_size=page_size,
             timeouts=SHORT,
+            ceilings=ceilings,
             clock=clock,
         )
         try:
@@ -182,18 +186,89 @@ def test_rows_that_move_between_pages_are_noticed(count: int, moved: int, page: 
             read(gateway)
 
 
-def test_a_key_that_comes_twice_is_noticed_though_the_overlap_holds() -> None:
-    rows = departments(8)
-    gateway = Gateway([*rows[:7], rows[2], rows[7]], cap=4)
-    with pytest.raises(PartialFetchError, match="pages moved"):
-        read(gateway)
+def doubled_departments() -> list[object]:
+    rows = departments(9)
+    return [*rows[:7], {"DeptId": "100002", "DeptDescription": "Other"}, *rows[7:], rows[4], rows[4], {"DeptId": 5}]
+
+
+@pytest.mark.parametrize("cap", [2, 3, 4, 100])
+def test_keys_that_the_gateway_really_has_twice_are_read(cap: int) -> None:
+    gateway = Gateway(doubled_departments(), cap=cap)
+    with client_of(gateway, gateway.clock) as (client, _):
+        assert [row for page in client.departments() for row in page] == gateway.rows
+        assert client.evidence()["doubled_keys"] == 2
+        assert client.evidence()["rows"] == len(gateway.rows)
+    half = len(gateway.pages) // 2
+    assert gateway.pages[:half] == gateway.pages[half:]  # asked once more, and given once
+
+
+def test_without_a_doubled_key_the_list_is_walked_once() -> None:
+    gateway = Gateway(departments(9), cap=4)
+    with client_of(gateway, gateway.clock) as (client, _):
+        assert sum(len(page) for page in client.departments()) == 9
+        assert client.evidence()["doubled_keys"] == 0
+    assert gateway.pages == [(0, 1000), (3, 1000), (6, 1000), (8, 1000)]
+
+
+def test_keys_doubled_by_rows_that_moved_are_noticed_though_the_overlap_holds() -> None:
+    """Row 3 is where pages meet; a row of the first page has moved behind it and another one has gone before it."""
+    gateway = Gateway(doubled_departments(), cap=4)
+    before, after = list(gateway.rows), list(gateway.rows)
+    after[1], after[5] = before[5], before[1]
+    with client_of(gateway, gateway.clock) as (client, _):
+        pages = client.departments()
+        found = list(next(pages))
+        gateway.rows = after
+        with pytest.raises(PartialFetchError, match="pages moved"):
+            found.extend(row for page in pages for row in page)
+    assert before[5] not in found
+    assert found.count(before[1]) == 2
+
+
+@given(st.data())
+@settings(max_examples=40, deadline=None)
+def test_any_other_sequence_in_the_second_walk_makes_the_read_partial(data: st.DataObject) -> None:
+    gateway = Gateway(doubled_departments(), cap=100)
+    place = data.draw(st.integers(0, len(gateway.rows) - 1))
+    with client_of(gateway, gateway.clock) as (client, _):
+        pages = client.departments()
+        next(pages)
+        gateway.rows[place] = {"DeptId": "100099"}
+        with pytest.raises(PartialFetchError, match="pages moved"):
+            list(pages)
+
+
+def test_a_bad_row_is_handed_on_in_its_place_also_where_pages_meet() -> None:
+    bad = '{"DeptId": "7", "DeptId": "8"}'
+    gateway = Gateway([])
+    for number, rows in enumerate(('{"DeptId": "1"}, %s', '%s, {"DeptId": "2"}', '{"DeptId": "2"}')):
+        body = '{"DepartmentList": {"DeptData": [%s]}}' % (rows % bad if "%s" in rows else rows)
+        gateway.data[number] = Reply(200, body.encode())
+    one, row, two = read(gateway)
+    assert (one, two) == ({"DeptId": "1"}, {"DeptId": "2"})
+    assert isinstance(row, UnreadableRecordError)
+    assert row.text == bad
+
+
+@pytest.mark.parametrize(
+    ("ceilings", "kind", "problem"),
+    [
+        (Ceilings(list_bytes=10), PermanentSourceError, "HTTP_LIST_MEGABYTES"),
+        (Ceilings(login_bytes=10), UnreadableAnswerError, "without a token"),
+    ],
+)
+def test_pages_probes_and_logins_have_their_ceilings(ceilings: Ceilings, kind: type[Exception], problem: str) -> None:
+    gateway = Gateway(departments(3))
+    with client_of(gateway, gateway.clock, ceilings=ceilings) as (client, _):
+        for read_it in (lambda: list(client.departments()), client.probe):
+            with pytest.raises(kind, match=problem):
+                read_it()
 
 
 def test_rubbish_rows_are_given_as_received_also_where_pages_meet() -> None:
-    nan = float("nan")
     rows: list[object] = [
         None,
-        {"DeptId": "1", "X": nan},
+        {"DeptId": "1", "X": "NaN"},
         3,
         {"DeptId": ["1"]},
         {"DeptId": None},

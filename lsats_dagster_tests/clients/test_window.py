@@ -186,10 +186,11 @@ def test_times_in_headers_relate_to_the_date_of_the_answer(text: str, seconds: f
     assert seconds_until(text, START) == seconds
 
 
-def test_a_429_waits_for_the_reset_before_retry_after_and_at_least_a_second() -> None:
+def test_a_429_waits_for_the_reset_before_retry_after_and_at_least_5_seconds() -> None:
     assert throttle_seconds({"X-RateLimit-Reset": "1800000010", "Retry-After": "3"}, START) == 11
-    assert throttle_seconds({"Retry-After": "3"}, START) == 4
-    assert throttle_seconds({"X-RateLimit-Reset": "1700000000"}, START) == 1
+    assert throttle_seconds({"Retry-After": "3"}, START) == 5
+    assert throttle_seconds({"X-RateLimit-Reset": "1700000000"}, START) == 5
+    assert throttle_seconds({"Retry-After": "0"}, START) == 5
     assert throttle_seconds({}, START) is None
 
 
