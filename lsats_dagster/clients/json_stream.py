@@ -92,13 +92,14 @@ class JsonArray:
 
     def _decoded(self, page: _Page) -> list[object]:
         size = page.end - page.start
-        if page.count == 1:  # perhaps a huge one, of which no more is read than is allowed
-            raw = _read(self._body, page.start, min(size, max(self._record_bytes, QUOTED_BYTES)))
+        if page.count == 1:  # perhaps a huge one
+            raw = _read(self._body, page.start, size if size <= self._record_bytes else min(size, QUOTED_BYTES))
             return [_record(raw, size, page.depth, self._record_bytes)]
         raw = b"[%b]" % _read(self._body, page.start, size)
         if page.largest <= self._record_bytes and page.depth <= DEEPEST:
             with suppress(ValueError, RecursionError):
-                return list(_DECODER.decode(_text(raw)))
+                rows: list[object] = _DECODER.decode(_text(raw))
+                return rows
         spans = spans_within(io.BytesIO(raw), Span(0, len(raw), 0))
         return [_record(raw[s.start : s.end], s.end - s.start, s.depth, self._record_bytes) for s in spans]
 

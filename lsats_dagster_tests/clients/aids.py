@@ -16,7 +16,7 @@ from urllib.parse import parse_qs, urlsplit
 from lsats_dagster.clients.answer import Answer
 from lsats_dagster.clients.http import DEFAULT_CEILINGS, Call, Ceilings, Content, HttpClient, Timeouts
 from lsats_dagster.clients.tokens import Token, TokenKeeper
-from lsats_dagster.clients.window import Allowance, LocalCallWindow
+from lsats_dagster.clients.window import Allowance, CallWindow, LocalCallWindow
 
 SHORT = Timeouts(connect=2.0, read=0.4, answer=1.0)
 
@@ -206,10 +206,11 @@ class Caller:
         timeouts: Timeouts = SHORT,
         ceilings: Ceilings = DEFAULT_CEILINGS,
         keeper: TokenKeeper | None = None,
+        window: CallWindow | None = None,
     ) -> None:
         self.clock = VirtualClock()
         self.client = HttpClient(
-            window=LocalCallWindow(self.clock), timeouts=timeouts, ceilings=ceilings, clock=self.clock
+            window=window or LocalCallWindow(self.clock), timeouts=timeouts, ceilings=ceilings, clock=self.clock
         )
         self.script, self.keeper = script, keeper
         self.requests: list[Request] = []

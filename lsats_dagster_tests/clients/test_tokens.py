@@ -142,7 +142,7 @@ def test_a_refused_login_is_not_repeated() -> None:
     assert len(tries) == 1
 
 
-class ClosingWindow:
+class EventfulWindow:
     """A window that lets every call through, and does something while it waits."""
 
     def __init__(self, meanwhile: Callable[[], object]) -> None:
@@ -158,8 +158,7 @@ class ClosingWindow:
 
 
 def test_a_client_closed_while_a_call_waits_for_the_window_sends_nothing() -> None:
-    caller = Caller(first(GOOD))
-    caller.client._window = ClosingWindow(caller.client.close)
+    caller = Caller(first(GOOD), window=EventfulWindow(lambda: caller.client.close()))
     with pytest.raises(TransientSourceError, match="GET /thing: the client was closed"):
         caller.get()
     assert caller.requests == []
@@ -174,8 +173,8 @@ def test_a_client_closed_while_a_call_waits_for_a_login_sends_nothing() -> None:
 
     tokens: list[Token] = []
     keeper = TokenKeeper(login, VirtualClock())
-    caller = Caller(first(GOOD), keeper=keeper)
-    caller.client._window = ClosingWindow(lambda: keeper.refused(tokens[-1]))  # the token ends meanwhile
+    window = EventfulWindow(lambda: keeper.refused(tokens[-1]))  # the token ends meanwhile
+    caller = Caller(first(GOOD), keeper=keeper, window=window)
     with pytest.raises(TransientSourceError, match="GET /thing: the client was closed"):
         caller.get()
     assert len(tokens) == 2
@@ -191,8 +190,8 @@ def test_a_client_closed_in_a_pause_neither_logs_in_nor_takes_a_place_in_the_win
         caller.client.close()
         return Reply(503)
 
-    caller = Caller(script, keeper=keeper)
-    caller.client._window = window = ClosingWindow(lambda: None)
+    window = EventfulWindow(lambda: None)
+    caller = Caller(script, keeper=keeper, window=window)
     with pytest.raises(TransientSourceError, match="GET /thing: the client was closed"):
         caller.get()
     assert (len(caller.requests), logins.count, window.waits) == (1, 1, 1)
