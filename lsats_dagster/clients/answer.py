@@ -55,7 +55,7 @@ class Answer:
         raise failure
 
     def is_of_a_proxy(self) -> bool:
-        """Whether an error has a body that is no JSON, as the source itself would send or leave away."""
+        """Whether something in between wrote this error: the source's own errors are JSON or have no body."""
         return self.size > 0 and "json" not in self._kind().lower()
 
     def _raw(self) -> bytes:

@@ -37,12 +37,12 @@ def bloats(connection: socket.socket) -> None:
 
 
 @pytest.mark.parametrize(("content", "kind", "problem", "tries"), TOO_LARGE)
-@pytest.mark.parametrize("endless", [True, False])
+@pytest.mark.parametrize("endless", [False, True])
 def test_an_answer_above_its_ceiling_ends_the_call(
     content: Content, kind: type[SourceError], problem: str, tries: int, endless: bool
 ) -> None:
     bomb = Reply(200, gzip.compress(b"[" + b" " * (64 << 20) + b"]"), {"Content-Encoding": "gzip"})
-    caller = Caller(first(bloats if endless else bomb), timeouts=Timeouts(5.0, 20.0, 60.0), ceilings=SMALL)
+    caller = Caller(first(bloats if endless else bomb), timeouts=Timeouts(5.0, 20.0, 20.0), ceilings=SMALL)
     tracemalloc.start()
     try:
         with pytest.raises(SourceError) as caught:

@@ -171,6 +171,7 @@ def test_an_empty_page_in_between_is_not_the_end(page: int) -> None:
     gateway.data = {page: Reply(200, b'{"DepartmentList": {"DeptData": []}}')}
     with pytest.raises(PartialFetchError, match="pages moved while they were read"):
         read(gateway)
+    assert len(gateway.pages) == page + 1
 
 
 @given(st.integers(4, 14), st.integers(1, 12), st.integers(1, 3))
@@ -314,7 +315,16 @@ def test_wrong_credentials_name_the_settings_and_no_value() -> None:
 
 
 @pytest.mark.parametrize(
-    "body", [b"{}", b"[]", b'{"access_token": 5}', b'{"access_token": "a b"}', b'{"access_token": ""}', b"x"]
+    "body",
+    [
+        b"{}",
+        b"[]",
+        b'{"access_token": 5}',
+        b'{"access_token": "a b"}',
+        b'{"access_token": ""}',
+        b'{"access_token": "a", "access_token": "b"}',
+        b"x",
+    ],
 )
 def test_a_login_answer_without_a_token_is_unreadable(body: bytes) -> None:
     with (
