@@ -17,6 +17,7 @@ from lsats_dagster.clients.errors import (
     UnreadableRecordError,
 )
 from lsats_dagster.clients.http import DEFAULT_CEILINGS, Ceilings
+from lsats_dagster.clients.json_stream import DEEPEST
 from lsats_dagster.clients.umich_api import UmichApiClient
 from lsats_dagster.clients.window import LocalCallWindow
 from lsats_dagster_tests.clients.aids import SHORT, Reply, Request, Script, Server, VirtualClock, serving
@@ -277,7 +278,11 @@ def test_rubbish_rows_are_given_as_received_also_where_pages_meet() -> None:
         "text",
         {"DeptId": " "},
     ]
-    for cap in range(2, 9):
+    deep: object = 1
+    for _ in range(DEEPEST - 1):  # the brackets of its row are one more
+        deep = [deep]
+    rows.append({"DeptId": "2", "X": deep})
+    for cap in range(2, 10):
         assert json.dumps(read(Gateway(rows, cap=cap))) == json.dumps(rows)
 
 
