@@ -1,166 +1,47 @@
 """A Postgres of our own for the demo and the tests: no installation, no service, loopback only.
 
-The server belongs to a small supervisor process (`postgres_supervisor.py`), never to a command. Two locks in
-the cluster's folder (flock: the kernel releases them however a process ends) order everything:
+The server belongs to no command: a small watcher process stops it when no command uses it any more. Locks in the
+cluster's folder (flock: the kernel releases them however a process ends) order everything:
 
 * `commands.lock`: shared by every command that uses the server; exclusive while the server is being stopped.
-* `supervisor.lock`: exclusive, held by the one supervisor, to whom the starting command hands it over.
+* `watcher.lock`: exclusive, held by the one watcher, to whom the command that starts it hands it over.
+* `server.lock`: exclusive, held by the command that starts the server, then by the server itself.
 """
 
 import contextlib
 import fcntl
 import hashlib
-import json
 import os
 import pwd
 import secrets
 import shutil
-import stat
 import subprocess
 import sys
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import asdict, dataclass, field
+from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, Literal
 
 import psycopg
+from psycopg import sql
 
-HOST = "127.0.0.1"
-USER = "lsats"
+from lsats_dagster.demo.postgres_server import (
+    HOST,
+    START_SECONDS,
+    USER,
+    Cluster,
+    EmbeddedPostgresError,
+    end_orphans,
+    run,
+    start,
+    stop,
+)
+
+__all__ = ["EmbeddedPostgres", "EmbeddedPostgresError", "embedded_postgres", "remove_cluster"]
+
 DATABASES = ("lsats", "dagster")  # the hub's, and Dagster's own storage
 SYSTEM_FOLDER = Path("/var/lib/lsats")  # of clusters whose LSATS_HOME the server's account cannot enter
-START_SECONDS = 120.0  # crash recovery of a cluster that was busy may take a while
-LOG_LIMIT_BYTES = 10_000_000
-
-
-class EmbeddedPostgresError(RuntimeError):
-    """The embedded server cannot be used. The message says why and what to do."""
-
-
-@dataclass(frozen=True)
-class Cluster:
-    """The folder of one embedded server. Its owner is the account the server runs as."""
-
-    folder: Path
-    uid: int
-    gid: int
-
-    @classmethod
-    def at(cls, folder: Path) -> "Cluster":
-        """The cluster in an existing folder; EmbeddedPostgresError if this account cannot run it."""
-        owner = folder.lstat()
-        if not stat.S_ISDIR(owner.st_mode):
-            raise EmbeddedPostgresError(f"{folder} is not a folder: move it away, or set LSATS_HOME elsewhere")
-        if owner.st_uid == 0:
-            raise EmbeddedPostgresError(f"{folder} is root's, and Postgres refuses root: remove this folder")
-        if os.geteuid() not in (0, owner.st_uid):
-            raise EmbeddedPostgresError(f"{folder} is another account's: run as it, or set LSATS_HOME elsewhere")
-        return cls(folder, owner.st_uid, owner.st_gid)
-
-    @property
-    def name(self) -> str:
-        """Shown in the title of every server process, so that they are recognised without their parent."""
-        return "lsats-" + hashlib.sha256(os.fsencode(self.folder)).hexdigest()[:12]
-
-    @property
-    def data(self) -> Path:
-        return self.folder / "data"
-
-    @property
-    def log(self) -> Path:
-        return self.folder / "server.log"
-
-    @property
-    def socket_folder(self) -> Path:
-        """Within the folder, or in /tmp where `<it>/.s.PGSQL.65535` would pass 103 bytes (macOS)."""
-        inside = self.folder / "socket"
-        usable = len(os.fsencode(inside)) <= 80 and not set(',"') & set(str(inside))
-        return inside if usable else Path("/tmp") / self.name
-
-    def open(self, name: str, flags: int) -> int:
-        """A file of the folder, mode 0600. No links: root must not write where the server's user points."""
-        descriptor = os.open(self.folder / name, flags | os.O_NOFOLLOW | os.O_CLOEXEC, 0o600)
-        if os.geteuid() == 0 and flags & os.O_CREAT:
-            os.fchown(descriptor, self.uid, self.gid)
-        return descriptor
-
-    def open_log(self) -> int:
-        """The log, opened for appending; an overlong one is put aside first."""
-        if self.log.exists() and self.log.stat().st_size > LOG_LIMIT_BYTES:
-            os.replace(self.log, self.folder / "server.log.old")
-        return self.open(self.log.name, os.O_WRONLY | os.O_APPEND | os.O_CREAT)
-
-    def write(self, name: str, text: str) -> None:
-        """Replace a file in one step, so that no reader sees half of it."""
-        temporary = f".{name}.{os.getpid()}.{secrets.token_hex(4)}"
-        with os.fdopen(self.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_EXCL), "w") as file:
-            file.write(text)
-        os.replace(self.folder / temporary, self.folder / name)
-
-    def read(self, name: str) -> str | None:
-        try:
-            with os.fdopen(self.open(name, os.O_RDONLY)) as file:
-                return file.read()
-        except FileNotFoundError:
-            return None
-
-    def password(self) -> str:
-        password = self.read("password")
-        if not password:
-            raise EmbeddedPostgresError(f"{self.folder} lost its password: run `make clean` for a new database")
-        return password
-
-    def try_lock(self, name: Literal["commands.lock", "supervisor.lock"], kind: int) -> int | None:
-        """A descriptor holding the lock (fcntl.LOCK_SH or LOCK_EX) until closed; None if others hold it."""
-        descriptor = self.open(name, os.O_RDWR | os.O_CREAT)
-        try:
-            fcntl.flock(descriptor, kind | fcntl.LOCK_NB)
-            # A folder removed meanwhile took the file with it: that lock would guard nothing.
-            if os.path.samestat(os.fstat(descriptor), os.lstat(self.folder / name)):
-                return descriptor
-        except (BlockingIOError, FileNotFoundError):
-            pass
-        os.close(descriptor)
-        return None
-
-
-@dataclass(frozen=True)
-class State:
-    """What the supervisor tells the commands. The port stays while the server is down, to be taken again."""
-
-    status: Literal["starting", "ready", "failed", "stopped"] = "stopped"
-    port: int = 0
-    supervisor: int = 0
-    message: str = ""
-
-    @classmethod
-    def read(cls, cluster: Cluster) -> "State":
-        try:
-            return cls(**json.loads(cluster.read("state.json") or "{}"))
-        except (ValueError, TypeError):
-            return cls()
-
-    def write(self, cluster: Cluster) -> None:
-        cluster.write("state.json", json.dumps(asdict(self)))
-
-
-def connect(cluster: Cluster, port: int) -> psycopg.Connection[Any] | None:
-    """A connection to the server on this port; None unless it proves to be the one of this cluster's data."""
-    connection = None
-    ours = f"host={HOST} hostaddr={HOST} port={port} user={USER} dbname=postgres connect_timeout=5"
-    plain = "options='' sslmode=disable gssencmode=disable"  # whatever PG* variables are set
-    try:
-        connection = psycopg.connect(f"{ours} {plain}", password=cluster.password(), autocommit=True)
-        row = connection.execute("show data_directory").fetchone()
-    except psycopg.Error:
-        row = None
-    if connection and row and os.path.realpath(row[0]) == os.path.realpath(cluster.data):
-        return connection
-    if connection:
-        connection.close()
-    return None
 
 
 @dataclass(frozen=True)
@@ -187,21 +68,16 @@ def embedded_postgres(home: Path, *, binaries: Path | None = None) -> Iterator[E
     """
     with contextlib.ExitStack() as stack:
         try:
-            cluster = _join(home)
-            stack.callback(_stop_orphan, cluster)
-            stack.callback(os.close, _use(cluster))
-            server = EmbeddedPostgres(HOST, _ensure_server(cluster, binaries), USER, cluster.password())
+            cluster, commands = _join(home)
+            stack.callback(os.close, commands)
+            # At the end, too: if the watcher was killed meanwhile, nobody else would stop the server.
+            stack.callback(_watch, cluster)
+            _watch(cluster)
+            server = EmbeddedPostgres(HOST, _ensure_server(cluster, binaries), USER, cluster.read("password"))
         except OSError as error:
-            reason = f"{home} cannot be used ({error.strerror}): set LSATS_HOME to a folder that can be written"
-            raise EmbeddedPostgresError(reason) from None
+            reason = f"{home} cannot be used ({error.strerror}: {error.filename})"
+            raise EmbeddedPostgresError(f"{reason}: set LSATS_HOME to a folder that can be written") from None
         yield server
-
-
-def _stop_orphan(cluster: Cluster) -> None:
-    """Stop a server whose supervisor was killed, if this was the last command: nobody else would."""
-    with contextlib.suppress(OSError, EmbeddedPostgresError), _alone(cluster, 0) as lock:
-        if lock is not None:
-            _supervisor(cluster, lock, "stop")
 
 
 def remove_cluster(home: Path) -> None:
@@ -225,26 +101,43 @@ def remove_cluster(home: Path) -> None:
 def _remove(folder: Path) -> None:
     if os.path.lexists(folder):
         cluster = Cluster.at(folder)
-        with _alone(cluster, 3) as lock:
-            if lock is None:
-                raise EmbeddedPostgresError(f"{folder} is in use: end the commands that use it, then try again")
-            if _supervisor(cluster, lock, "stop") != 0:
-                raise EmbeddedPostgresError(f"the server does not stop: mend what the end of {cluster.log} names")
+        alone = _alone(cluster)
+        try:
+            stop(cluster)
             # In one step: a command that comes now makes a new folder and never sees half of this one.
             os.rename(folder, folder.with_name(f"{folder.name}.removing-{os.getpid()}"))
+        finally:
+            os.close(alone)
         if cluster.socket_folder.parent != folder:
             shutil.rmtree(cluster.socket_folder, ignore_errors=True)
     for doomed in folder.parent.glob(f"{folder.name}.removing-*"):
         shutil.rmtree(doomed)
 
 
+def _alone(cluster: Cluster) -> int:
+    """`commands.lock`, held alone. Commands that just end get three seconds, a server that is stopping all it needs."""
+    for _ in range(60):
+        if (alone := cluster.try_lock("commands.lock")) is not None:
+            return alone
+        os.close(cluster.lock("commands.lock", fcntl.LOCK_SH))
+        time.sleep(0.05)
+    raise EmbeddedPostgresError(f"{cluster.folder} is in use: end the commands that use it, then try again")
+
+
 def _system_folder(home: Path) -> Path:
     return SYSTEM_FOLDER / hashlib.sha256(os.fsencode(home)).hexdigest()[:16]
 
 
-def _join(home: Path) -> Cluster:
+def _join(home: Path) -> tuple[Cluster, int]:
+    """The cluster of this LSATS_HOME and its shared `commands.lock`. Waits while the server is being stopped."""
+    while True:
+        cluster = _make_cluster(home.resolve())
+        with contextlib.suppress(FileNotFoundError):  # removed before it was locked: made anew
+            return cluster, cluster.lock("commands.lock", fcntl.LOCK_SH)
+
+
+def _make_cluster(home: Path) -> Cluster:
     """The cluster of this LSATS_HOME; its folder is made if there is none."""
-    home = home.resolve()
     home.mkdir(parents=True, exist_ok=True)
     folder = home / "postgres"
     if os.geteuid() != 0:
@@ -274,16 +167,8 @@ def _server_account() -> pwd.struct_passwd:
 
 def _enters(account: pwd.struct_passwd, folder: Path) -> bool:
     """Whether the account can enter the folder. We try, as mode bits do not tell everything (ACLs)."""
-    enter = subprocess.run(
-        ["/bin/sh", "-c", 'cd -- "$1"', "sh", str(folder)],
-        cwd="/",
-        stderr=subprocess.DEVNULL,
-        check=False,
-        user=account.pw_uid,
-        group=account.pw_gid,
-        extra_groups=[],
-    )
-    return enter.returncode == 0
+    as_account = Cluster(folder, account.pw_uid, account.pw_gid)
+    return run(as_account, Path("/bin/sh"), "-c", 'cd -- "$1"', "sh", str(folder)).returncode == 0
 
 
 def _make_folder(folder: Path, uid: int, gid: int) -> Cluster:
@@ -299,86 +184,82 @@ def _make_folder(folder: Path, uid: int, gid: int) -> Cluster:
     return Cluster.at(folder)
 
 
-def _use(cluster: Cluster) -> int:
-    """The shared lock on the server. Waits while the server is being stopped; it is started again after."""
-    deadline = time.monotonic() + 60
-    while time.monotonic() < deadline:
-        try:
-            if (commands := cluster.try_lock("commands.lock", fcntl.LOCK_SH)) is not None:
-                return commands
-        except FileNotFoundError:  # removed meanwhile
-            _make_folder(cluster.folder, cluster.uid, cluster.gid)
-        time.sleep(0.05)
-    raise EmbeddedPostgresError(f"the server is stopping for a minute now: see {cluster.log}, then try again")
-
-
-@contextmanager
-def _alone(cluster: Cluster, seconds: float) -> Iterator[int | None]:
-    """`supervisor.lock`, held with `commands.lock`, so that nobody else is there; None if not in time."""
-    deadline = time.monotonic() + seconds
-    held: list[int] = []
-    try:
-        while True:
-            # In this order: holding `commands.lock` would keep the supervisor from ending by itself.
-            for name in ("supervisor.lock", "commands.lock"):
-                if (lock := cluster.try_lock(name, fcntl.LOCK_EX)) is None:
-                    break
-                held.append(lock)
-            if len(held) == 2 or time.monotonic() >= deadline:
-                break
-            while held:
-                os.close(held.pop())
-            time.sleep(0.05)
-        yield held[0] if len(held) == 2 else None
-    finally:
-        for lock in held:
-            os.close(lock)
-
-
 def _ensure_server(cluster: Cluster, binaries: Path | None) -> int:
     """The port of the running server, started if need be. The caller holds `commands.lock`: it stays up."""
-    started = 0
     deadline = time.monotonic() + START_SECONDS + 30
-    while time.monotonic() < deadline:
-        lock = cluster.try_lock("supervisor.lock", fcntl.LOCK_EX)
-        state = State.read(cluster)
+    while True:
+        # Held by no one: no server. Held by a command: it is starting one. Held by the server: it may take a while.
+        lock = cluster.try_lock("server.lock")
         if lock is not None:
             try:
-                if started and state.status == "failed":
-                    raise EmbeddedPostgresError(state.message)
-                if started == 3:
-                    break
-                started += 1
-                State("starting", state.port).write(cluster)
-                _supervisor(cluster, lock, "run", *([binaries] if binaries else []))
+                start(cluster, lock, binaries)
             finally:
                 os.close(lock)
-        elif state.status == "ready" and (connection := connect(cluster, state.port)):
-            connection.close()
-            return state.port
-        time.sleep(0.03)
-    raise EmbeddedPostgresError(f"the server does not stay up: mend what the end of {cluster.log} names")
+        try:
+            return ensure_databases(cluster)
+        except psycopg.Error as error:
+            if lock is not None or time.monotonic() > deadline:
+                raise EmbeddedPostgresError(
+                    f"the server in {cluster.folder} runs but cannot be used ({str(error).strip()}): "
+                    f"fix what this or the end of {cluster.log} names, or run `make clean` for a new database"
+                ) from None
+        end_orphans(cluster)
+        time.sleep(0.05)
 
 
-def _supervisor(cluster: Cluster, lock: int, task: Literal["run", "stop"], *binaries: Path) -> int:
-    """Run the supervisor with the held `supervisor.lock`; "stop" returns 0 when no server is left."""
-    kept = {name: os.environ[name] for name in ("PATH", "HOME", "LD_LIBRARY_PATH") if name in os.environ}
-    package = str(Path(__file__).resolve().parents[2])
-    path = os.pathsep.join(filter(None, (package, os.environ.get("PYTHONPATH"))))
-    program = [sys.executable, "-m", "lsats_dagster.demo.postgres_supervisor", task, str(cluster.folder)]
-    log = cluster.open_log()
+def ensure_databases(cluster: Cluster) -> int:
+    """The port of the server, which has both databases then; psycopg.Error unless one of this cluster's data answers."""
+    port = cluster.port()
+    if not port:
+        raise psycopg.OperationalError("it has not started yet")
+    ours = f"host={HOST} hostaddr={HOST} port={port} user={USER} dbname=postgres connect_timeout=30"
+    plain = "options='' sslmode=disable gssencmode=disable"  # whatever PG* variables are set
+    with psycopg.connect(f"{ours} {plain}", password=cluster.read("password"), autocommit=True) as connection:
+        row = connection.execute("show data_directory").fetchone()
+        if row is None or os.path.realpath(row[0]) != os.path.realpath(cluster.data):
+            raise psycopg.OperationalError(f"another server answers on port {port}")
+        present = {name for (name,) in connection.execute("select datname from pg_catalog.pg_database")}
+        for name in DATABASES:
+            # Another command may be making it.
+            if name not in present:
+                with contextlib.suppress(psycopg.errors.DuplicateDatabase, psycopg.errors.UniqueViolation):
+                    connection.execute(sql.SQL("create database {}").format(sql.Identifier(name)))
+    return port
+
+
+def _watch(cluster: Cluster) -> None:
+    """Start the watcher, unless there is one."""
+    watching = cluster.try_lock("watcher.lock")
+    if watching is None:
+        return
+    log = cluster.open("server.log", os.O_WRONLY | os.O_APPEND | os.O_CREAT)
     try:
-        ended = subprocess.run(
-            program + [str(folder.resolve()) for folder in binaries],
+        # By way of a shell that ends at once: a command that outlives its watcher has no zombie.
+        subprocess.run(
+            ["/bin/sh", "-c", '"$@" &', "sh", sys.executable, "-m", __name__, str(cluster.folder), str(watching)],
             stdin=subprocess.DEVNULL,
             stdout=log,
             stderr=log,
-            pass_fds=(lock,),
+            pass_fds=(watching,),
             start_new_session=True,  # Ctrl-C in the terminal ends the commands, and only thereby the server
-            cwd="/",
-            env={**kept, "PYTHONPATH": path},
+            cwd=Path(__file__).resolve().parents[2],
             check=False,
         )
     finally:
         os.close(log)
-    return ended.returncode
+        os.close(watching)
+
+
+def main() -> None:
+    """The watcher: waits until no command uses the server of a folder, in whatever way the last ended, and stops it."""
+    folder, watching = sys.argv[1:]
+    with contextlib.suppress(FileNotFoundError):  # the cluster was removed meanwhile
+        cluster = Cluster.at(Path(folder))
+        cluster.lock("commands.lock", fcntl.LOCK_EX)
+        stop(cluster)
+    # Before `commands.lock`, which the end of this process releases: the next command must see that it needs a watcher.
+    os.close(int(watching))
+
+
+if __name__ == "__main__":
+    main()
