@@ -75,8 +75,9 @@ def embedded_postgres(home: Path, *, binaries: Path | None = None) -> Iterator[E
             _watch(cluster)
             server = EmbeddedPostgres(HOST, _ensure_server(cluster, binaries), USER, cluster.read("password"))
         except OSError as error:
-            reason = f"{home} cannot be used ({error.strerror}: {error.filename})"
-            raise EmbeddedPostgresError(f"{reason}: set LSATS_HOME to a folder that can be written") from None
+            why = ": ".join(str(part) for part in (error.strerror, error.filename) if part)
+            reason = f"{home} cannot be used ({why}): set LSATS_HOME to a folder that can be written"
+            raise EmbeddedPostgresError(reason) from None
         yield server
 
 
@@ -229,7 +230,9 @@ def ensure_databases(cluster: Cluster) -> int:
 
 def _watch(cluster: Cluster) -> None:
     """Start the watcher, unless there is one."""
-    watching = cluster.try_lock("watcher.lock")
+    watching = None
+    with contextlib.suppress(FileNotFoundError):  # removed by hand: no server lasts without its folder
+        watching = cluster.try_lock("watcher.lock")
     if watching is None:
         return
     log = cluster.open("server.log", os.O_WRONLY | os.O_APPEND | os.O_CREAT)

@@ -146,6 +146,12 @@ def test_command_killed_while_it_makes_the_cluster_leaves_no_half_one() -> None:
             assert connection.execute("select 1").fetchone() == (1,)
 
 
+def test_command_whose_folder_was_moved_away_ends() -> None:
+    with folder(0o755) as path, embedded_postgres(path / "home"):
+        kill(postmaster(path / "home"))
+        cluster_of(path / "home").folder.rename(path / "moved")
+
+
 def test_number_of_a_former_server_that_another_process_has_now(home: Path) -> None:
     with embedded_postgres(home) as server:
         cluster = cluster_of(home)
