@@ -25,7 +25,7 @@ from lsats_dagster.runs import Origin
 from lsats_dagster.settings import SQL_ROOT, load_settings
 from lsats_dagster.sources import STREAMS
 from lsats_dagster.transforms.engine import refresh
-from lsats_dagster_tests.cli.test_cli import assert_wrong_use, command
+from lsats_dagster_tests.cli.aids import assert_wrong_use, environment, in_process
 from lsats_dagster_tests.conftest import DEFINITIONS, Hub, new_database
 
 # Each wait ends as soon as what it waits for has happened. Only a test that fails waits so long.
@@ -94,7 +94,8 @@ def test_a_database_in_another_encoding_is_refused(
         ("database", "fault", str(refused.value))
     ]
     if encoding == "LATIN1":
-        assert_wrong_use(command("db", "upgrade", folder=tmp_path, DATABASE_URL=url), str(refused.value))
+        done = in_process("db", "upgrade", folder=tmp_path, variables=environment(tmp_path, DATABASE_URL=url))
+        assert_wrong_use(done, str(refused.value))
 
 
 def test_a_server_that_lacks_what_we_ask_for_is_too_old(url: str, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -1,6 +1,5 @@
 """What the tests of the commands share: the command on a hub of its own, and the same hub in this process."""
 
-import subprocess
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -10,7 +9,7 @@ import pytest
 from lsats_dagster.demo.campus import Campus
 from lsats_dagster.demo.postgres import EmbeddedPostgres
 from lsats_dagster_tests.automation.aids import Operation
-from lsats_dagster_tests.cli.test_cli import LSATS, Lsats
+from lsats_dagster_tests.cli.aids import Lsats, environment, in_process, installed
 from lsats_dagster_tests.conftest import new_database
 
 
@@ -24,24 +23,25 @@ def variables(url: str, campus: Campus, tmp_path: Path) -> dict[str, str]:
     """The whole environment of a command."""
     campus.limit("tdx", 100_000, 60)
     return {
-        **campus.environment, "DATABASE_URL": url, "DAGSTER_PG_DATABASE": "dagster", "HTTP_READ_SECONDS": "5",
-        "HTTP_CONNECT_SECONDS": "2", "HTTP_ANSWER_SECONDS": "8", "PATH": "/usr/bin:/bin", "HOME": str(tmp_path),
-        "LSATS_HOME": str(tmp_path / "home"), "ALERT_WEBHOOK_URL": "http://127.0.0.1:1/nobody",
+        **environment(tmp_path), **campus.environment, "DATABASE_URL": url, "DAGSTER_PG_DATABASE": "dagster",
+        "ALERT_WEBHOOK_URL": "http://127.0.0.1:1/nobody",
     }  # fmt: skip
+
+
+def changed(variables: dict[str, str], changes: dict[str, str | None]) -> dict[str, str]:
+    return {name: value for name, value in {**variables, **changes}.items() if value is not None}
 
 
 @pytest.fixture
 def lsats(variables: dict[str, str], tmp_path: Path) -> Lsats:
     """The command on a hub database and a campus. Keywords set variables; None takes one away."""
+    return lambda *words, **changes: in_process(*words, folder=tmp_path, variables=changed(variables, changes))
 
-    def run(*arguments: str, **changes: str | None) -> subprocess.CompletedProcess[str]:
-        environment = {name: value for name, value in {**variables, **changes}.items() if value is not None}
-        return subprocess.run(
-            [str(LSATS), *arguments], cwd=tmp_path, env=environment, capture_output=True, text=True, timeout=120,
-            check=False,
-        )  # fmt: skip
 
-    return run
+@pytest.fixture
+def lsats_process(variables: dict[str, str], tmp_path: Path) -> Lsats:
+    """The same as a process of its own, for what a process alone shows."""
+    return lambda *words, **changes: installed(*words, folder=tmp_path, variables=changed(variables, changes))
 
 
 @pytest.fixture

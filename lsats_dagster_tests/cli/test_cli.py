@@ -1,23 +1,18 @@
-"""The installed `lsats` command in processes of its own: exit codes, sentences, JSON, no traceback where users can mend."""
+"""The `lsats` command: exit codes, sentences, JSON, no traceback where users can fix it. Some tests run the installed program."""
 
 import json
 import os
 import re
-import subprocess
-import sys
-from collections.abc import Callable
 from pathlib import Path
-from typing import Any
 
 import pytest
-from sqlalchemy import make_url, text
+from sqlalchemy import make_url
 
-from lsats_dagster.database import Database
 from lsats_dagster.demo.campus import Campus
 from lsats_dagster.demo.postgres import EmbeddedPostgres
+from lsats_dagster_tests.cli.aids import PASSWORD, Lsats, assert_wrong_use, environment, in_process, installed, rows
 from lsats_dagster_tests.conftest import new_database
 
-LSATS = Path(sys.executable).with_name("lsats")
 COMMANDS = [
     ("demo",), ("clean",), ("dev",), ("run",), ("backfill",), ("status",), ("verify",), ("doctor",), ("explain",),
     ("quarantine",), ("quarantine", "list"), ("quarantine", "show"), ("quarantine", "replay"),
@@ -28,57 +23,11 @@ TABLES = {
     "bronze/tdx_departments", "bronze/umapi_departments", "enriched/tdx_department_details",
     "silver/departments", "silver/tdx_departments", "silver/umapi_departments",
 }  # fmt: skip
-PASSWORD = "canary-of-a-password"
-
-Lsats = Callable[..., subprocess.CompletedProcess[str]]
-
-
-def command(*arguments: str, folder: Path, **environment: str) -> subprocess.CompletedProcess[str]:
-    """Run `lsats` in an empty folder with nothing of this process's environment."""
-    return subprocess.run(
-        [str(LSATS), *arguments],
-        cwd=folder,
-        env={"PATH": "/usr/bin:/bin", "HOME": str(folder), "LSATS_HOME": str(folder / "home"), **environment},
-        capture_output=True,
-        text=True,
-        timeout=120,
-        check=False,
-    )
 
 
 @pytest.fixture
-def lsats(tmp_path: Path, url: str, campus: Campus) -> Lsats:
-    """The command on a hub database and a campus. Keywords set variables; None takes one away."""
-    campus.limit("tdx", 100_000, 60)
-    usual = {
-        **campus.environment, "DATABASE_URL": url, "DAGSTER_PG_DATABASE": "dagster",
-        "HTTP_READ_SECONDS": "2", "HTTP_ANSWER_SECONDS": "5", "DETAIL_CALL_BUDGET": "30",
-    }  # fmt: skip
-
-    def run(*arguments: str, **changes: str | None) -> subprocess.CompletedProcess[str]:
-        environment = {name: value for name, value in {**usual, **changes}.items() if value is not None}
-        return command(*arguments, folder=tmp_path, **environment)
-
-    return run
-
-
-def rows(url: str, sql: str) -> list[Any]:
-    database = Database(url, role=None)
-    try:
-        with database.transaction() as connection:
-            return list(connection.execute(text(sql)).all())
-    finally:
-        database.dispose()
-
-
-def assert_wrong_use(done: subprocess.CompletedProcess[str], *words: str) -> None:
-    """Exit code 2 and one sentence on stderr, which holds `words` and no secret; no traceback."""
-    assert done.returncode == 2, done.stdout + done.stderr
-    assert "Traceback" not in done.stderr
-    assert done.stderr.startswith("❌ ")
-    assert len(done.stderr.strip().splitlines()) == 1
-    assert [word for word in words if word not in done.stderr] == []
-    assert PASSWORD not in done.stdout + done.stderr
+def variables(variables: dict[str, str]) -> dict[str, str]:
+    return variables | {"DETAIL_CALL_BUDGET": "30"}
 
 
 def commands_shown(help_text: str) -> set[str]:
@@ -89,7 +38,8 @@ def commands_shown(help_text: str) -> set[str]:
 
 def test_help_lists_every_command(tmp_path: Path) -> None:
     for group in GROUPS:
-        done = command(*group, "--help", folder=tmp_path)
+        run = in_process if group else installed
+        done = run(*group, "--help", folder=tmp_path, variables=environment(tmp_path))
         assert done.returncode == 0
         known = {path[-1] for path in COMMANDS if path[:-1] == group}
         assert commands_shown(done.stdout) == known
@@ -97,7 +47,7 @@ def test_help_lists_every_command(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("path", [path for path in COMMANDS if path not in GROUPS], ids=" ".join)
 def test_every_command_has_help_with_an_example(tmp_path: Path, path: tuple[str, ...]) -> None:
-    done = command(*path, "--help", folder=tmp_path)
+    done = in_process(*path, "--help", folder=tmp_path, variables=environment(tmp_path))
     assert done.returncode == 0
     said = " ".join(done.stdout.split())
     assert re.search(rf"Example: lsats {' '.join(path)}\b", said), done.stdout
@@ -106,13 +56,13 @@ def test_every_command_has_help_with_an_example(tmp_path: Path, path: tuple[str,
 
 @pytest.mark.parametrize("words", [("unknown",), ("run",), ("run", "x", "--limit", "-1")], ids=" ".join)
 def test_wrong_words_are_wrong_use(tmp_path: Path, words: tuple[str, ...]) -> None:
-    done = command(*words, folder=tmp_path)
+    done = in_process(*words, folder=tmp_path, variables=environment(tmp_path))
     assert done.returncode == 2
     assert "Traceback" not in done.stderr
 
 
-def test_an_unknown_selection_names_jobs_and_assets(lsats: Lsats) -> None:
-    assert_wrong_use(lsats("run", "tdx_ingst"), "'tdx_ingst'", "tdx_ingest", "hub_daily", *TABLES)
+def test_an_unknown_selection_names_jobs_and_assets(lsats_process: Lsats) -> None:
+    assert_wrong_use(lsats_process("run", "tdx_ingst"), "'tdx_ingst'", "tdx_ingest", "hub_daily", *TABLES)
 
 
 @pytest.mark.parametrize("words", [("run", "tdx_ingest"), ("db", "upgrade")], ids=" ".join)
@@ -180,8 +130,8 @@ def test_a_dry_run_writes_nothing(lsats: Lsats, url: str) -> None:
     assert rows(url, "select count(*) from meta.ingestion_runs") == [(0,)]
 
 
-def test_run_status_and_verify_for_scripts(lsats: Lsats, url: str) -> None:
-    done = lsats("run", "hub_daily", "--json")
+def test_run_status_and_verify_for_scripts(lsats_process: Lsats, url: str) -> None:
+    done = lsats_process("run", "hub_daily", "--json")
     assert done.returncode == 0, done.stderr
     outcome = json.loads(done.stdout)
     assert (outcome["success"], outcome["failures"]) == (True, {})
@@ -191,35 +141,35 @@ def test_run_status_and_verify_for_scripts(lsats: Lsats, url: str) -> None:
     recorded = rows(url, "select distinct dagster_run_id from meta.ingestion_runs")
     assert recorded == [(outcome["dagster_run_id"],)]
 
-    state = json.loads(lsats("status", "--json").stdout)
+    state = json.loads(lsats_process("status", "--json").stdout)
     assert {entry["name"] for entry in state} == {
         "tdx/department", "tdx/department_detail", "umich_api/department", "silver_transformation/departments",
         "silver_transformation/tdx_departments", "silver_transformation/umapi_departments",
     }  # fmt: skip
     assert {entry["status"] for entry in state} == {"completed"}
 
-    verdicts = json.loads(lsats("verify", "--json").stdout)
+    verdicts = json.loads(lsats_process("verify", "--json").stdout)
     assert {verdict["table"].replace(".", "/") for verdict in verdicts} == {
         t for t in TABLES if t.startswith("silver/")
     }
     assert all(v["differing"] == v["missing"] == v["lingering"] == 0 < v["rows"] for v in verdicts)
 
 
-def test_run_and_status_for_people(lsats: Lsats) -> None:
-    done = lsats("run", "group:umich_api")
+def test_run_and_status_for_people(lsats_process: Lsats) -> None:
+    done = lsats_process("run", "group:umich_api")
     assert done.returncode == 0, done.stderr
     for word in ("📊 Summary", "bronze/umapi_departments", "110", "🎉 Completed"):
         assert word in done.stdout
     # Progress and the closing block of each table are log lines.
     for mark in ("🔄 umich_api/department", "🆕", "📝", "⏭️", "📊", "🎉", " - INFO - "):
         assert mark in done.stderr
-    said = lsats("status").stdout
+    said = lsats_process("status").stdout
     assert "umich_api/department" in said
     assert "✅" in said
 
 
-def test_the_log_level_holds_while_assets_run(lsats: Lsats) -> None:
-    done = lsats("run", "bronze/umapi_departments", LOG_LEVEL="ERROR")
+def test_the_log_level_holds_while_assets_run(lsats_process: Lsats) -> None:
+    done = lsats_process("run", "bronze/umapi_departments", LOG_LEVEL="ERROR")
     assert (done.returncode, done.stderr) == (0, "")
 
 
@@ -305,6 +255,7 @@ def test_dagsters_variables_count_in_the_file(lsats: Lsats, tmp_path: Path) -> N
 
 
 def test_docs_are_written_where_they_are_asked_for(tmp_path: Path) -> None:
-    done = command("db", "docs", "--folder", str(tmp_path / "pages"), folder=tmp_path)
+    words = ("db", "docs", "--folder", str(tmp_path / "pages"))
+    done = in_process(*words, folder=tmp_path, variables=environment(tmp_path))
     assert done.returncode == 0, done.stderr
     assert {path.name for path in (tmp_path / "pages").iterdir()} >= {"README.md", "departments.md"}

@@ -4,8 +4,6 @@ import json
 import re
 import signal
 import subprocess
-import sys
-import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -13,11 +11,11 @@ from pathlib import Path
 import pytest
 
 from lsats_dagster.database import Database
-from lsats_dagster.demo.postgres import EmbeddedPostgres, EmbeddedPostgresError, remove_cluster
+from lsats_dagster.demo.postgres import EmbeddedPostgres, remove_cluster
 from lsats_dagster.runs import Origin, Subject, open_run
+from lsats_dagster_tests.cli.aids import LSATS, environment, installed, wait_for
 from lsats_dagster_tests.conftest import new_database
 
-LSATS = Path(sys.executable).with_name("lsats")
 TABLES = (
     "bronze/tdx_departments", "bronze/umapi_departments", "enriched/tdx_department_details",
     "silver/departments", "silver/tdx_departments", "silver/umapi_departments",
@@ -31,30 +29,11 @@ READING = "the incremental run", "materializing everything"
 def folder(tmp_path: Path) -> Iterator[Path]:
     """An empty folder with the demo's LSATS_HOME; whatever was left running in it is ended."""
     yield tmp_path
-    for _ in range(20):
-        try:
-            remove_cluster(tmp_path / "home")
-            return
-        except EmbeddedPostgresError:  # its server is still stopping
-            time.sleep(1)
-
-
-def environment(folder: Path, **more: str) -> dict[str, str]:
-    return {
-        "PATH": "/usr/bin:/bin", "HOME": str(folder), "LSATS_HOME": str(folder / "home"), "PYTHONUNBUFFERED": "1", **more
-    }  # fmt: skip
+    remove_cluster(tmp_path / "home")
 
 
 def demo(folder: Path, *arguments: str, **more: str) -> subprocess.CompletedProcess[str]:
-    return subprocess.run(
-        [str(LSATS), "demo", *arguments],
-        cwd=folder,
-        env=environment(folder, **more),
-        capture_output=True,
-        text=True,
-        timeout=300,
-        check=False,
-    )
+    return installed("demo", *arguments, folder=folder, variables=environment(folder, **more))
 
 
 @contextmanager
@@ -64,7 +43,7 @@ def started(folder: Path, *until: str) -> Iterator[subprocess.Popen[str]]:
         process = subprocess.Popen(
             [str(LSATS), "demo"],
             cwd=folder,
-            env=environment(folder),
+            env=environment(folder, PYTHONUNBUFFERED="1"),
             stdout=subprocess.PIPE,
             stderr=log,
             text=True,
@@ -141,18 +120,12 @@ def test_a_newcomers_first_and_second_demo(folder: Path) -> None:
 def test_a_demo_works_after_one_that_was_killed(folder: Path) -> None:
     with started(folder, "materializing everything") as killed:
         # In the middle of the reading: the details take some seconds.
-        deadline = time.monotonic() + 60
-        while "details are due" not in (folder / "stderr").read_text() and time.monotonic() < deadline:
-            time.sleep(0.05)
-        assert "details are due" in (folder / "stderr").read_text()
+        wait_for(lambda: "details are due" in (folder / "stderr").read_text(), "the details")
         children = children_of(killed.pid)
         killed.send_signal(signal.SIGKILL)
         killed.wait()
     assert children, "the campus is a process of its own"
-    deadline = time.monotonic() + 30
-    while any(lives(child) for child in children) and time.monotonic() < deadline:
-        time.sleep(0.1)
-    assert not [child for child in children if lives(child)]
+    wait_for(lambda: not any(lives(child) for child in children), "the end of the campus")
     after = demo(folder, "--json")
     assert after.returncode == 0, after.stdout + after.stderr
     first, second = json.loads(after.stdout)

@@ -6,9 +6,9 @@ import signal
 import socket
 import subprocess
 import sys
-import time
 import urllib.request
 from collections.abc import Callable, Set
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
@@ -16,8 +16,7 @@ import pytest
 
 from lsats_dagster.demo.campus import Campus
 from lsats_dagster.settings import REPOSITORY
-from lsats_dagster_tests.automation.aids import wait_until
-from lsats_dagster_tests.cli.test_cli import LSATS, Lsats, assert_wrong_use
+from lsats_dagster_tests.cli.aids import LSATS, PATIENCE, Lsats, assert_wrong_use, wait_for
 
 
 def free_port() -> int:
@@ -47,6 +46,13 @@ def processes_of(mark: str) -> list[int]:
     return found
 
 
+def kill_processes_of(mark: str, *but: int) -> None:
+    """Only what carries this test's own folder in its environment."""
+    for process in set(processes_of(mark)) - {*but}:
+        with suppress(ProcessLookupError):
+            os.kill(process, signal.SIGKILL)
+
+
 def variables_of(process: int) -> Set[tuple[str, str]]:
     """The environment that a process was started with."""
     pairs = Path(f"/proc/{process}/environ").read_text().split("\0")
@@ -58,17 +64,13 @@ def interrupt_terminal(process: subprocess.Popen[bytes]) -> None:
     os.killpg(process.pid, signal.SIGINT)
 
 
-def interrupt_alone(process: subprocess.Popen[bytes]) -> None:
-    os.kill(process.pid, signal.SIGINT)
-
-
 def terminate(process: subprocess.Popen[bytes]) -> None:
     """A service manager or a script: the command alone is told."""
     os.kill(process.pid, signal.SIGTERM)
 
 
 @pytest.mark.skipif(not sys.platform.startswith("linux"), reason="looks for processes in /proc")
-@pytest.mark.parametrize("end", [interrupt_terminal, interrupt_alone, terminate])
+@pytest.mark.parametrize("end", [interrupt_terminal, terminate])
 def test_dev_answers_and_ends_without_a_trace(
     variables: dict[str, str], campus: Campus, tmp_path: Path, end: Callable[[subprocess.Popen[bytes]], None]
 ) -> None:
@@ -82,7 +84,7 @@ def test_dev_answers_and_ends_without_a_trace(
             stdout=said, stderr=said, start_new_session=True,
         )  # fmt: skip
     try:
-        wait_until(lambda: process.poll() is not None or answers(port), "an answer of the web server")
+        wait_for(lambda: process.poll() is not None or answers(port), "an answer of the web server")
         assert process.poll() is None, (tmp_path / "said").read_text()
         # The command, Dagster's launcher, its web server, its daemon.
         assert len(processes_of(variables["LSATS_HOME"])) >= 4
@@ -91,39 +93,38 @@ def test_dev_answers_and_ends_without_a_trace(
             # Where Dagster finds no file of its own.
             assert not Path(f"/proc/{child}/cwd/.env").exists()
         end(process)
-        assert process.wait(timeout=60) == 0
-        wait_until(lambda: not processes_of(variables["LSATS_HOME"]), "the end of everything that was started")
+        assert process.wait(timeout=PATIENCE) == 0
+        wait_for(lambda: not processes_of(variables["LSATS_HOME"]), "the end of everything that was started")
         assert not answers(port)
     finally:
-        # Only what carries this test's own folder in its environment.
-        for left in processes_of(variables["LSATS_HOME"]):
-            os.kill(left, signal.SIGKILL)
-        process.wait(timeout=20)
+        kill_processes_of(variables["LSATS_HOME"])
+        process.wait(timeout=PATIENCE)
 
 
 @pytest.mark.skipif(not sys.platform.startswith("linux"), reason="looks for processes in /proc")
 def test_dev_says_when_dagster_ends_by_itself(variables: dict[str, str], tmp_path: Path) -> None:
-    """Killed before it has children of its own."""
+    """Killed as soon as it is there."""
     with (tmp_path / "said").open("wb") as said:
         process = subprocess.Popen(
             [str(LSATS), "dev", "--port", str(free_port())], cwd=tmp_path, env=variables, stdout=said, stderr=said
         )
+
+    def ended() -> bool:
+        kill_processes_of(variables["LSATS_HOME"], process.pid)
+        return process.poll() is not None
+
     try:
-        others: set[int] = set()
-        while process.poll() is None and not others:
-            others = set(processes_of(variables["LSATS_HOME"])) - {process.pid}
-        for other in others:
-            os.kill(other, signal.SIGKILL)
-        assert process.wait(timeout=20) == 1
+        wait_for(ended, "the end of the command")
+        assert process.returncode == 1
     finally:
-        process.kill()
+        kill_processes_of(variables["LSATS_HOME"])
+        process.wait(timeout=PATIENCE)
     assert "❌ Dagster ended by itself" in (tmp_path / "said").read_text()
 
 
 def answers(port: int) -> Any:
     try:
-        with urllib.request.urlopen(f"http://127.0.0.1:{port}/server_info", timeout=2) as answer:
+        with urllib.request.urlopen(f"http://127.0.0.1:{port}/server_info", timeout=PATIENCE) as answer:
             return json.load(answer)["dagster_version"]
     except (OSError, ValueError):
-        time.sleep(0.2)
         return None

@@ -19,7 +19,7 @@ from lsats_dagster.demo.postgres import EmbeddedPostgres
 from lsats_dagster.migrations import load_migrations
 from lsats_dagster.settings import SQL_ROOT
 from lsats_dagster_tests.automation.aids import Operation, serving
-from lsats_dagster_tests.cli.test_cli import Lsats, rows
+from lsats_dagster_tests.cli.aids import PATIENCE, Lsats, rows
 from lsats_dagster_tests.conftest import new_database
 
 CANARY = "canary-of-a-secret"
@@ -165,7 +165,7 @@ def behind_a_wrong_clock(target: str, ahead: timedelta) -> Iterator[str]:
         def do_POST(self) -> None:
             body = self.rfile.read(int(self.headers.get("Content-Length") or 0))
             headers = {name: value for name, value in self.headers.items() if name.lower() != "host"}
-            answer = requests.request(self.command, target + self.path, data=body, headers=headers, timeout=20)
+            answer = requests.request(self.command, target + self.path, data=body, headers=headers, timeout=PATIENCE)
             self.send_response_only(answer.status_code)
             for name, value in answer.headers.items():
                 if name.lower() not in (
@@ -198,4 +198,5 @@ def test_doctor_reports_a_clock_that_differs(lsats: Lsats, campus: Campus) -> No
     assert found.keys() == {"tdx"}
     ((state, sentence),) = found["tdx"]
     assert (done.returncode, state) == (0, "warning")
-    assert "-600 s" in sentence or "-601 s" in sentence
+    (seconds,) = re.findall(r"-(\d+) s", sentence)
+    assert 600 <= int(seconds) < 900  # more by what the calls took

@@ -1,18 +1,13 @@
-"""A run can be stopped at any time: it ends soon, says so, and leaves no open row and nothing half done."""
+"""A run can be stopped at any time: it ends, says so, and leaves no open row and nothing half done."""
 
 import signal
 import subprocess
-import time
 from pathlib import Path
 
 import pytest
 
 from lsats_dagster.demo.campus import Campus
-from lsats_dagster_tests.cli.test_cli import LSATS, Lsats, rows
-
-# A silent source is waited for until its time-out; nothing else takes longer.
-READ_SECONDS = 5
-ENDS_WITHIN = 20
+from lsats_dagster_tests.cli.aids import LSATS, PATIENCE, Lsats, rows, wait_for
 
 
 @pytest.mark.parametrize("sent", [signal.SIGINT, signal.SIGTERM], ids=lambda sent: sent.name)
@@ -32,16 +27,14 @@ def test_an_interrupt_ends_a_run(
         process = subprocess.Popen(
             [str(LSATS), "run", selection],
             cwd=tmp_path,
-            env=variables | {"HTTP_READ_SECONDS": str(READ_SECONDS)},
+            env=variables | {"HTTP_READ_SECONDS": "5"},  # so long is a silent source waited for
             stdout=said,
             stderr=said,
         )
     try:
-        deadline = time.monotonic() + 60
-        while not campus.calls().get(route) and time.monotonic() < deadline:
-            time.sleep(0.1)
+        wait_for(lambda: campus.calls().get(route), "the call that hangs")
         process.send_signal(sent)
-        assert process.wait(timeout=ENDS_WITHIN) == 1
+        assert process.wait(timeout=PATIENCE) == 1
     finally:
         process.kill()
         process.wait()

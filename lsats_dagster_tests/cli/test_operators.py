@@ -9,7 +9,7 @@ from lsats_dagster.database import DatabaseError
 from lsats_dagster.demo.campus import Campus
 from lsats_dagster.resources import HubDatabase
 from lsats_dagster_tests.automation.aids import Operation
-from lsats_dagster_tests.cli.test_cli import Lsats, assert_wrong_use, rows
+from lsats_dagster_tests.cli.aids import Lsats, assert_wrong_use, rows
 
 CANARY = "canary-of-a-secret"
 

@@ -1,0 +1,109 @@
+"""The `lsats` command for tests: in this process, which costs a tenth, or as the installed program."""
+
+import contextlib
+import logging
+import os
+import signal
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import Callable, Iterator, Mapping
+from pathlib import Path
+from typing import Any
+from unittest import mock
+
+from sqlalchemy import text
+
+from lsats_dagster.cli import app, main
+from lsats_dagster.database import Database
+
+LSATS = Path(sys.executable).with_name("lsats")
+# How long a test waits for what must come. Not a measure: a machine that does other things takes its time.
+PATIENCE = 300
+PASSWORD = "canary-of-a-password"
+
+Lsats = Callable[..., subprocess.CompletedProcess[str]]
+
+
+def environment(folder: Path, **more: str) -> dict[str, str]:
+    """Nothing of this process's environment, and an LSATS_HOME in the folder."""
+    return {"PATH": "/usr/bin:/bin", "HOME": str(folder), "LSATS_HOME": str(folder / "home"), **more}
+
+
+def installed(*arguments: str, folder: Path, variables: Mapping[str, str]) -> subprocess.CompletedProcess[str]:
+    """The installed program, in a process of its own."""
+    return subprocess.run(
+        [str(LSATS), *arguments], cwd=folder, env=variables, capture_output=True, text=True, timeout=PATIENCE, check=False
+    )  # fmt: skip
+
+
+def in_process(*arguments: str, folder: Path, variables: Mapping[str, str]) -> subprocess.CompletedProcess[str]:
+    """The program's entry point as a process of its own would see it: words, environment, folder, output, exit code."""
+    with (
+        tempfile.TemporaryFile("w+") as out,
+        tempfile.TemporaryFile("w+") as err,
+        mock.patch.dict(os.environ, variables, clear=True),
+        mock.patch.object(sys, "argv", ["lsats", *arguments]),
+        # The entry point fills these.
+        mock.patch.multiple(app, registered_commands=[], registered_groups=[]),
+        contextlib.chdir(folder),
+        undone(),
+        contextlib.redirect_stdout(out),
+        contextlib.redirect_stderr(err),
+    ):
+        code = 0
+        try:
+            main()
+        except SystemExit as end:
+            code = end.code if isinstance(end.code, int) else int(end.code is not None)
+        said = []
+        for stream in (out, err):
+            stream.seek(0)
+            said.append(stream.read())
+    return subprocess.CompletedProcess(arguments, code, *said)
+
+
+@contextlib.contextmanager
+def undone() -> Iterator[None]:
+    """What the entry point sets for its whole process is as before after the block: signals and logging."""
+    signals = {number: signal.getsignal(number) for number in (signal.SIGINT, signal.SIGTERM)}
+    loggers = [
+        (log, log.handlers[:], log.level, log.propagate) for log in map(logging.getLogger, ("", "lsats_dagster"))
+    ]
+    try:
+        yield
+    finally:
+        for number, handler in signals.items():
+            signal.signal(number, handler)
+        for log, handlers, level, propagate in loggers:
+            log.handlers[:] = handlers
+            log.setLevel(level)
+            log.propagate = propagate
+
+
+def wait_for(true: Callable[[], object], what: str) -> None:
+    """Wait until the condition holds; AssertionError names what did not come."""
+    deadline = time.monotonic() + PATIENCE
+    while not true():
+        assert time.monotonic() < deadline, f"waited in vain for {what}"
+        time.sleep(0.05)
+
+
+def rows(url: str, sql: str) -> list[Any]:
+    database = Database(url, role=None)
+    try:
+        with database.transaction() as connection:
+            return list(connection.execute(text(sql)).all())
+    finally:
+        database.dispose()
+
+
+def assert_wrong_use(done: subprocess.CompletedProcess[str], *words: str) -> None:
+    """Exit code 2 and one sentence on stderr, which holds `words` and no secret; no traceback."""
+    assert done.returncode == 2, done.stdout + done.stderr
+    assert "Traceback" not in done.stderr
+    assert done.stderr.startswith("❌ ")
+    assert len(done.stderr.strip().splitlines()) == 1
+    assert [word for word in words if word not in done.stderr] == []
+    assert PASSWORD not in done.stdout + done.stderr
