@@ -200,8 +200,9 @@ def _ensure_server(cluster: Cluster, binaries: Path | None) -> int:
             return ensure_databases(cluster)
         except psycopg.Error as error:
             if lock is not None or time.monotonic() > deadline:
+                why = " ".join(str(error).split())
                 raise EmbeddedPostgresError(
-                    f"the server in {cluster.folder} runs but cannot be used ({str(error).strip()}): "
+                    f"the server in {cluster.folder} runs but cannot be used ({why}): "
                     f"fix what this or the end of {cluster.log} names, or run `make clean` for a new database"
                 ) from None
         end_orphans(cluster)

@@ -192,6 +192,24 @@ def test_binaries_that_are_missing_too_old_or_of_another_version(home: Path) -> 
             pass
 
 
+@pytest.mark.parametrize(("password", "reason"), [("other", "password authentication failed"), ("", "no password")])
+def test_password_that_was_changed_or_lost_is_one_sentence(home: Path, password: str, reason: str) -> None:
+    file = cluster_of(home).folder / "password"
+    good = file.read_text()
+    assert becomes(lambda: not postmasters(home))
+    file.write_text(password)
+    try:
+        with (
+            pytest.raises(EmbeddedPostgresError, match=rf"cannot be used.*{reason}.*new database$"),
+            embedded_postgres(home),
+        ):
+            pass
+    finally:
+        file.write_text(good)
+    with embedded_postgres(home) as server:
+        assert count(server.url("lsats"))
+
+
 def test_server_that_does_not_start_shows_the_end_of_its_log(home: Path) -> None:
     with embedded_postgres(home):
         pid = postmaster(home)
