@@ -1,6 +1,6 @@
 # `make demo` and `make test` are all a newcomer needs; `make help` lists the rest.
 .DEFAULT_GOAL := help
-.PHONY: help demo ui test test-ui lint format types sql-lint load-check bench docs check clean
+.PHONY: help demo ui test test-ui proof lint format types sql-lint load-check bench docs check clean
 SHELL := /bin/bash
 
 # The first that runs and is of a version that the hub supports.
@@ -44,6 +44,9 @@ test: $(DEV) ## All tests that need no browser
 
 test-ui: $(DEV) ## Dagster's UI over the demo data, in Chromium; UPDATE_SCREENSHOT=1 renews the README's picture
 	@$(BIN)/python -m pytest lsats_dagster_tests/ui
+
+proof: $(DEV) ## Everything in depth, wrong lines that tests must see, Dagster's UI; up to an hour: nightly, before a release
+	@$(BIN)/python -m lsats_dagster_tests.proof --workers $(WORKERS)
 
 lint: $(DEV) ## Style of the Python code
 	@$(BIN)/ruff check . && $(BIN)/ruff format --check .
