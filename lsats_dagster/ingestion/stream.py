@@ -10,7 +10,7 @@ from typing import Any, Generic, TypeVar
 from lsats_dagster.runs import Subject
 
 # What is cut from around a key, and what clean.text cuts from around a value: keys are compared with values.
-BLANKS = " \t\n\r\f\v\u00a0"
+BLANKS = " \t\n\r\f\v\u0085\u00a0\u200b\ufeff\u202f\u3000" + "".join(map(chr, range(0x2000, 0x200B)))
 
 Client = TypeVar("Client")
 Record = Mapping[str, Any]

@@ -6,7 +6,7 @@ give the same table for every history, which `verify` and the table suite prove.
 
 import logging
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import datetime
 from typing import Any
 
@@ -32,14 +32,17 @@ from lsats_dagster.transforms.definition import Definition, DefinitionError
 logger = logging.getLogger(__name__)
 
 SOURCE_SYSTEM = "silver_transformation"
-# Beyond this share of the table the whole SELECT is cheaper than the restricted one; small tables are not worth a guess.
+# Beyond this share of the table the whole SELECT is cheaper than the restricted one; so few keys never are.
 FULL_FROM_SHARE = 0.05
-FULL_FROM_KEYS = 5_000
+FULL_FROM_KEYS = 500
 PLAN_OF: Mapping[Mode, str] = {"full": WHOLE_TABLES, "incremental": FEW_KEYS}
 
 
 class OutdatedTableError(Exception):
-    """The table was made from another definition than this checkout's; `lsats db upgrade` brings them together."""
+    """The table was made from another definition than this checkout's, or an input stands empty since its own was changed.
+
+    The message says which command brings them together.
+    """
 
 
 @dataclass
@@ -105,11 +108,11 @@ def refresh(
 
 def apply(connection: Connection, definition: Definition, run: Run, *, full: bool) -> Scope:
     """One refresh inside the caller's transaction: decide the scope, compute, compare, write unless the run is dry."""
-    # A table that was made anew, if only as it was before, is filled anew.
-    run.metadata["deployed_at"] = check_deployed(connection, definition).isoformat()
+    # Rows that a table lost by being made anew leave no trace behind its cursor: whatever reads it is filled anew.
+    run.metadata["deployed_at"] = check_deployed(connection, definition)
     scope = decide_scope(connection, definition, run.metadata["deployed_at"], full=full)
     run.mode = scope.mode
-    run.metadata["watermarks"] = scope.watermarks
+    run.metadata |= {"watermarks": scope.watermarks, "keys_without_rows": 0}
     run.metadata["as_of"] = scope.as_of.isoformat() if scope.as_of else None
     if scope.quiet:
         run.row_count, run.quality_mean = scope.previous.get("row_count"), scope.previous.get("quality_mean")
@@ -118,6 +121,10 @@ def apply(connection: Connection, definition: Definition, run: Run, *, full: boo
         connection.exec_driver_sql(PLAN_OF[scope.mode])
         compute(connection, definition, scope.keys)
         count(connection, definition, run, scope)
+        if scope.keys and not run.counts.processed:
+            # No row can have these keys: the reach of an input is wrong, and what changed there is not in the table.
+            logger.warning("⚠️ %s: %d keys were reached, and no row has one of them", definition.name, len(scope.keys))
+            run.metadata["keys_without_rows"] = len(scope.keys)
         if not run.dry:
             write(connection, definition, run, scope)
         # After a full refresh the present rows are those that it computed.
@@ -133,17 +140,22 @@ def apply(connection: Connection, definition: Definition, run: Run, *, full: boo
     return scope
 
 
-def check_deployed(connection: Connection, definition: Definition) -> datetime:
-    """When the table was made from this definition; OutdatedTableError when it was made from another one."""
-    deployed = connection.execute(
-        text("select definition_hash, deployed_at from meta.silver_definitions where table_name = :table"),
-        {"table": definition.table},
-    ).one_or_none()
-    if deployed is None or deployed.definition_hash != definition.hash:
-        what = "has not been made yet" if deployed is None else "was made from another definition than this checkout's"
+def check_deployed(connection: Connection, definition: Definition) -> dict[str, str]:
+    """When this table and those of its silver inputs were made; OutdatedTableError when it was made from another definition."""
+    names = (definition.name, *(name for name in definition.inputs if name.startswith("silver.")))
+    rows = connection.execute(
+        text(
+            "select 'silver.' || table_name as name, definition_hash, deployed_at from meta.silver_definitions "
+            "where 'silver.' || table_name = any(:names)"
+        ),
+        {"names": list(names)},
+    )
+    made = {row.name: row for row in rows}
+    own = made.get(definition.name)
+    if own is None or own.definition_hash != definition.hash:
+        what = "has not been made yet" if own is None else "was made from another definition than this checkout's"
         raise OutdatedTableError(f"{definition.name} {what}: run `lsats db upgrade`")
-    made_at: datetime = deployed.deployed_at
-    return made_at
+    return {name: row.deployed_at.isoformat() for name, row in made.items()}
 
 
 def input_position(connection: Connection, name: str) -> tuple[int, datetime | None]:
@@ -165,25 +177,40 @@ def input_position(connection: Connection, name: str) -> tuple[int, datetime | N
     return (int(row.seq), row.changed_at) if row else (0, None)
 
 
-def decide_scope(connection: Connection, definition: Definition, deployed_at: str, *, full: bool) -> Scope:
-    """The keys that changed inputs reach since the last completed refresh of this very table, or everything."""
+def decide_scope(connection: Connection, definition: Definition, deployed_at: dict[str, str], *, full: bool) -> Scope:
+    """The keys that changed inputs reach since the last completed refresh of these very tables, or everything."""
     positions = {name: input_position(connection, name) for name in definition.inputs}
     watermarks = {name: seq for name, (seq, _) in positions.items()}
     as_of = max((moment for _, moment in positions.values() if moment), default=None)
     previous = last_metadata(connection, subject(definition))
     since: dict[str, int] = previous.get("watermarks", {})
+    emptied = [name for name, seq in watermarks.items() if name.startswith("silver.") and seq == 0 < since.get(name, 0)]
+    if emptied:
+        # Nothing leaves a silver table otherwise. Rows that are made from it would all pass for removed.
+        raise OutdatedTableError(
+            f"{definition.name}: {', '.join(emptied)} was emptied by a changed key: refresh it first (`lsats run`)"
+        )
     everything = Scope("full", None, watermarks, as_of, previous)
-    same_table = (previous.get("definition"), previous.get("deployed_at")) == (definition.hash, deployed_at)
-    if full or not same_table or since.keys() != watermarks.keys():
+    same_tables = (previous.get("definition"), previous.get("deployed_at")) == (definition.hash, deployed_at)
+    if full or not same_tables or since.keys() != watermarks.keys():
         return everything
+    limit = max(FULL_FROM_KEYS, int(FULL_FROM_SHARE * (previous.get("row_count") or 0)))
     reached: set[str] = set()
     for name, reach in definition.reaches.items():
         if watermarks[name] != since[name]:
-            found = connection.execute(text(reach), {"since": since[name]}).scalars()
-            reached |= {key for key in found if key is not None}
-    if len(reached) > max(FULL_FROM_KEYS, FULL_FROM_SHARE * (previous.get("row_count") or 0)):
-        return everything
-    return Scope("incremental", sorted(reached), watermarks, as_of, previous)
+            reached |= reached_keys(connection, reach, since[name], limit)
+            if len(reached) > limit:
+                return everything
+    return replace(everything, mode="incremental", keys=sorted(reached))
+
+
+def reached_keys(connection: Connection, reach: str, since: int, limit: int) -> set[str]:
+    """The keys that a reach query gives behind the cursor `since`; of more than `limit` only as many as show that."""
+    found = connection.execute(
+        text(f"select distinct r.key from ({reach}\n) r (key) where r.key is not null limit :enough"),
+        {"since": since, "enough": limit + 1},
+    )
+    return set(found.scalars())
 
 
 def score(definition: Definition) -> str:

@@ -28,26 +28,20 @@ class Verdict:
 
 
 def verify(database: Database, definitions: Sequence[Definition], *, lock_wait_seconds: float) -> list[Verdict]:
-    """Bring every table up to date incrementally, compare it with its full computation, and roll everything back.
+    """Bring each table up to date incrementally, compare it with its full computation, and roll that back.
 
-    `definitions` come each after its inputs. Other writers of these tables wait meanwhile.
+    Table by table: its inputs are taken as they stand, and only its own writers wait meanwhile.
     """
     verdicts = []
-    subjects = [subject(definition) for definition in definitions]
-    with (
-        sole_writer(database, *subjects, wait_seconds=lock_wait_seconds) as connection,
-        connection.begin() as transaction,
-    ):
-        connection.exec_driver_sql("set transaction isolation level repeatable read")
-        for definition in definitions:
-            apply(
-                connection,
-                definition,
-                Run(subject(definition), "incremental", run_id=uuid4()),
-                full=False,
-            )
+    for definition in definitions:
+        with (
+            sole_writer(database, subject(definition), wait_seconds=lock_wait_seconds) as connection,
+            connection.begin() as transaction,
+        ):
+            connection.exec_driver_sql("set transaction isolation level repeatable read")
+            apply(connection, definition, Run(subject(definition), "incremental", run_id=uuid4()), full=False)
             verdicts.append(compare_with_full(connection, definition))
-        transaction.rollback()
+            transaction.rollback()
     return verdicts
 
 

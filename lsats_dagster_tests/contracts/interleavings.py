@@ -9,6 +9,7 @@ import time
 from collections.abc import Callable, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import contextmanager
+from itertools import count
 from typing import Any
 from uuid import uuid4
 
@@ -27,6 +28,7 @@ from lsats_dagster_tests.contracts.table_checks import all_rows, check_moves, ch
 PATIENCE_SECONDS = 30.0
 # Allows reading, makes every write wait.
 NO_WRITES = "share"
+MOVES = count(1)
 
 
 @contextmanager
@@ -64,10 +66,10 @@ def blocked(world: World, application: str, running: Future[Any]) -> tuple[int, 
 
 
 def move_every_source(world: World, mark: str) -> None:
-    """Change one entity of every stream visibly, and read that into bronze."""
+    """Change one entity of every stream visibly, to what no other test made of it, and read that into bronze."""
     for name, shape in SHAPES.items():
         text_field = next(field for field in shape.others if isinstance(shape.ordinary(shape.keys[0])[field], str))
-        world.apply(Change(name, shape.keys[0], text_field, f"Moved {mark}"))
+        world.apply(Change(name, shape.keys[0], text_field, f"Moved {mark} {next(MOVES)}"))
     world.read_all()
 
 
@@ -153,7 +155,7 @@ def check_committed_late(world: World, definition: Definition) -> None:
         world.refresh(table)
     stream = next(name for name in streams if isinstance(world.streams[name], ListStream))
     key, field = SHAPES[stream].keys[0], SHAPES[stream].fields[0]
-    world.apply(Change(stream, key, field, "Committed late"))
+    world.apply(Change(stream, key, field, f"Committed late {next(MOVES)}"))
     with beside(world, "late") as (database, start):
         writer = World(world.url, world.definitions, tuple(world.streams.values()))
         writer.database.dispose()

@@ -5,20 +5,34 @@ A value is what `payload` gives for a field, or ABSENT.
 
 import json
 import re
+import unicodedata
 from collections.abc import Mapping
 from datetime import UTC, datetime, timedelta
+from decimal import Decimal
+from html.entities import name2codepoint
 from typing import Any
 from uuid import UUID
 
+from lsats_dagster.ingestion.stream import BLANKS
 from lsats_dagster_tests.contracts.shapes import ABSENT
 
-BLANKS = " \t\n\r\f\v\u00a0"
 TIME = re.compile(
     r"(\d{4})-(\d\d)-(\d\d)[Tt ](\d\d):(\d\d)(?::(\d\d)(?:\.(\d+))?)?(?:([Zz])|([+-])(\d\d)(?::?(\d\d))?)?", re.ASCII
 )
 IDENTIFIER = re.compile(r"\{?([0-9a-f]{8}(?:-[0-9a-f]{4}){3}-[0-9a-f]{12})\}?", re.IGNORECASE)
 LONGEST_FRACTION = 100
 LONGEST_CODE = 200
+ENTITY = re.compile(r"&(#[0-9]{1,7}|#[xX][0-9a-fA-F]{1,6}|[A-Za-z0-9]+);")
+# Named entities that are decoded: those of letters and punctuation.
+NAMED = {"apos": 39} | {
+    name: point
+    for name, point in name2codepoint.items()
+    if (unicodedata.category(chr(point))[0] == "L" and point < 0x180 and name not in ("ordf", "ordm", "micro"))
+    or name in (
+        "amp", "lt", "gt", "quot", "nbsp", "shy", "middot", "ndash", "mdash", "lsquo", "rsquo", "sbquo", "ldquo", "rdquo",
+        "bdquo", "hellip", "bull",
+    )
+}  # fmt: skip
 
 
 class Number(str):
@@ -44,9 +58,13 @@ def as_json(value: Any) -> str:
 
 
 def plain(value: Any) -> str:
-    """A value as one text; "" when there is none."""
+    """A value as one text; "" when there is none. A number has no zeros behind its last digit."""
     if value is None or value is ABSENT:
         return ""
+    if isinstance(value, Number):
+        number = Decimal(value)
+        digits = f"{number if number else 0:f}"
+        return digits.rstrip("0").rstrip(".") if "." in digits else digits
     return value if isinstance(value, str) else as_json(value)
 
 
@@ -58,15 +76,17 @@ def text(value: Any) -> str | None:
 
 
 def code(value: Any) -> str | None:
-    """Code T of what is looked up: at most 200 signs."""
+    """Code T of what is looked up: at most 200 signs, all of them ASCII."""
     found = text(value)
-    return found if found is not None and len(found) <= LONGEST_CODE else None
+    return found if found is not None and re.fullmatch(f"[ -~]{{1,{LONGEST_CODE}}}", found) else None
 
 
 def boolean(value: Any) -> bool | None:
     """Code B."""
-    word = plain(value).strip(" ").lower()
-    return True if word in ("true", "t", "yes", "y", "1") else False if word in ("false", "f", "no", "n", "0") else None
+    word = plain(value).strip(BLANKS).lower()
+    known = {"true": True, "t": True, "yes": True, "y": True, "1": True, "1.0": True}
+    known |= {"false": False, "f": False, "no": False, "n": False, "0": False, "0.0": False}
+    return known.get(word)
 
 
 def is_active(value: Any) -> bool | None:
@@ -76,7 +96,7 @@ def is_active(value: Any) -> bool | None:
 
 def integer(value: Any) -> int | None:
     """Code I."""
-    found = re.fullmatch(r"([+-]?[0-9]{1,10})(?:\.0*)?", plain(value).strip(" "))
+    found = re.fullmatch(r"([+-]?[0-9]{1,10})(?:\.0*)?", plain(value).strip(BLANKS))
     return int(found[1]) if found and -(2**31) <= int(found[1]) < 2**31 else None
 
 
@@ -87,14 +107,14 @@ def reference(value: Any) -> int | None:
 
 def uuid(value: Any) -> UUID | None:
     """Code U0."""
-    found = IDENTIFIER.fullmatch(plain(value).strip(" "))
+    found = IDENTIFIER.fullmatch(plain(value).strip(BLANKS))
     identifier = UUID(found[1]) if found else None
     return None if identifier is None or identifier.int == 0 else identifier
 
 
 def tdx_time(value: Any) -> datetime | None:
     """Code DT. Beyond year 9998 a time is refused, and so is a fraction of absurd length."""
-    found = TIME.fullmatch(plain(value).strip(" "))
+    found = TIME.fullmatch(plain(value).strip(BLANKS))
     if found is None or not 2 <= int(found[1]) <= 9998 or len(found[7] or "") > LONGEST_FRACTION:
         return None
     year, month, day, hour, minute = (int(found[part]) for part in range(1, 6))
@@ -106,6 +126,27 @@ def tdx_time(value: Any) -> datetime | None:
     except ValueError:
         return None
     return moment + timedelta(microseconds=round(float("0." + (found[7] or "0")) * 1_000_000))
+
+
+def unescaped(value: str | None) -> str | None:
+    """HTML entities decoded once, as far as they stand for a character."""
+
+    def decoded(match: re.Match[str]) -> str:
+        name = match[1]
+        point = (
+            int(name[2:], 16) if name[:2] in ("#x", "#X") else int(name[1:]) if name[0] == "#" else NAMED.get(name, 0)
+        )
+        return chr(point) if 0 < point < 0xD800 or 0xDFFF < point < 0x110000 else match[0]
+
+    return None if value is None else ENTITY.sub(decoded, value)
+
+
+def comparable(value: str | None) -> str | None:
+    """A name as it is compared with another."""
+    if value is None:
+        return None
+    decoded = (unescaped(value) or "").strip(BLANKS) if "&" in value else value
+    return unicodedata.normalize("NFC", decoded).lower()
 
 
 def means_nothing(flag: str, value: Any) -> bool:

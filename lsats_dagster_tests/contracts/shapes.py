@@ -22,6 +22,7 @@ HOSTILE: tuple[Any, ...] = (
     0, -1, 1, 8, 8.0, 8.5, "8", " 8 ", "8.0", "8.", "+8", "-8", "8e0", "0x10", "\u0668", 2**31 - 1, 2**31, 2**53 + 1,
     10**30, "99999999999", 1e300, float("nan"), float("inf"),
     True, False, "TRUE", "f", "Yes", "n", "maybe",
+    1.0, 0.0, 100015.0, "\uff18", "\u200b8\u2003", "\ufefftrue\u3000", "\u0085", "e\u0301", "&#39; &amp; &", "8\u200b8",
     [], [""], ["a", None], [None, " ", " b ", "c"], [8.0], [True], [[1], {"b": None}],
     {}, {"a": {"b": []}}, "{}", "[]", "{a,b}", '{"a": 1}',
     "a\x00b", "\x00", "\ud800", "\\", "'; select 1; --", "%s %(keys)s :keys :since", "a -> b",
@@ -100,14 +101,17 @@ def department(key: str) -> dict[str, Any]:
     }
 
 
-CODES = ("100001", "100002", "100003", "100001 ", " 100002", 100003, "", "100009")
+CODES = (
+    "100001", "100002", "100003", "100001 ", " 100002", 100003, 100003.0, "\u200b100001", "100002\u3000", "10000\uff11",
+    "", "100009",
+)  # fmt: skip
 ACCOUNT_LINKS = {
     "Code": CODES,
     "ParentID": (1, 2, 3, "2", 0, 99, "bad"),
     "IsActive": (True, False, "false", None, ABSENT),
 }
 ACCOUNT_OTHERS = {
-    "Name": ("Example Department 1", "EXAMPLE DEPARTMENT 2", "Renamed", " ", None),
+    "Name": ("Example Department 1", "EXAMPLE DEPARTMENT 2", "Renamed", "R&#101;named", "E\u0301cole", " ", None),
     "ManagerUID": (NOBODY, "7c1e0a52-33b4-4d0f-9d0e-5b1f6c2a9e10", "nobody", None),
     "CreatedDate": (NOT_SET, "2026-01-01T00:00:00Z", "yesterday"),
     "ModifiedDate": ("2025-06-02T08:00:00Z", "2025-06-03T08:00:00Z", "2018-01-01T00:00:00Z", "soon"),
@@ -133,7 +137,7 @@ SHAPES: Mapping[str, Shape] = {
         department,
         {},
         {
-            "DeptDescription": ("Example Department 1", "Renamed", " ", None),
+            "DeptDescription": ("Example Department 1", "Renamed", "\u00c9cole", " ", None),
             "DeptGroup": ("OTHER_COLLEGE", " "),
             "DeptGroupDescription": ("College of Others", " ", None),
             "DeptGroupCampusDescr": (" ", "Other Campus"),

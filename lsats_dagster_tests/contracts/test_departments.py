@@ -6,9 +6,9 @@ from typing import Any
 import pytest
 
 from lsats_dagster.demo.postgres import EmbeddedPostgres
-from lsats_dagster_tests.conftest import DEFINITIONS, new_database
+from lsats_dagster_tests.conftest import DEFINITIONS
 from lsats_dagster_tests.contracts import departments_oracle, table_checks
-from lsats_dagster_tests.contracts.histories import Change, World
+from lsats_dagster_tests.contracts.histories import Change, World, shared_database
 from lsats_dagster_tests.contracts.shapes import ABSENT, LONG, NOBODY
 
 TDX, DETAIL, UMICH = "tdx/department", "tdx/department_detail", "umich_api/department"
@@ -17,7 +17,7 @@ CODE = "100041"
 
 @pytest.fixture(scope="module")
 def shared_world(server: EmbeddedPostgres) -> Iterator[World]:
-    world = World(new_database(server))
+    world = World(shared_database(server))
     yield world
     world.dispose()
 
@@ -34,6 +34,7 @@ def live(world: World, *changes: Change, details: bool = False) -> None:
         world.read(name)
     world.refresh_all()
     departments_oracle.check(world)
+    departments_oracle.check_circles(world)
 
 
 def row(world: World, key: Any, table: str = "departments") -> Any:
@@ -311,6 +312,15 @@ def test_codes_are_trimmed_and_keep_their_zeros(world: World) -> None:
     live(world, *account(41, Code=" 000041\t"), *department("000041"), *account(42, Code=100041), *department(CODE))
     assert row(world, "000041").tdx_ids == [41]
     assert row(world, CODE).tdx_ids == [42]
+
+
+@pytest.mark.parametrize(
+    "said", ["\u200b100041", "100041\u2003", "\ufeff100041\u3000", 100041.0, [100041.0], "\u0085100041\u202f"]
+)
+def test_a_code_between_invisible_signs_or_with_a_decimal_point_is_the_code(world: World, said: Any) -> None:
+    live(world, *account(41, Code=said, Name="\ufeffDept"), *department(CODE))
+    assert world.rows("select dept_id, tdx_ids from silver.departments") == [(CODE, [41])]
+    assert row(world, 41, "tdx_departments").department_name == "Dept"
 
 
 def test_hierarchical_path_skips_what_is_missing(world: World) -> None:

@@ -10,7 +10,7 @@ from lsats_dagster.ingestion.stream import DetailStream
 from lsats_dagster.transforms.definition import Definition
 from lsats_dagster_tests.conftest import DEFINITIONS, new_database
 from lsats_dagster_tests.contracts import interleavings
-from lsats_dagster_tests.contracts.histories import Change, World
+from lsats_dagster_tests.contracts.histories import Change, World, shared_database
 from lsats_dagster_tests.contracts.shapes import SHAPES
 
 every_table = pytest.mark.parametrize("definition", DEFINITIONS, ids=lambda definition: definition.table)
@@ -18,17 +18,12 @@ ENTITIES = 300
 
 
 @pytest.fixture(scope="module")
-def shared_world(server: EmbeddedPostgres) -> Iterator[World]:
-    world = World(new_database(server))
+def world(server: EmbeddedPostgres) -> Iterator[World]:
+    """A rich world, filled once: each test moves it on."""
+    world = World(shared_database(server)).reset()
+    world.fill()
     yield world
     world.dispose()
-
-
-@pytest.fixture
-def world(shared_world: World) -> World:
-    """A rich world in bronze; silver still empty."""
-    shared_world.reset().fill()
-    return shared_world
 
 
 @every_table
@@ -49,7 +44,8 @@ def test_interleaved(world: World, definition: Definition, check: Callable[[Worl
 def test_the_row_of_a_failed_run_says_what_failed(world: World) -> None:
     """Who reads meta.ingestion_runs learns the SQLSTATE and what the error raised says, not only a class name."""
     definition = DEFINITIONS[0]
-    world.administer(f"alter table {definition.name} add constraint too_good check (data_quality_score < 0)")
+    interleavings.move_every_source(world, "for a failure")
+    world.administer(f"alter table {definition.name} add constraint too_good check (data_quality_score < 0) not valid")
     try:
         with pytest.raises(DatabaseError) as raised:
             world.refresh(definition.table)
@@ -59,9 +55,9 @@ def test_the_row_of_a_failed_run_says_what_failed(world: World) -> None:
     assert str(raised.value) in interleavings.last_run(world, definition).error_message
 
 
-def test_a_first_refresh_does_not_read_each_record_for_each_other(shared_world: World) -> None:
+def test_a_first_refresh_does_not_read_each_record_for_each_other(server: EmbeddedPostgres) -> None:
     """Right after a first load Postgres has no statistics of bronze; the refresh must not need them to be fast."""
-    world = shared_world.reset()
+    world = World(new_database(server))
     world.administer(
         "alter table bronze.current_entities set (autovacuum_enabled = off); "
         "alter table bronze.raw_entities set (autovacuum_enabled = off)"
@@ -76,3 +72,4 @@ def test_a_first_refresh_does_not_read_each_record_for_each_other(shared_world: 
         read = interleavings.rows_fetched(world, definition, "bronze.raw_entities")
         # Each stream's records a few times at most; a loop within a loop reads ENTITIES times as many.
         assert read < 10 * len(world.streams) * ENTITIES, definition.name
+    world.dispose()

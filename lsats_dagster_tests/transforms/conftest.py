@@ -2,6 +2,7 @@
 
 import shutil
 from collections.abc import Iterator
+from copy import deepcopy
 from pathlib import Path
 
 import pytest
@@ -10,15 +11,25 @@ from lsats_dagster.database import Database
 from lsats_dagster.demo.postgres import EmbeddedPostgres
 from lsats_dagster.settings import SQL_ROOT
 from lsats_dagster_tests.conftest import new_database
+from lsats_dagster_tests.contracts.histories import World
 from lsats_dagster_tests.transforms.checkout import Checkout
 
 
+@pytest.fixture(scope="session")
+def filled(server: EmbeddedPostgres) -> World:
+    """A hub that was filled once; databases are copied from it."""
+    world = World(new_database(server))
+    world.fill()
+    world.refresh_all()
+    world.dispose()
+    return world
+
+
 @pytest.fixture
-def checkout(server: EmbeddedPostgres, tmp_path: Path) -> Iterator[Checkout]:
+def checkout(server: EmbeddedPostgres, filled: World, tmp_path: Path) -> Iterator[Checkout]:
     shutil.copytree(SQL_ROOT, tmp_path / "sql")
-    found = Checkout(tmp_path / "sql", new_database(server))
-    found.world.fill()
-    found.world.refresh_all()
+    found = Checkout(tmp_path / "sql", new_database(server, template=str(filled.database.url.database)))
+    found.world.sources = deepcopy(filled.sources)
     yield found
     found.world.dispose()
 

@@ -5,9 +5,9 @@ create or replace function clean.integer(value text) returns integer
 language sql immutable parallel safe
 return case
     when octet_length(value) between 1 and 9 and value !~ '[^0-9]' then value::integer
-    when btrim(value) ~ '^[+-]?[0-9]{1,10}(\.0*)?$'
+    when clean.trimmed(value) ~ '^[+-]?[0-9]{1,10}(\.0*)?$'
         then case
-            when btrim(value)::numeric between -2147483648 and 2147483647 then btrim(value)::numeric::integer
+            when clean.trimmed(value)::numeric between -2147483648 and 2147483647 then clean.trimmed(value)::numeric::integer
         end
 end;
 

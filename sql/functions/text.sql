@@ -1,17 +1,25 @@
 -- Text with the blanks around it removed; nothing left = NULL (silver_source_tables.md 2.1, code T).
 create or replace function clean.text(value text) returns text
 language sql immutable parallel safe
-return nullif(btrim(value, e' \t\n\r\f\v\u00a0'), '');
+return nullif(clean.trimmed(value), '');
 
 comment on function clean.text(text) is 'Trimmed text; blank becomes NULL';
 
--- The first member of a list that is not blank; a list or an object inside is its JSON.
-create or replace function clean.first_text(value jsonb) returns text
+-- One JSON value as text. A number is written without trailing zeros: 8.0 and 8 are the same number, and the same code.
+create or replace function clean.plain(value jsonb) returns text
 language sql immutable parallel safe
+return case when jsonb_typeof(value) = 'number' then trim_scale(value::numeric)::text else value #>> '{}' end;
+
+comment on function clean.plain(jsonb) is 'Text of a JSON value; a number without trailing zeros';
+
+-- The first member of a list that is not blank; a list or an object inside is its JSON.
+-- Postgres does not inline it, and would plan it anew with every call.
+create or replace function clean.first_text(value jsonb) returns text
+language sql immutable parallel safe set plan_cache_mode = force_generic_plan
 return (
-    select clean.text(m.member #>> '{}')
+    select clean.text(clean.plain(m.member))
     from jsonb_array_elements($1) with ordinality m (member, place)
-    where clean.text(m.member #>> '{}') is not null
+    where clean.text(clean.plain(m.member)) is not null
     order by m.place
     limit 1
 );
@@ -19,18 +27,21 @@ return (
 comment on function clean.first_text(jsonb) is 'Trimmed text of the first member of a JSON list that is not blank';
 
 -- The same from JSON, where a list is told from a text that looks like one: of a list the first text, of an object none.
--- To ->> a bare value is a list of one member: nearly all are done with it, at half the cost of asking for the type first.
+-- To ->> a bare value is a list of one member, which costs less than asking for it by a path.
 create or replace function clean.text(value jsonb) returns text
 language sql immutable parallel safe
-return coalesce(
-    clean.text(value ->> 0), case when jsonb_typeof(value) = 'array' then clean.first_text(value) end
-);
+return case jsonb_typeof(value)
+    when 'number' then clean.plain(value)
+    when 'array' then clean.first_text(value)
+    else clean.text(value ->> 0)
+end;
 
 comment on function clean.text(jsonb) is 'Trimmed text of a JSON value, of a list the first that is not blank';
 
--- A text that is looked up: of at most 200 signs, because an index takes no value beyond some 2,700 bytes.
+-- A text that is looked up: of at most 200 signs, because an index takes no value beyond some 2,700 bytes, and of ASCII,
+-- because other signs can look the same, full-width digits for one, and would make a second row beside the right one.
 create or replace function clean.code(value jsonb) returns text
 language sql immutable parallel safe
-return case when length(clean.text(value)) <= 200 then clean.text(value) end;
+return case when length(clean.text(value)) <= 200 and clean.text(value) !~ '[^ -~]' then clean.text(value) end;
 
-comment on function clean.code(jsonb) is 'Trimmed text of at most 200 signs; anything longer becomes NULL';
+comment on function clean.code(jsonb) is 'Trimmed text of at most 200 ASCII signs; anything else becomes NULL';

@@ -10,14 +10,14 @@ return case
         and value !~ '[^0-9][^0-9]'
         then case when pg_input_is_valid(value, 'timestamptz') then value::timestamptz end
     when
-        btrim(value)
+        clean.trimmed(value)
         ~ '^[0-9]{4}-[0-9]{2}-[0-9]{2}[Tt ][0-9]{2}:[0-9]{2}(:[0-9]{2}(\.[0-9]+)?)?([Zz]|[+-][0-9]{2}(:?[0-9]{2})?)?$'
-        and left(btrim(value), 4) between '0002' and '9998'
+        and left(clean.trimmed(value), 4) between '0002' and '9998'
         then case
-            when pg_input_is_valid(btrim(value), 'timestamptz')
+            when pg_input_is_valid(clean.trimmed(value), 'timestamptz')
                 then case
-                    when btrim(value) ~ '([Zz]|[+-][0-9]{2}(:?[0-9]{2})?)$' then btrim(value)::timestamptz
-                    else (btrim(value)::timestamp at time zone 'UTC')
+                    when clean.trimmed(value) ~ '([Zz]|[+-][0-9]{2}(:?[0-9]{2})?)$' then clean.trimmed(value)::timestamptz
+                    else (clean.trimmed(value)::timestamp at time zone 'UTC')
                 end
         end
 end;
@@ -27,6 +27,6 @@ comment on function clean.tdx_time(text) is 'TeamDynamix time; "not set" and any
 -- Whether a text stands for "no time" rather than for an unreadable one.
 create or replace function clean.is_no_time(value text) returns boolean
 language sql immutable parallel safe
-return clean.text(value) is null or btrim(value) like '0001-%';
+return clean.text(value) is null or clean.trimmed(value) like '0001-%';
 
 comment on function clean.is_no_time(text) is 'Whether a text is blank or the year-1 sentinel';

@@ -151,10 +151,14 @@ select
         case when u.college_name is null then 'missing_college' end,
         case when u.vp_area_name is null then 'missing_vp_area' end,
         case when cardinality(t.tdx_ids) > 1 then 'several_tdx_accounts' end,
-        case when lower(u.department_name) <> lower(t.department_name) then 'name_mismatch' end,
+        case
+            when clean.comparable(u.department_name) <> clean.comparable(t.department_name) then 'name_mismatch'
+        end,
+        case when clean.code(to_jsonb(c.dept_id)) is null then 'bad_code:dept_id' end,
         case when t.parent_id is not null and e.tdx_id is null then 'unknown_parent' end,
         case when e.tdx_id is not null and e.dept_id is null then 'parent_without_code' end,
-        case when e.dept_id = c.dept_id then 'parent_has_same_code' end
+        case when e.dept_id = c.dept_id then 'parent_has_same_code' end,
+        case when 'parent_circle' = any(t.quality_flags) then 'parent_circle' end
     ) as quality_flags,
     least(c.first_seen_at, t.first_account_at) as first_seen_at,
     c.is_present,

@@ -27,46 +27,88 @@ detail_raw_id = ["uuid", "Bronze row of the detail"]
 
 [inputs."bronze.tdx_departments"]
 reach = '''
-with changed as (
+with recursive changed as (
     select external_id from bronze.tdx_departments where seq > :since
-)
-select external_id from changed
-union
--- children of an account that came or went
-select o.tdx_id::text from silver.tdx_departments o where o.parent_id in (select external_id::integer from changed)
-union
--- accounts that share the code which a changed one has now, or had before: their duplicate flag may move
-select o.tdx_id::text from silver.tdx_departments o
-where o.dept_id in (
-    select clean.code(l.payload -> 'Code') from bronze.tdx_departments l where l.external_id in (select external_id from changed)
-    union all
-    select clean.code(d.payload -> 'Code') from enriched.tdx_department_details d
+),
+reached as (
+    select external_id as account from changed
+    union
+    -- children of an account that came or went
+    select o.tdx_id::text from silver.tdx_departments o where o.parent_id in (select external_id::integer from changed)
+    union
+    -- accounts that share the code which a changed one has now, or had before: their duplicate flag may move
+    select o.tdx_id::text from silver.tdx_departments o
+    where o.dept_id in (
+        select clean.code(l.payload -> 'Code') from bronze.tdx_departments l
+        where l.external_id in (select external_id from changed)
+        union all
+        select clean.code(d.payload -> 'Code') from enriched.tdx_department_details d
+        where d.external_id in (select external_id from changed)
+        union all
+        select w.dept_id from silver.tdx_departments w where w.tdx_id::text in (select external_id from changed)
+    )
+),
+-- everything above them, by the parents of now and of before: a circle is seen, opened and closed as a whole
+above as (
+    select clean.reference(l.payload ->> 'ParentID') as tdx_id from bronze.tdx_departments l
+    where l.external_id in (select external_id from changed)
+    union
+    select clean.reference(d.payload ->> 'ParentID') from enriched.tdx_department_details d
     where d.external_id in (select external_id from changed)
-    union all
-    select w.dept_id from silver.tdx_departments w where w.tdx_id::text in (select external_id from changed)
+    union
+    select o.parent_id from silver.tdx_departments o where o.tdx_id::text in (select account from reached)
+),
+ancestors as (
+    select tdx_id from above
+    union
+    select o.parent_id from ancestors a inner join silver.tdx_departments o on a.tdx_id = o.tdx_id
 )
+select account from reached
+union
+select tdx_id::text from ancestors
 '''
 
 [inputs."enriched.tdx_department_details"]
 reach = '''
-with changed as (
+with recursive changed as (
     select external_id from enriched.tdx_department_details where seq > :since
-)
-select external_id from changed
-union
--- accounts that share the code which a changed one has now, or had before: their duplicate flag may move
-select o.tdx_id::text from silver.tdx_departments o
-where o.dept_id in (
-    select clean.code(l.payload -> 'Code') from bronze.tdx_departments l where l.external_id in (select external_id from changed)
-    union all
-    select clean.code(d.payload -> 'Code') from enriched.tdx_department_details d
+),
+reached as (
+    select external_id as account from changed
+    union
+    -- accounts that share the code which a changed one has now, or had before: their duplicate flag may move
+    select o.tdx_id::text from silver.tdx_departments o
+    where o.dept_id in (
+        select clean.code(l.payload -> 'Code') from bronze.tdx_departments l
+        where l.external_id in (select external_id from changed)
+        union all
+        select clean.code(d.payload -> 'Code') from enriched.tdx_department_details d
+        where d.external_id in (select external_id from changed)
+        union all
+        select w.dept_id from silver.tdx_departments w where w.tdx_id::text in (select external_id from changed)
+    )
+),
+-- everything above them, by the parents of now and of before: a circle is seen, opened and closed as a whole
+above as (
+    select clean.reference(l.payload ->> 'ParentID') as tdx_id from bronze.tdx_departments l
+    where l.external_id in (select external_id from changed)
+    union
+    select clean.reference(d.payload ->> 'ParentID') from enriched.tdx_department_details d
     where d.external_id in (select external_id from changed)
-    union all
-    select w.dept_id from silver.tdx_departments w where w.tdx_id::text in (select external_id from changed)
+    union
+    select o.parent_id from silver.tdx_departments o where o.tdx_id::text in (select account from reached)
+),
+ancestors as (
+    select tdx_id from above
+    union
+    select o.parent_id from ancestors a inner join silver.tdx_departments o on a.tdx_id = o.tdx_id
 )
+select account from reached
+union
+select tdx_id::text from ancestors
 '''
 */
-with newest as (
+with recursive newest as (
     select
         l.external_id,
         l.raw_id,
@@ -154,6 +196,27 @@ cleaned as (
     )
     where cast(:keys as text[]) is null or n.external_id = any(cast(:keys as text[]))
     offset '0' -- each value is cleaned once, however often it is used
+),
+
+-- Each account with all that is above it, as far as it is there; whoever comes back to itself stands in a circle.
+lines as (
+    select
+        c.external_id as account,
+        c.parent_id as ancestor
+    from cleaned c
+    where c.is_present and c.parent_id is not null
+    union
+    select
+        a.account,
+        c.parent_id as ancestor
+    from lines a
+    inner join cleaned c on a.ancestor::text = c.external_id
+    where c.is_present and c.parent_id is not null and a.account <> a.ancestor::text
+),
+
+circles as (
+    select account from lines
+    where account = ancestor::text
 )
 
 select
@@ -181,6 +244,7 @@ select
         case when c.location_info = '{}' then 'no_location_data' end,
         case when c.is_present and c.is_active and a.code is not null then 'duplicate_dept_code' end,
         case when c.parent_id is not null and p.external_id is null then 'unknown_parent' end,
+        case when r.account is not null then 'parent_circle' end,
         case when c.dept_id is null and clean.text(c.code) is not null then 'bad_code:dept_id' end,
         case
             when c.parent_id is null and clean.text(c.parent_text) is not null and clean.integer(c.parent_text) is null
@@ -200,3 +264,4 @@ select
 from cleaned c
 left join active_codes a on c.dept_id = a.code
 left join bronze.tdx_departments p on c.parent_id::text = p.external_id and p.is_present
+left join circles r on c.external_id = r.account

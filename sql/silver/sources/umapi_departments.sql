@@ -73,6 +73,7 @@ select
         case when c.dept_group is null then 'missing_dept_group_code' end,
         case when c.dept_group_campus is null then 'missing_campus_code' end,
         case when c.dept_group_vp_area is null then 'missing_vp_area_code' end,
+        case when clean.code(to_jsonb(c.external_id)) is null then 'bad_code:dept_id' end,
         case when c.dept_group is null and clean.text(c.group_code) is not null then 'bad_code:dept_group' end,
         case when c.dept_group_campus is null and clean.text(c.campus_code) is not null then 'bad_code:dept_group_campus' end,
         case when c.dept_group_vp_area is null and clean.text(c.vp_area_code) is not null then 'bad_code:dept_group_vp_area' end
