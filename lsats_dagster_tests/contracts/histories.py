@@ -296,7 +296,7 @@ def change_of(stream: str, chance: Random) -> Change:
 
 READS = ("whole",) * 6 + ("limit", "fails", "dry", "full")
 REFRESHES = ("incremental",) * 6 + ("full", "dry", "failing")
-STEPS = 10
+STEPS = 8
 
 
 def random_history(world: World, definition: Definition, number: int) -> list[Step]:

@@ -34,6 +34,8 @@ HOSTILE: tuple[Any, ...] = (
     NOBODY, "{" + NOBODY + "}", "3F2B8A1C-0D4E-4F6A-8B7C-9D0E1F2A3B4C", "{3f2b8a1c-0d4e-4f6a-8b7c-9d0e1f2a3b4c}",
     "{3f2b8a1c-0d4e-4f6a-8b7c-9d0e1f2a3b4c", "3f2b8a1c0d4e4f6a8b7c9d0e1f2a3b4c", "3f2b8a1c-0d4e-4f6a-8b7c-9d0e1f2a3b4g",
 )  # fmt: skip
+# Those of them that no record may hold: it is quarantined.
+UNSTORABLE = ("\ud800",)
 
 
 @dataclass(frozen=True)

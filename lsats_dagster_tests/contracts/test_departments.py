@@ -314,15 +314,6 @@ def test_codes_are_trimmed_and_keep_their_zeros(world: World) -> None:
     assert row(world, CODE).tdx_ids == [42]
 
 
-@pytest.mark.parametrize(
-    "said", ["\u200b100041", "100041\u2003", "\ufeff100041\u3000", 100041.0, [100041.0], "\u0085100041\u202f"]
-)
-def test_a_code_between_invisible_signs_or_with_a_decimal_point_is_the_code(world: World, said: Any) -> None:
-    live(world, *account(41, Code=said, Name="\ufeffDept"), *department(CODE))
-    assert world.rows("select dept_id, tdx_ids from silver.departments") == [(CODE, [41])]
-    assert row(world, 41, "tdx_departments").department_name == "Dept"
-
-
 def test_hierarchical_path_skips_what_is_missing(world: World) -> None:
     live(world, *department(CODE, DeptGroupVPAreaDescr=" ", DeptDescription=" Example "))
     assert row(world, CODE).hierarchical_path == "Example Campus -> College of Examples -> Example"

@@ -1,6 +1,7 @@
 """What other tools got wrong with values like these: invisible signs, decimal points, spellings of one name, circles."""
 
 from collections.abc import Iterator
+from typing import Any
 
 import pytest
 
@@ -19,6 +20,15 @@ def shared_world(server: EmbeddedPostgres) -> Iterator[World]:
 @pytest.fixture
 def world(shared_world: World) -> World:
     return shared_world.reset()
+
+
+@pytest.mark.parametrize(
+    "said", ["\u200b100041", "100041\u2003", "\ufeff100041\u3000", 100041.0, [100041.0], "\u0085100041\u202f"]
+)
+def test_a_code_between_invisible_signs_or_with_a_decimal_point_is_the_code(world: World, said: Any) -> None:
+    live(world, *account(41, Code=said, Name="\ufeffDept"), *department(CODE))
+    assert world.rows("select dept_id, tdx_ids from silver.departments") == [(CODE, [41])]
+    assert row(world, 41, "tdx_departments").department_name == "Dept"
 
 
 @pytest.mark.parametrize("said", ["\uff11\uff10\uff10\uff10\uff14\uff11", "1000\u200b41", "10004\u0661", "1000\x0141"])

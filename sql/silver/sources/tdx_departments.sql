@@ -198,20 +198,21 @@ cleaned as (
     offset '0' -- each value is cleaned once, however often it is used
 ),
 
--- Each account with all that is above it, as far as it is there; whoever comes back to itself stands in a circle.
+-- Each account that has others below it, with all that is above it, as far as it is there; whoever comes back to itself
+-- stands in a circle.
 lines as (
     select
         c.external_id as account,
         c.parent_id as ancestor
     from cleaned c
-    where c.is_present and c.parent_id is not null
+    where c.is_present and c.external_id in (select o.parent_id::text from cleaned o)
     union
     select
         a.account,
         c.parent_id as ancestor
     from lines a
     inner join cleaned c on a.ancestor::text = c.external_id
-    where c.is_present and c.parent_id is not null and a.account <> a.ancestor::text
+    where c.is_present and a.account <> a.ancestor::text
 ),
 
 circles as (
