@@ -246,7 +246,7 @@ def live(world: World, definition: Definition, history: list[Step]) -> None:
         for table, how in refreshes:
             if check_refresh(world, table, how) and table == definition.table:
                 # At once: the next refresh may reach by chance what this one forgot.
-                check_same_as_full(world, definition)
+                check_same_as_full(world, world.definition(table))
     for stream in streams:
         world.read(stream)
     for table in tables:
