@@ -71,7 +71,6 @@ bench: $(DEV) ## How fast the engines are, beside plain COPY and INSERT; some mi
 
 docs: $(RUNTIME) ## Write the data dictionary and .env.example from the code
 	@$(BIN)/lsats db docs
-	@$(BIN)/python -m lsats_dagster.settings > .env.example
 
 check: lint types sql-lint load-check test test-ui ## Everything that CI checks
 

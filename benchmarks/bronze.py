@@ -17,7 +17,8 @@ import psycopg
 from benchmarks.common import Measure, Report, Sampler, Spending, contestant, new_database, say, serve, settle
 from lsats_dagster.database import Database, SerializedJsonDumper
 from lsats_dagster.demo.postgres import EmbeddedPostgres
-from lsats_dagster.ingestion.extract import ReadRequest, ingest
+from lsats_dagster.ingestion.extract import ingest
+from lsats_dagster.ingestion.request import ReadRequest
 from lsats_dagster.ingestion.stream import Extract, ListStream, Record
 from lsats_dagster.runs import Origin
 from lsats_dagster.settings import SQL_ROOT, load_settings

@@ -27,7 +27,8 @@ from benchmarks.common import (
 )
 from lsats_dagster.database import Database
 from lsats_dagster.demo.postgres import EmbeddedPostgres
-from lsats_dagster.ingestion.extract import ReadRequest, ingest
+from lsats_dagster.ingestion.extract import ingest
+from lsats_dagster.ingestion.request import ReadRequest
 from lsats_dagster.ingestion.stream import Extract, ListStream, Record
 from lsats_dagster.runs import Origin, Run
 from lsats_dagster.settings import SQL_ROOT, load_settings

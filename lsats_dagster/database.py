@@ -1,6 +1,6 @@
 """The hub's Postgres: connections by role, transactions, writer locks, binary COPY, and errors that quote no rows.
 
-What belongs here is true of every table. Migrations are in `migrations.py`, run records in `runs.py`.
+What belongs here is true of every table. Migrations are in `migrations.py`, run records in `runs`.
 """
 
 from collections.abc import Iterable, Iterator, Sequence

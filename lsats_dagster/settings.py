@@ -1,12 +1,12 @@
-"""Every setting of the hub: one typed, explained field per environment variable.
+"""Every setting of the hub: one typed, explained field per environment variable. Those of a source stand in its own file.
 
-The field name in upper case is the variable's name. `.env.example` is written from this class, and a test compares the two.
+The field name in upper case is the variable's name. `.env.example` is written from these classes, and a test compares the two.
 """
 
 import os
-from collections.abc import Mapping
+from collections.abc import Iterable, Sequence
 from pathlib import Path
-from typing import Literal, Self
+from typing import ClassVar, Literal, Self, TypeVar
 
 from pydantic import Field, SecretStr, ValidationError, field_validator, model_validator
 from pydantic_settings import BaseSettings, DotEnvSettingsSource, SettingsConfigDict
@@ -16,26 +16,53 @@ from sqlalchemy.exc import SQLAlchemyError
 REPOSITORY = Path(__file__).resolve().parent.parent
 SQL_ROOT = REPOSITORY / "sql"
 
-# What each part cannot work without. Every inner tuple is one complete way; the first complete one is taken.
-REQUIRED: Mapping[str, tuple[tuple[str, ...], ...]] = {
-    "database": (("database_url",),),
-    "tdx": (
-        ("tdx_base_url", "tdx_beid", "tdx_web_services_key"),
-        ("tdx_base_url", "tdx_username", "tdx_password"),
-        ("tdx_base_url", "tdx_api_token"),
-    ),
-    "umich_api": (("um_base_url", "um_category_id", "um_client_key", "um_client_secret"),),
-}
-
 
 class ConfigurationError(Exception):
     """A setting is missing or unusable. The message names every variable concerned and never holds a value."""
 
 
-class Settings(BaseSettings):
-    """The hub's configuration: the environment, then `.env` in the working directory, then systemd's credential files."""
+class Variables(BaseSettings):
+    """Settings from the environment, then `.env` in the working directory, then systemd's credential files."""
 
     model_config = SettingsConfigDict(env_file=".env", env_ignore_empty=True, extra="ignore", hide_input_in_errors=True)
+
+    @model_validator(mode="before")
+    @classmethod
+    def trimmed(cls, values: dict[str, object]) -> dict[str, object]:
+        """A line end behind a secret, as files have it, is no part of it; what is blank is not set."""
+        stripped = {name: value.strip() if isinstance(value, str) else value for name, value in values.items()}
+        return {name: value for name, value in stripped.items() if value != ""}
+
+
+class SourceSettings(Variables):
+    """Settings of one source. A subclass has a field per variable.
+
+    ways: what the source cannot work without. Every inner tuple is one complete way; the first complete one is taken.
+    The first variable of each way is the source's address.
+    """
+
+    ways: ClassVar[tuple[tuple[str, ...], ...]]
+
+    @classmethod
+    def address(cls) -> str:
+        """Name of the field that says where the source is."""
+        return cls.ways[0][0]
+
+    @property
+    def is_set_up(self) -> bool:
+        """Whether any variable of the ways is set; a source with none is one that the hub does without."""
+        return any(getattr(self, name) for way in self.ways for name in way)
+
+    @property
+    def missing(self) -> list[str]:
+        """Names of the variables still needed, by the way of which most is set; of several such ways by the first."""
+        lacking = [[name.upper() for name in way if not getattr(self, name)] for way in self.ways]
+        given = [len(way) - len(lacks) for way, lacks in zip(self.ways, lacking, strict=True)]
+        return [] if not all(lacking) else lacking[given.index(max(given))]
+
+
+class Settings(Variables):
+    """The hub's own configuration."""
 
     database_url: SecretStr | None = Field(
         None,
@@ -64,28 +91,11 @@ class Settings(BaseSettings):
     dagster_pg_password: SecretStr | None = Field(None, description="Goes with DAGSTER_PG_USERNAME.")
     dagster_pg_database: str = Field("dagster", description="Name of Dagster's database.")
 
-    tdx_base_url: str | None = Field(None, description="TeamDynamix Web API root, https://host/TDWebApi/api.")
-    tdx_beid: SecretStr | None = Field(None, description="Administrative login of TeamDynamix, first choice.")
-    tdx_web_services_key: SecretStr | None = Field(None, description="Goes with TDX_BEID.")
-    tdx_username: str | None = Field(None, description="User login of TeamDynamix, second choice.")
-    tdx_password: SecretStr | None = Field(None, description="Goes with TDX_USERNAME.")
-    tdx_api_token: SecretStr | None = Field(
-        None, description="A ready token of TeamDynamix, third choice; it cannot be renewed."
-    )
-
-    um_base_url: str | None = Field(None, description="UMich API gateway root, https://host or https://host/um.")
-    um_token_url: str | None = Field(
-        None,
-        description="Token endpoint of the gateway; default: /um/oauth2/token on the host of UM_BASE_URL.",
-    )
-    um_category_id: str | None = Field(None, description="Path segment before /Department, for example bf.")
-    um_client_key: SecretStr | None = Field(None, description="OAuth client id of the gateway.")
-    um_client_secret: SecretStr | None = Field(None, description="OAuth client secret of the gateway.")
-    um_calls_per_minute: int = Field(200, gt=0, description="Calls the gateway grants this application per minute.")
-
     http_connect_seconds: float = Field(10.0, gt=0, description="Longest wait for a connection to a source.")
     http_read_seconds: float = Field(120.0, gt=0, description="Longest silence within an answer of a source.")
     http_answer_seconds: float = Field(600.0, gt=0, description="Longest time for one whole answer of a source.")
+    http_list_megabytes: int = Field(1024, gt=0, description="Largest list in one answer of a source, unpacked.")
+    http_record_megabytes: int = Field(16, gt=0, description="Largest single record of a source, unpacked.")
 
     detail_max_age_days: float = Field(30.0, gt=0, description="A detail older than this is fetched again.")
     detail_call_budget: int = Field(1500, ge=0, description="Most detail calls in one run; 25 minutes at 60 a minute.")
@@ -103,13 +113,6 @@ class Settings(BaseSettings):
     alert_email_to: str | None = Field(None, description="Receivers of alerts, separated by commas.")
     alert_repeat_hours: float = Field(12.0, gt=0, description="The same alert is sent again only after so long.")
     log_level: Literal["DEBUG", "INFO", "WARNING", "ERROR"] = Field("INFO", description="Least severe line logged.")
-
-    @model_validator(mode="before")
-    @classmethod
-    def trimmed(cls, values: dict[str, object]) -> dict[str, object]:
-        """A line end behind a secret, as files have it, is no part of it; what is blank is not set."""
-        stripped = {name: value.strip() if isinstance(value, str) else value for name, value in values.items()}
-        return {name: value for name, value in stripped.items() if value != ""}
 
     @field_validator("database_url", "database_admin_url")
     @classmethod
@@ -131,37 +134,29 @@ class Settings(BaseSettings):
             raise ValueError("ALERT_SMTP_HOST and ALERT_EMAIL_TO go together, and only one of them is set")
         return self
 
-    def is_set_up(self, part: str) -> bool:
-        """Whether any variable of `part` (a key of REQUIRED) is set; a source with none is one that the hub does without."""
-        return any(getattr(self, name) for way in REQUIRED[part] for name in way)
-
-    def missing(self, parts: list[str]) -> list[str]:
-        """Names of the variables that `parts` (keys of REQUIRED) still need: a part by the way of which most is set, of
-        several such ways by the first.
-        """
-        names: list[str] = []
-        for part in parts:
-            lacking = [[name.upper() for name in way if not getattr(self, name)] for way in REQUIRED[part]]
-            if not all(lacking):
-                continue
-            given = [len(way) - len(lacks) for way, lacks in zip(REQUIRED[part], lacking, strict=True)]
-            names += [name for name in lacking[given.index(max(given))] if name not in names]
-        return names
-
-    def require(self, *parts: str) -> None:
-        """Raise ConfigurationError naming everything that `parts` lack, all at once."""
-        if names := self.missing(list(parts)):
-            raise ConfigurationError(
-                f"{', '.join(names)} not set, needed for {' and '.join(parts)}: "
-                "set them in the environment or in .env (.env.example explains each)"
-            )
+    def require_database(self) -> str:
+        """DATABASE_URL; ConfigurationError when it is not set."""
+        if self.database_url is None:
+            raise ConfigurationError(needed(["DATABASE_URL"], "the database"))
+        return self.database_url.get_secret_value()
 
 
-def load_settings() -> Settings:
+def needed(names: Sequence[str], purpose: str) -> str:
+    """The sentence about variables that are not set."""
+    return (
+        f"{', '.join(names)} not set, needed for {purpose}: "
+        "set them in the environment or in .env (.env.example explains each)"
+    )
+
+
+V = TypeVar("V", bound=Variables)
+
+
+def load(kind: type[V]) -> V:
     """The settings of this moment; ConfigurationError names every variable that cannot be used."""
     try:
         # The service manager's folder of secrets, one file per variable, named as the field.
-        return Settings(_secrets_dir=os.environ.get("CREDENTIALS_DIRECTORY"))
+        return kind(_secrets_dir=os.environ.get("CREDENTIALS_DIRECTORY"))
     except ValidationError as error:
         problems = [
             # What is wrong with several variables together names them itself.
@@ -171,29 +166,33 @@ def load_settings() -> Settings:
         raise ConfigurationError(f"unusable settings: {'; '.join(problems)}") from None
 
 
-def file_variables() -> dict[str, str]:
-    """The variables of the hub that `.env` in the working directory gives, for programs that work elsewhere."""
-    given = DotEnvSettingsSource(Settings).env_vars
-    return {name.upper(): value for name in Settings.model_fields if (value := given.get(name))}
+def load_settings() -> Settings:
+    """The hub's own settings of this moment; ConfigurationError names every variable that cannot be used."""
+    return load(Settings)
 
 
-def example() -> str:
-    """The text of `.env.example`: every variable with its meaning and default."""
+def file_variables(kinds: Iterable[type[Variables]]) -> dict[str, str]:
+    """The variables of `kinds` that `.env` in the working directory gives, for programs that work elsewhere."""
+    found: dict[str, str] = {}
+    for kind in kinds:
+        given = DotEnvSettingsSource(kind).env_vars
+        found |= {name.upper(): value for name in kind.model_fields if (value := given.get(name))}
+    return found
+
+
+def example(kinds: Iterable[type[Variables]]) -> str:
+    """The text of `.env.example`: every variable of `kinds` with its meaning and default."""
     lines = [
         "# Settings of the hub. Copy to .env and fill in what you need; nothing is needed for `make demo`.",
         "# The environment wins over this file. Secrets belong in the environment, or in systemd's credential files: one per",
         "# variable, named as the variable in small letters.",
         "",
     ]
-    for name, field in Settings.model_fields.items():
+    for name, field in (item for kind in kinds for item in kind.model_fields.items()):
         default = field.get_default()
         lines += [
             f"# {field.description}",
-            f"{name.upper()}=" if default is None else f"# {name.upper()}={default}",
+            f"# {name.upper()}={default}" if default or default == 0 else f"{name.upper()}=",
             "",
         ]
     return "\n".join(lines[:-1])
-
-
-if __name__ == "__main__":
-    print(example())

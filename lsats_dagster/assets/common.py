@@ -3,21 +3,22 @@
 import time
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import suppress
+from dataclasses import dataclass
 from typing import Any
 from uuid import UUID
 
 import dagster as dg
 
-from lsats_dagster.automation.cadence import freshness_policy
 from lsats_dagster.clients.errors import TransientSourceError
 from lsats_dagster.database import Database, DatabaseError, LockTimeoutError
 from lsats_dagster.ingestion.stream import UnprovenReadError
 from lsats_dagster.resources import HubDatabase
-from lsats_dagster.runs import Mode, Origin, Run, Subject, describe_error, record_failure
+from lsats_dagster.runs import Check, Mode, Origin, Run, Subject, describe_error, record_failure, standing_checks
 from lsats_dagster.settings import ConfigurationError
+from lsats_dagster.source import Cadence
 
 OWNERS = ["team:lsats"]
-# How a step is tried again; see `run_engine`.
+# How a step is tried again; see `attempt`.
 RETRIES = dg.RetryPolicy(max_retries=3, delay=30, backoff=dg.Backoff.EXPONENTIAL, jitter=dg.Jitter.FULL)
 
 APPROVE_REMOVALS = "Run id (lsats/ingestion_run_id) whose refused removals you have found to be right."
@@ -37,9 +38,9 @@ def table_metadata(table: str, columns: Iterable[tuple[str, str, str]]) -> dict[
 
 
 # What every table's own step reports besides its own checks.
-VOLUME = ("volume", "Present rows have not fallen by more than a tenth since the last run.")
-REMOVAL_GUARD = ("removal_guard", "What is gone at the source stays within the limit of one run.")
-BALANCE = ("integrity", "Every record that was read was written, skipped or kept aside.")
+VOLUME = ("volume", "The number of present rows stayed near that of the last run.")
+REMOVAL_GUARD = ("removal_guard", "What is gone at the source stays within the limit of a day.")
+BALANCE = ("integrity", "Every record that was read was written, skipped or quarantined.")
 
 
 def check_specs(table: str, *checks: tuple[str, str]) -> list[dg.AssetCheckSpec]:
@@ -64,6 +65,7 @@ def table_asset(
     about: str,
     columns: Iterable[tuple[str, str, str]],
     checks: Sequence[tuple[str, str]],
+    cadence: Cadence,
     inputs: Iterable[str] = (),
     **more: Any,
 ) -> Callable[[Callable[..., Iterator[AssetEvent]]], dg.AssetsDefinition]:
@@ -83,7 +85,7 @@ def table_asset(
         tags={"lsats/source": source} if source else {},
         description=about,
         metadata=table_metadata(table, columns),
-        freshness_policy=freshness_policy(table),
+        freshness_policy=dg.FreshnessPolicy.time_window(fail_window=cadence.late_after, warn_window=cadence.warn_after),
         **more,
     )
     return dg.multi_asset(
@@ -118,32 +120,90 @@ def run_metadata(run: Run) -> dict[str, Any]:
     return {name: value for name, value in metadata.items() if value is not None}
 
 
-def run_engine(
-    context: dg.AssetExecutionContext,
-    hub: HubDatabase,
-    table: str,
-    subject: Subject,
-    work: Callable[[Database, Origin], Run],
-    *,
-    full: bool,
-    dry_run: bool,
-) -> Run:
-    """Do `work` of a step; a run that could not begin has its row all the same, of the mode that `full` says.
+@dataclass(frozen=True)
+class Step:
+    """One step of a Dagster run over one table, and how it was asked for."""
 
-    Whatever is raised becomes a Failure without cause, because causes may quote rows. Only what another try can mend is
+    context: dg.AssetExecutionContext
+    hub: HubDatabase
+    table: str
+    subject: Subject
+    full: bool
+    dry_run: bool
+
+    @property
+    def writes(self) -> bool:
+        """Whether the table itself is asked for; a person can ask for its checks alone."""
+        return bool(self.context.selected_asset_keys)
+
+
+def materialize(step: Step, work: Callable[[Database, Origin], Run]) -> Iterator[AssetEvent]:
+    """Do `work` and report it. Checks that are asked for alone are those of the last whole run: nothing is read or written."""
+    if not step.writes:
+        yield from standing(step)
+        return
+    run = attempt(step, work)
+    if run.dry:
+        # An observation: automation must not take it for new data. Without the checks that stand, the UI would show them as
+        # skipped, a red one too.
+        step.context.log_event(
+            dg.AssetObservation(
+                asset_key(step.table), description="dry run, nothing written", metadata=run_metadata(run)
+            )
+        )
+        yield from standing(step)
+        return
+    results = [check_result(step, check) for check in run.checks]
+    made = {check.name for check in run.checks}
+    if any(key.name not in made for key in step.context.selected_asset_check_keys):
+        # A read of a part judges no removals: that check stands as it was.
+        results += [result for result in standing(step) if result.check_name not in made]
+    yield dg.MaterializeResult(
+        asset_key=asset_key(step.table),
+        metadata=run_metadata(run),
+        data_version=dg.DataVersion(str(run.watermark)),
+        check_results=results,
+    )
+
+
+def standing(step: Step) -> Iterator[dg.AssetCheckResult]:
+    """What the last whole run found of the table, once more."""
+    with step.hub.open().transaction() as connection:
+        found = standing_checks(connection, step.subject)
+    selected = {key.name for key in step.context.selected_asset_check_keys}
+    yield from (check_result(step, check) for check in found if check.name in selected)
+
+
+def check_result(step: Step, check: Check) -> dg.AssetCheckResult:
+    """A finding as Dagster shows it."""
+    return dg.AssetCheckResult(
+        asset_key=asset_key(step.table),
+        check_name=check.name,
+        passed=check.passed,
+        severity=dg.AssetCheckSeverity.ERROR if check.severe else dg.AssetCheckSeverity.WARN,
+        description=check.description,
+        metadata=dict(check.numbers),
+    )
+
+
+def attempt(step: Step, work: Callable[[Database, Origin], Run]) -> Run:
+    """Do `work`; a run that could not begin has its row all the same.
+
+    Whatever is raised becomes a Failure without cause, because causes may quote rows. Only what another try can change is
     tried again: time-outs, 429, 5xx, lost connections. An interrupt ends the step.
     """
-    mode: Mode = "full" if full else "incremental"
+    context = step.context
     began = time.monotonic()
-    asked_by = Origin(asset_key(table).to_user_string(), context.run.run_id)
+    asked_by = Origin(asset_key(step.table).to_user_string(), context.run.run_id)
     try:
-        database = hub.open()
+        database = step.hub.open()
         try:
             return work(database, asked_by)
         except Exception as error:
-            if not dry_run:
+            if not step.dry_run:
+                mode: Mode = "full" if step.full else "incremental"
                 with suppress(DatabaseError):
-                    record_failure(database, subject, mode, asked_by, error, elapsed=time.monotonic() - began)
+                    record_failure(database, step.subject, mode, asked_by, error, elapsed=time.monotonic() - began)
             raise
     except Exception as error:
         transient = isinstance(error, TransientSourceError) or (isinstance(error, DatabaseError) and error.transient)
@@ -164,32 +224,7 @@ def outlook(error: Exception, transient: bool, retries_made: int) -> str:
     if isinstance(error, LockTimeoutError):
         return "nothing was read or written"
     if not transient:
-        return "another try does not help before its cause is mended"
+        return "another try does not help before its cause is fixed"
     if retries_made < RETRIES.max_retries:
         return "it is tried again"
     return f"tried {retries_made + 1} times; the next run may do better"
-
-
-def report(context: dg.AssetExecutionContext, table: str, run: Run) -> Iterator[AssetEvent]:
-    """The events of a finished run. A dry run is an observation: automation must not take it for new data."""
-    metadata = run_metadata(run)
-    if run.dry:
-        context.log_event(
-            dg.AssetObservation(asset_key(table), description="dry run, nothing written", metadata=metadata)
-        )
-        return
-    yield dg.MaterializeResult(
-        asset_key=asset_key(table),
-        metadata=metadata,
-        data_version=dg.DataVersion(str(run.watermark)),
-        check_results=[
-            dg.AssetCheckResult(
-                check_name=check.name,
-                passed=check.passed,
-                severity=dg.AssetCheckSeverity.ERROR if check.severe else dg.AssetCheckSeverity.WARN,
-                description=check.description,
-                metadata=dict(check.numbers),
-            )
-            for check in run.checks
-        ],
-    )

@@ -1,48 +1,48 @@
 """Jobs: what is run together. A source's job covers its bronze, enriched and source tables."""
 
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import dagster as dg
-from pydantic import Field
+from pydantic import Field, create_model
 
 from lsats_dagster.assets.common import APPROVE_REMOVALS
-from lsats_dagster.assets.silver import DEFINITIONS, sources_of
-from lsats_dagster.sources import STREAMS
+from lsats_dagster.assets.silver import RefreshConfig, sources_of
+from lsats_dagster.assets.streams import ChangesConfig, config_of
+from lsats_dagster.source import Source
+from lsats_dagster.transforms.definition import Definition
 
 # What define_asset_job returns has no public name.
 UnresolvedJob = Any
 # For a call budget: more than any source holds.
 NO_LIMIT = 10**9
-BACKFILL_SUFFIX = "_backfill"
-SOURCES = tuple(dict.fromkeys(stream.source_system for stream in STREAMS))
+INGEST_SUFFIX, BACKFILL_SUFFIX, DETAILS_SUFFIX = "_ingest", "_backfill", "_details"
+SILVER_REFRESH, HUB_DAILY = "silver_refresh", "hub_daily"
 
 
-def ingest_job(source_system: str) -> UnresolvedJob:
+def source_tag(source: Source) -> dict[str, str]:
+    """The tag of runs that call this source: they wait for one another."""
+    return {"lsats/source": source.name}
+
+
+def ingest_job(source: Source) -> UnresolvedJob:
     """The job that reads one source and refreshes the tables made of it alone."""
     return dg.define_asset_job(
-        f"{source_system}_ingest",
-        selection=dg.AssetSelection.tag("lsats/source", source_system),
-        description=f"Reads {source_system} into bronze, fetches due details, refreshes its source tables.",
-        tags={"lsats/source": source_system},
+        f"{source.name}{INGEST_SUFFIX}",
+        selection=dg.AssetSelection.tag("lsats/source", source.name),
+        description=f"Reads {source.title} into bronze, fetches due details, refreshes its source tables.",
+        tags=source_tag(source),
     )
 
 
-SILVER_REFRESH = dg.define_asset_job(
-    "silver_refresh",
-    selection=dg.AssetSelection.key_prefixes("silver"),
-    description="Brings every silver table up to date with what bronze holds.",
-)
-HUB_DAILY = dg.define_asset_job(
-    "hub_daily",
-    selection=dg.AssetSelection.all(),
-    description="Everything: all lists, due details, silver. The nightly schedule asks it for what is due by its cadence.",
-)
-TDX_DETAILS = dg.define_asset_job(
-    "tdx_details",
-    selection=dg.AssetSelection.key_prefixes("enriched") & dg.AssetSelection.tag("lsats/source", "tdx"),
-    description="Fetches TeamDynamix details that are due, within the call budget.",
-    tags={"lsats/source": "tdx"},
-)
+def details_job(source: Source) -> UnresolvedJob:
+    """The job that fetches due details of one source."""
+    return dg.define_asset_job(
+        f"{source.name}{DETAILS_SUFFIX}",
+        selection=dg.AssetSelection.key_prefixes("enriched") & dg.AssetSelection.tag("lsats/source", source.name),
+        description=f"Fetches details of {source.title} that are due, within the call budget.",
+        tags=source_tag(source),
+    )
 
 
 class BackfillConfig(dg.Config):
@@ -50,48 +50,74 @@ class BackfillConfig(dg.Config):
 
     full: bool = Field(
         False,
-        description="Fetch every detail again and compute whole silver tables. Goes on where the last one stopped.",
+        description="Read and fetch everything again and compute whole silver tables. Goes on where the last one stopped.",
     )
     budget: int | None = Field(None, ge=0, description="Most detail calls of this run; default: all that are due.")
     approve_removals: str | None = Field(None, description=APPROVE_REMOVALS)
     dry_run: bool = Field(False, description="Read and compare, write nothing.")
 
 
-def backfill_job(source_system: str) -> UnresolvedJob:
+def backfill_config(source: Source) -> type[BackfillConfig]:
+    """The same, with `since` where a stream of the source can answer it."""
+    if not any(issubclass(config_of(stream), ChangesConfig) for stream in source.streams):
+        return BackfillConfig
+    field = ChangesConfig.model_fields["since"]
+    return create_model("ChangesBackfillConfig", __base__=BackfillConfig, since=(str | None, field))
+
+
+def op_configs(
+    source: Source, sources: Sequence[Source], tables: Sequence[Definition], asked: Mapping[str, Any]
+) -> dict[str, dict[str, Any]]:
+    """Step -> the part of `asked` that its config knows."""
+    kinds: dict[str, type[dg.Config]] = {f"{s.layer}__{s.table}": config_of(s) for s in source.streams}
+    kinds |= {
+        f"silver__{definition.table}": RefreshConfig
+        for definition in tables
+        if source.name in sources_of(definition, sources, tables)
+    }
+    return {step: {name: asked[name] for name in kind.model_fields if name in asked} for step, kind in kinds.items()}
+
+
+def backfill_job(source: Source, sources: Sequence[Source], tables: Sequence[Definition]) -> UnresolvedJob:
     """The job that brings one source up to date through to the merged tables, whatever its schedule."""
 
-    @dg.config_mapping
     def to_assets(config: BackfillConfig) -> dg.RunConfig:
-        asked = config.model_dump(exclude_none=True)
-        budget = {} if "budget" in asked else {"budget": NO_LIMIT}
-        ops: dict[str, Any] = {}
-        for stream in (stream for stream in STREAMS if stream.source_system == source_system):
-            names = ("full", "budget", "dry_run") if stream.layer == "enriched" else ("dry_run",)
-            names = (*names, "approve_removals")
-            values = asked | budget
-            ops[f"{stream.layer}__{stream.table}"] = {name: values[name] for name in names if name in values}
-        for definition in DEFINITIONS:
-            if source_system in sources_of(definition):
-                ops[f"silver__{definition.table}"] = {name: asked[name] for name in ("full", "dry_run")}
-        return dg.RunConfig(ops={name: {"config": values} for name, values in ops.items()})
+        asked = {"budget": NO_LIMIT} | config.model_dump(exclude_none=True)
+        configs = op_configs(source, sources, tables, asked)
+        return dg.RunConfig(ops={step: {"config": values} for step, values in configs.items()})
 
+    # Dagster reads the type of the config from the annotation.
+    to_assets.__annotations__["config"] = backfill_config(source)
     return dg.define_asset_job(
-        f"{source_system}{BACKFILL_SUFFIX}",
-        selection=dg.AssetSelection.tag("lsats/source", source_system).downstream(),
-        config=to_assets,
+        f"{source.name}{BACKFILL_SUFFIX}",
+        selection=dg.AssetSelection.tag("lsats/source", source.name).downstream(),
+        config=dg.config_mapping(to_assets),
         description=(
-            f"Reads {source_system} again, fetches its details, and refreshes everything made of it. Can be stopped and "
+            f"Reads {source.title} again, fetches its details, and refreshes everything made of it. Can be stopped and "
             "started again at any time, also while the nightly run goes on: they wait for one another list by list."
         ),
         # Details at 60 calls a minute take their time.
-        tags={"lsats/source": source_system, "dagster/max_runtime": str(3 * 24 * 3600)},
+        tags={**source_tag(source), "dagster/max_runtime": str(3 * 24 * 3600)},
     )
 
 
-JOBS = [
-    *(ingest_job(source) for source in SOURCES),
-    *(backfill_job(source) for source in SOURCES),
-    SILVER_REFRESH,
-    HUB_DAILY,
-    TDX_DETAILS,
-]
+def build_jobs(sources: Sequence[Source], tables: Sequence[Definition]) -> dict[str, UnresolvedJob]:
+    """Every job by its name."""
+    jobs = [
+        *(ingest_job(source) for source in sources),
+        *(backfill_job(source, sources, tables) for source in sources),
+        *(details_job(source) for source in sources if source.details is not None),
+        dg.define_asset_job(
+            SILVER_REFRESH,
+            selection=dg.AssetSelection.key_prefixes("silver"),
+            description="Brings every silver table up to date with what bronze holds.",
+        ),
+        dg.define_asset_job(
+            HUB_DAILY,
+            selection=dg.AssetSelection.all(),
+            description=(
+                "Everything: all lists, due details, silver. The nightly schedule asks it for what is due by its cadence."
+            ),
+        ),
+    ]
+    return {job.name: job for job in jobs}

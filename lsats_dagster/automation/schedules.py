@@ -1,17 +1,19 @@
-"""Schedules: what runs when. Times are local to the university; how often a table is due stands in the table of cadences."""
+"""Schedules: what runs when. Times are local to the university; how often a table is due stands in its source."""
 
-from datetime import datetime
+from collections.abc import Sequence
+from datetime import date
 from zoneinfo import ZoneInfo
 
 import dagster as dg
 
 from lsats_dagster.assets.common import asset_key
-from lsats_dagster.assets.silver import DEFINITIONS
-from lsats_dagster.automation.cadence import DAILY, TIME_ZONE, cadence_of
-from lsats_dagster.automation.jobs import HUB_DAILY, TDX_DETAILS
-from lsats_dagster.settings import load_settings
-from lsats_dagster.sources import STREAMS
+from lsats_dagster.automation.jobs import DETAILS_SUFFIX, HUB_DAILY, UnresolvedJob, source_tag
+from lsats_dagster.settings import load
+from lsats_dagster.source import NIGHTLY, Source
+from lsats_dagster.transforms.definition import Definition
 
+TIME_ZONE = "America/Detroit"
+NIGHTLY_CRON = "0 2 * * *"
 UNDER_WAY = [
     dg.DagsterRunStatus.QUEUED,
     dg.DagsterRunStatus.STARTING,
@@ -20,46 +22,78 @@ UNDER_WAY = [
 ]
 
 
-def due_tables(moment: datetime) -> list[str]:
-    """The tables that the nightly run of `moment` brings up to date, as `<layer>.<table>`.
+def due_tables(day: date, sources: Sequence[Source], tables: Sequence[Definition]) -> list[str]:
+    """The tables that the nightly run of `day` brings up to date, as `<layer>.<table>`.
 
     Those whose cadence falls on it; of the sources those that are set up at all. One that is set up by half is read, and
     fails with what it lacks.
     """
-    settings = load_settings()
-    tables = [f"{s.layer}.{s.table}" for s in STREAMS if settings.is_set_up(s.source_system)]
-    tables += [definition.name for definition in DEFINITIONS]
-    return [table for table in tables if cadence_of(table).is_due_at(moment)]
+    due = [
+        f"{stream.layer}.{stream.table}"
+        for source in sources
+        if load(source.settings).is_set_up
+        for stream in source.streams
+        if source.cadence_of(stream).is_due_on(day)
+    ]
+    return [*due, *(definition.name for definition in tables if NIGHTLY.is_due_on(day))]
 
 
-@dg.schedule(
-    job=HUB_DAILY,
-    cron_schedule=DAILY.cron,
-    execution_timezone=TIME_ZONE,
-    default_status=dg.DefaultScheduleStatus.RUNNING,
-    description="What is due by its cadence, once a night: lists of all sources that are set up, then silver.",
-)
-def hub_daily_at_two(context: dg.ScheduleEvaluationContext) -> dg.RunRequest:
-    moment = context.scheduled_execution_time.astimezone(ZoneInfo(TIME_ZONE))
-    return dg.RunRequest(asset_selection=[asset_key(table) for table in due_tables(moment)])
+def nightly(job: UnresolvedJob, sources: Sequence[Source], tables: Sequence[Definition]) -> dg.ScheduleDefinition:
+    """The schedule of the nightly run."""
+
+    @dg.schedule(
+        name="hub_daily_at_two",
+        job=job,
+        cron_schedule=NIGHTLY_CRON,
+        execution_timezone=TIME_ZONE,
+        default_status=dg.DefaultScheduleStatus.RUNNING,
+        description="What is due by its cadence, once a night: lists of all sources that are set up, then silver.",
+    )
+    def hub_daily_at_two(context: dg.ScheduleEvaluationContext) -> dg.RunRequest | dg.SkipReason:
+        day = context.scheduled_execution_time.astimezone(ZoneInfo(TIME_ZONE)).date()
+        due = due_tables(day, sources, tables)
+        # Dagster takes an empty selection for the whole job.
+        if not due:
+            return dg.SkipReason("no table is due tonight")
+        return dg.RunRequest(asset_selection=[asset_key(table) for table in due])
+
+    return hub_daily_at_two
 
 
-@dg.schedule(
-    job=TDX_DETAILS,
-    cron_schedule=cadence_of("enriched.tdx_department_details").cron,
-    execution_timezone=TIME_ZONE,
-    default_status=dg.DefaultScheduleStatus.RUNNING,
-    description="Works off the queue of TeamDynamix details, 25 minutes of calls at a time.",
-)
-def tdx_details_all_day(context: dg.ScheduleEvaluationContext) -> dg.RunRequest | dg.SkipReason:
-    if not load_settings().is_set_up("tdx"):
-        return dg.SkipReason("TeamDynamix is not set up")
-    # Runs of one source wait for one another; behind a backfill of two days there would be a hundred of these.
-    if context.instance.get_runs(dg.RunsFilter(tags={"lsats/source": "tdx"}, statuses=UNDER_WAY), limit=1):
-        return dg.SkipReason(
-            "another run of this source is under way; it fetches details itself, or the next tick does"
-        )
-    return dg.RunRequest()
+def details_all_day(job: UnresolvedJob, source: Source) -> dg.ScheduleDefinition:
+    """The schedule that works off the queue of one source's details."""
+    assert source.details is not None
+
+    @dg.schedule(
+        name=f"{source.name}_details_all_day",
+        job=job,
+        cron_schedule=source.details.cron,
+        execution_timezone=TIME_ZONE,
+        default_status=dg.DefaultScheduleStatus.RUNNING,
+        description=f"Works off the queue of details of {source.title}, one call budget at a time.",
+    )
+    def fetch_all_day(context: dg.ScheduleEvaluationContext) -> dg.RunRequest | dg.SkipReason:
+        if not load(source.settings).is_set_up:
+            return dg.SkipReason(f"{source.title} is not set up")
+        # Runs of one source wait for one another; behind a backfill of two days there would be a hundred of these.
+        if context.instance.get_runs(dg.RunsFilter(tags=source_tag(source), statuses=UNDER_WAY), limit=1):
+            return dg.SkipReason(
+                "another run of this source is under way; it fetches details itself, or the next tick does"
+            )
+        return dg.RunRequest()
+
+    return fetch_all_day
 
 
-SCHEDULES = [hub_daily_at_two, tdx_details_all_day]
+def build_schedules(
+    jobs: dict[str, UnresolvedJob], sources: Sequence[Source], tables: Sequence[Definition]
+) -> list[dg.ScheduleDefinition]:
+    """Every schedule."""
+    return [
+        nightly(jobs[HUB_DAILY], sources, tables),
+        *(
+            details_all_day(jobs[f"{source.name}{DETAILS_SUFFIX}"], source)
+            for source in sources
+            if source.details is not None
+        ),
+    ]

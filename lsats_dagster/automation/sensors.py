@@ -5,22 +5,22 @@ position in Dagster's own list of failed runs.
 """
 
 import time
+from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime, timedelta
 
 import dagster as dg
 
-from lsats_dagster.assets.silver import DEFINITIONS
 from lsats_dagster.automation.alerts import Alert, notify
-from lsats_dagster.automation.cadence import cadence_of
 from lsats_dagster.resources import HubDatabase
-from lsats_dagster.runs import Status, close_dead_runs, recently_dead, status
-from lsats_dagster.settings import load_settings
-from lsats_dagster.sources import STREAMS
-from lsats_dagster.transforms.engine import SOURCE_SYSTEM, subject
+from lsats_dagster.runs import Status, close_dead_runs, runs_at_work, status
+from lsats_dagster.settings import load, load_settings
+from lsats_dagster.source import NIGHTLY, Cadence, Source
+from lsats_dagster.transforms.definition import Definition
+from lsats_dagster.transforms.engine import subject
 
 # Dagster marks the failed attempt of a run that it means to start again; the second attempt speaks for both.
 WILL_RETRY_TAG = "dagster/will_retry"
-# A step that waits for its next try is silent for at most four minutes.
+# A step that waits for its next try is silent for at most four minutes; one that waits for a lock comes on top.
 SILENCE = timedelta(minutes=10)
 LOOK_BACK = timedelta(days=1)
 
@@ -36,20 +36,22 @@ silver_follows_inputs = dg.AutomationConditionSensorDefinition(
 @dg.sensor(
     minimum_interval_seconds=60,
     default_status=dg.DefaultSensorStatus.RUNNING,
-    description="Closes runs whose process has died: the row in meta.ingestion_runs, and Dagster's run after ten silent minutes.",
+    description="Closes runs whose process has died: the row in meta.ingestion_runs, and Dagster's run once it is silent.",
 )
 def dead_runs(context: dg.SensorEvaluationContext, hub: HubDatabase) -> dg.SkipReason:
     database = hub.open()
     closed = close_dead_runs(database)
     with database.transaction() as connection:
-        suspects = recently_dead(connection, LOOK_BACK)
+        at_work = runs_at_work(connection)
+    silence = SILENCE + timedelta(seconds=load_settings().lock_wait_seconds)
+    begun = [dg.DagsterRunStatus.STARTED, dg.DagsterRunStatus.CANCELING]
     failed = 0
-    for run_id in suspects:
-        run = context.instance.get_run_by_id(run_id)
-        if run is None or run.status not in (dg.DagsterRunStatus.STARTED, dg.DagsterRunStatus.CANCELING):
+    # A run can die between its steps, or while one waits for its next try: then it has no open row that would tell.
+    for run in context.instance.get_runs(dg.RunsFilter(statuses=begun)):
+        if run.run_id in at_work:
             continue
-        last = context.instance.all_logs(run_id)[-1].timestamp
-        if time.time() - last > SILENCE.total_seconds():
+        newest = context.instance.get_records_for_run(run.run_id, limit=1, ascending=False).records
+        if newest and time.time() - newest[0].timestamp > silence.total_seconds():
             context.instance.report_run_failed(run, "The process of this run has died.")
             failed += 1
     return dg.SkipReason(f"{closed} run rows and {failed} Dagster runs were closed")
@@ -99,44 +101,68 @@ def failure(instance: dg.DagsterInstance, run: dg.DagsterRun) -> Alert:
     )
 
 
-@dg.sensor(
-    minimum_interval_seconds=300,
-    default_status=dg.DefaultSensorStatus.RUNNING,
-    description="Tells of failed checks of the newest runs, and of tables that are late by their cadence.",
-)
-def finding_alerts(context: dg.SensorEvaluationContext, hub: HubDatabase) -> dg.SkipReason:
-    database = hub.open()
-    with database.transaction() as connection:
-        rows = status(connection)
-    settings = load_settings()
-    expected = [s.name for s in STREAMS if settings.is_set_up(s.source_system)] + [subject(d).name for d in DEFINITIONS]
-    alerts = [*failed_checks(rows), *late_tables(rows, expected, datetime.now(UTC))]
-    sent = notify(database, settings, alerts)
-    return dg.SkipReason(f"{len(alerts)} findings, {sent} alerts")
+def finding_alerts(sources: Sequence[Source], tables: Sequence[Definition]) -> dg.SensorDefinition:
+    """The sensor that tells of failed checks and late tables."""
+    names = table_names(sources, tables)
+
+    @dg.sensor(
+        name="finding_alerts",
+        minimum_interval_seconds=300,
+        default_status=dg.DefaultSensorStatus.RUNNING,
+        description="Tells of failed checks of the newest runs, and of tables that are late by their cadence.",
+    )
+    def tell_findings(context: dg.SensorEvaluationContext, hub: HubDatabase) -> dg.SkipReason:
+        database = hub.open()
+        with database.transaction() as connection:
+            rows = status(connection)
+        alerts = [*failed_checks(rows, names), *late_tables(rows, names, expected(sources, tables), datetime.now(UTC))]
+        sent = notify(database, load_settings(), alerts)
+        return dg.SkipReason(f"{len(alerts)} findings, {sent} alerts")
+
+    return tell_findings
 
 
-def failed_checks(rows: list[Status]) -> list[Alert]:
+def table_names(sources: Sequence[Source], tables: Sequence[Definition]) -> dict[str, str]:
+    """Name of the runs of a stream or table -> the `<layer>.<table>` that they write."""
+    names = {stream.name: f"{stream.layer}.{stream.table}" for source in sources for stream in source.streams}
+    return names | {subject(definition).name: definition.name for definition in tables}
+
+
+def expected(sources: Sequence[Source], tables: Sequence[Definition]) -> dict[str, Cadence]:
+    """Name of the runs -> their cadence, of everything that should run here."""
+    wanted = {
+        stream.name: source.cadence_of(stream)
+        for source in sources
+        if load(source.settings).is_set_up
+        for stream in source.streams
+    }
+    return wanted | {subject(definition).name: NIGHTLY for definition in tables}
+
+
+def failed_checks(rows: list[Status], names: Mapping[str, str]) -> list[Alert]:
     """One alert per failed check of the newest whole run of each stream and table."""
     return [
-        Alert(f"check:{row.name}:{check}", f"{table_of(row.name)}: check {check} failed", description)
+        Alert(f"check:{row.name}:{check}", f"{names.get(row.name, row.name)}: check {check} failed", description)
         for row in rows
         for check, description in row.failed_checks.items()
     ]
 
 
-def late_tables(rows: list[Status], expected: list[str], now: datetime) -> list[Alert]:
+def late_tables(
+    rows: list[Status], names: Mapping[str, str], expected: Mapping[str, Cadence], now: datetime
+) -> list[Alert]:
     """One alert per stream or table whose last success is older than its cadence allows, or that never ran at all."""
     alerts = []
     begun = min((row.first_started_at for row in rows), default=now)
-    for name in set(expected) - {row.name for row in rows}:
-        late_after = cadence_of(table_of(name)).late_after
+    for name in expected.keys() - {row.name for row in rows}:
+        late_after = expected[name].late_after
         if now - begun > late_after:
             alerts.append(
-                Alert(f"late:{name}", f"{table_of(name)} is late", f"It never ran; expected within {late_after}.")
+                Alert(f"late:{name}", f"{names[name]} is late", f"It never ran; expected within {late_after}.")
             )
     for row in rows:
-        table = table_of(row.name)
-        late_after = cadence_of(table).late_after
+        table = names.get(row.name, row.name)
+        late_after = expected.get(row.name, NIGHTLY).late_after
         # Before its first success a table has been waited for since its first run.
         if now - (row.last_success or row.first_started_at) > late_after:
             last = f"{row.last_success:%Y-%m-%d %H:%M} UTC" if row.last_success else "never"
@@ -146,10 +172,6 @@ def late_tables(rows: list[Status], expected: list[str], now: datetime) -> list[
     return alerts
 
 
-def table_of(name: str) -> str:
-    """The `<layer>.<table>` that runs of this name write."""
-    streams = {stream.name: f"{stream.layer}.{stream.table}" for stream in STREAMS}
-    return streams.get(name) or name.replace(f"{SOURCE_SYSTEM}/", "silver.")
-
-
-SENSORS = [silver_follows_inputs, dead_runs, failure_alerts, finding_alerts]
+def build_sensors(sources: Sequence[Source], tables: Sequence[Definition]) -> list[dg.SensorDefinition]:
+    """Every sensor."""
+    return [silver_follows_inputs, dead_runs, failure_alerts, finding_alerts(sources, tables)]

@@ -4,12 +4,23 @@ from typing import Annotated
 
 import typer
 
-from lsats_dagster.automation.jobs import BACKFILL_SUFFIX, SOURCES
+from lsats_dagster.automation.jobs import BACKFILL_SUFFIX, backfill_config
 from lsats_dagster.cli import FAILED, JSON
 from lsats_dagster.cli.environment import dagster_instance, hub_database, hub_environment
-from lsats_dagster.cli.run import IN_REPOSITORY, checked_run_id, outcome_of, require_a_source, show
+from lsats_dagster.cli.run import (
+    IN_REPOSITORY,
+    SINCE,
+    checked_moment,
+    checked_run_id,
+    outcome_of,
+    require_a_source,
+    show,
+)
 from lsats_dagster.definitions import build_definitions
 from lsats_dagster.settings import ConfigurationError
+from lsats_dagster.sources import SOURCES
+
+NAMES = ", ".join(source.name for source in SOURCES)
 
 
 def register(app: typer.Typer) -> None:
@@ -17,7 +28,7 @@ def register(app: typer.Typer) -> None:
 
 
 def backfill(
-    source: Annotated[str, typer.Argument(help=f"One of: {', '.join(SOURCES)}.")],
+    source: Annotated[str, typer.Argument(help=f"One of: {NAMES}.")],
     full: Annotated[
         bool,
         typer.Option("--full", help="Fetch every detail again, compute whole silver tables. Resumes where it stopped."),
@@ -29,19 +40,24 @@ def backfill(
         str | None, typer.Option(metavar="RUN_ID", help="The run whose refused removals you found to be right.")
     ] = None,
     dry_run: Annotated[bool, typer.Option("--dry-run", help="Read and compare, write nothing.")] = False,
+    since: SINCE = None,
     as_json: JSON = False,
 ) -> None:
     """Bring one source up to date, whatever its schedule: after an outage, a changed rule, a refused removal.
 
     Can be stopped and started again at any time, also while the daily job runs. Example: lsats backfill tdx --full
     """
-    if source not in SOURCES:
-        raise ConfigurationError(f"no such source: {source}. Sources: {', '.join(SOURCES)}")
+    declaration = next((declared for declared in SOURCES if declared.name == source), None)
+    if declaration is None:
+        raise ConfigurationError(f"no such source: {source}. Sources: {NAMES}")
+    if since and "since" not in backfill_config(declaration).model_fields:
+        raise ConfigurationError(f"{declaration.title} cannot tell what changed since a moment: leave out --since")
     asked = {
         "full": full,
         "budget": budget,
         "approve_removals": checked_run_id(approve_removals),
         "dry_run": dry_run,
+        "since": checked_moment(since),
     }
     job = build_definitions().resolve_job_def(f"{source}{BACKFILL_SUFFIX}")
     keys = set(job.asset_layer.executable_asset_keys)

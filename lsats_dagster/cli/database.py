@@ -12,8 +12,8 @@ from lsats_dagster.cli import JSON
 from lsats_dagster.cli.environment import hub_environment
 from lsats_dagster.database import Database
 from lsats_dagster.migrations import Upgrade, upgrade
-from lsats_dagster.settings import REPOSITORY, SQL_ROOT, Settings
-from lsats_dagster.sources import STREAMS
+from lsats_dagster.settings import REPOSITORY, SQL_ROOT, Settings, example
+from lsats_dagster.sources import KINDS, STREAMS
 from lsats_dagster.transforms.definition import load_definitions
 from lsats_dagster.transforms.dictionary import pages
 
@@ -56,7 +56,7 @@ def upgrade_database(settings: Settings) -> Upgrade:
 def docs(
     folder: Annotated[Path, typer.Option(help="Where the pages go.")] = REPOSITORY / "docs" / "tables",
 ) -> None:
-    """Write the data dictionary from the table definitions.
+    """Write the data dictionary from the table definitions, and .env.example from the settings.
 
     Example: lsats db docs
     """
@@ -67,4 +67,5 @@ def docs(
             path.unlink()
     for name, text in written.items():
         (folder / name).write_text(text, encoding="utf-8")
-    print(f"✅ {len(written)} pages in {folder}")
+    (REPOSITORY / ".env.example").write_text(f"{example(KINDS)}\n", encoding="utf-8")
+    print(f"✅ {len(written)} pages in {folder}, and .env.example")

@@ -13,6 +13,7 @@ import typer
 
 from lsats_dagster.cli.environment import hub_database, hub_environment
 from lsats_dagster.settings import REPOSITORY, ConfigurationError, file_variables
+from lsats_dagster.sources import KINDS
 
 # Dagster stops its servers one after the other.
 STOP_SECONDS = 60.0
@@ -47,7 +48,7 @@ def open_ui(port: int) -> None:
     print(f"🔄 Dagster opens on http://127.0.0.1:{port} (Ctrl-C ends it)", flush=True)
     # Dagster reads the .env of its working directory as well and lets it win over the environment. So it works where there
     # is none, and has what ours gave.
-    given = {name: value for name, value in file_variables().items() if not os.environ.get(name)}
+    given = {name: value for name, value in file_variables(KINDS).items() if not os.environ.get(name)}
     command = [str(Path(sys.executable).with_name("dagster")), "dev", "-w", str(REPOSITORY / "workspace.yaml")]
     with tempfile.TemporaryDirectory(prefix="lsats-") as folder:
         child = subprocess.Popen(

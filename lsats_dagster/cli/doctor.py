@@ -28,9 +28,9 @@ from lsats_dagster.migrations import (
     service_grant,
     writer_rights_hold,
 )
-from lsats_dagster.resources import CLIENTS, open_client, open_database
-from lsats_dagster.settings import REQUIRED, SQL_ROOT, Settings
-from lsats_dagster.sources import STREAMS
+from lsats_dagster.resources import open_client, open_database
+from lsats_dagster.settings import SQL_ROOT, Settings, load
+from lsats_dagster.sources import SOURCES, STREAMS
 from lsats_dagster.transforms.definition import load_definitions
 
 OLDEST_SERVER = 160_000
@@ -91,7 +91,7 @@ def look_at_database(settings: Settings) -> Iterator[Finding]:
                     "rights", "fault", "the writer role has other rights than it should: run `lsats db upgrade`"
                 )
             yield look_at_schema(connection)
-            yield from look_at_allowances(connection, settings)
+            yield from look_at_allowances(connection)
         yield look_at_reader(settings)
     except DatabaseError as error:
         yield Finding("database", "fault", explain_database(error, settings))
@@ -116,13 +116,13 @@ def look_at_schema(connection: Connection) -> Finding:
     return Finding("schema", "ok", f"{at}, as this checkout says")
 
 
-def look_at_allowances(connection: Connection, settings: Settings) -> Iterator[Finding]:
+def look_at_allowances(connection: Connection) -> Iterator[Finding]:
     """The calls that each source still grants, as the runs' answers told; sources on one host share a finding."""
     sources: dict[str, list[str]] = {}
-    for source in CLIENTS:
-        address = getattr(settings, REQUIRED[source][0][0])
+    for source in SOURCES:
+        address = getattr(load(source.settings), source.settings.address())
         if host := urlsplit(address or "").netloc.lower():
-            sources.setdefault(host, []).append(source)
+            sources.setdefault(host, []).append(source.name)
     windows = call_allowances(connection)
     for host, names in sources.items():
         seen = [
@@ -204,12 +204,14 @@ def look_at_alerts(settings: Settings) -> Finding:
 
 def look_at_sources(settings: Settings) -> Iterator[Finding]:
     """Settings, login, rights, limits and clock of every source."""
-    for source in CLIENTS:
-        missing = settings.missing([source])
-        if missing:
-            state = "fault" if settings.is_set_up(source) else "warning"
+    for source in SOURCES:
+        given = load(source.settings)
+        if given.missing:
+            state = "fault" if given.is_set_up else "warning"
             yield Finding(
-                source, state, f"{', '.join(missing)} not set, so it is not read (.env.example explains each)"
+                source.name,
+                state,
+                f"{', '.join(given.missing)} not set, so it is not read (.env.example explains each)",
             )
             continue
         try:
@@ -219,16 +221,16 @@ def look_at_sources(settings: Settings) -> Iterator[Finding]:
             finally:
                 client.close()
         except TransientSourceError as error:
-            address = REQUIRED[source][0][0].upper()
-            yield Finding(source, "fault", f"{error}: look at {address}, and whether this host may reach it")
+            address = source.settings.address().upper()
+            yield Finding(source.name, "fault", f"{error}: look at {address}, and whether this host may reach it")
             continue
         except SourceError as error:
-            yield Finding(source, "fault", str(error))
+            yield Finding(source.name, "fault", str(error))
             continue
         limits = "; ".join(f"{method}: {left} of {most} calls left" for method, (most, left) in probe.limits.items())
-        yield Finding(source, "ok", f"login and read work; {limits or 'it tells no limits'}")
+        yield Finding(source.name, "ok", f"login and read work; {limits or 'it tells no limits'}")
         if probe.clock_difference is not None:
-            yield clock(source, probe.clock_difference)
+            yield clock(source.name, probe.clock_difference)
 
 
 def clock(about: str, seconds: float) -> Finding:

@@ -13,9 +13,9 @@ from lsats_dagster.database import Database
 from lsats_dagster.demo.campus import running_campus
 from lsats_dagster.demo.postgres import embedded_postgres
 from lsats_dagster.migrations import pending
-from lsats_dagster.resources import CLIENTS, open_database
-from lsats_dagster.settings import REPOSITORY, SQL_ROOT, ConfigurationError, Settings, load_settings
-from lsats_dagster.sources import STREAMS
+from lsats_dagster.resources import open_database
+from lsats_dagster.settings import REPOSITORY, SQL_ROOT, ConfigurationError, Settings, load, load_settings
+from lsats_dagster.sources import SOURCES, STREAMS
 from lsats_dagster.transforms.definition import load_definitions
 
 CAMPUS_SIZE = "demo"
@@ -30,7 +30,7 @@ def hub_environment(*, sources: bool = False) -> Iterator[Settings]:
     """
     with database_environment() as settings:
         state = campus_state(settings)
-        if sources and state.exists() and not any(settings.is_set_up(source) for source in CLIENTS):
+        if sources and state.exists() and not any(load(source.settings).is_set_up for source in SOURCES):
             with running_campus(size=CAMPUS_SIZE, state=state) as campus, variables(campus.environment):
                 yield load_settings()
         else:

@@ -1,4 +1,4 @@
-"""`lsats quarantine`: what was kept aside, and putting it through again."""
+"""`lsats quarantine`: what was quarantined, and putting it through again."""
 
 import json
 from dataclasses import asdict
@@ -18,7 +18,7 @@ from lsats_dagster.runs import Origin
 from lsats_dagster.settings import ConfigurationError
 from lsats_dagster.sources import STREAMS
 
-FOLLOW_UP = f"lsats run {SILVER_REFRESH.name}"
+FOLLOW_UP = f"lsats run {SILVER_REFRESH}"
 commands = typer.Typer(help="Records that could not be read, keyed or converted.", no_args_is_help=True)
 
 
@@ -31,7 +31,7 @@ def list_kept(
     every: Annotated[bool, typer.Option("--all", help="Show those that are resolved, too.")] = False,
     as_json: JSON = False,
 ) -> None:
-    """List what was kept aside, without its contents.
+    """List what is quarantined, without its contents.
 
     Example: lsats quarantine list
     """
@@ -49,7 +49,7 @@ def print_table(rows: list[Kept]) -> None:
     if not console.is_terminal:
         console.width = 160
     if not rows:
-        console.print("✅ Nothing is kept aside")
+        console.print("✅ Nothing is quarantined")
         return
     table = Table("id", "stream", "stage", "reason", "since", "resolved")
     for row in rows:
@@ -83,7 +83,7 @@ def replay_command(
     ] = None,
     as_json: JSON = False,
 ) -> None:
-    """Put what was kept aside through the engine again, after its cause was mended.
+    """Put what is quarantined through the engine again, after its cause was fixed.
 
     Example: lsats quarantine replay tdx/department
     """

@@ -12,12 +12,13 @@ import typer
 from rich.console import Console
 from rich.table import Table
 
+from lsats_dagster.assets.streams import moment
 from lsats_dagster.automation.jobs import BACKFILL_SUFFIX
 from lsats_dagster.cli import FAILED, JSON
 from lsats_dagster.cli.environment import dagster_instance, hub_database, hub_environment
 from lsats_dagster.definitions import build_definitions
-from lsats_dagster.settings import ConfigurationError, load_settings
-from lsats_dagster.sources import STREAMS
+from lsats_dagster.settings import ConfigurationError, load, needed
+from lsats_dagster.sources import SOURCES
 
 FIGURES = ("processed", "created", "updated", "skipped", "removed", "failed")
 HEADINGS = ("processed", "new", "updated", "skipped", "removed", "failed", "quality", "duration")
@@ -25,6 +26,12 @@ HEADINGS = ("processed", "new", "updated", "skipped", "removed", "failed", "qual
 # Dagster's console log stays silent: the hub's own lines say the same in fewer words.
 # By this tag the UI counts a run among those of its job; runs that Dagster launches have it. It has no public name.
 IN_REPOSITORY = {".dagster/repository": "__repository__@lsats_dagster"}
+SINCE = Annotated[
+    str | None,
+    typer.Option(
+        metavar="TIME", help="Read what changed since then, where the source can tell (2026-01-31T08:00-05:00)."
+    ),
+]
 QUIET_CONSOLE: dict[str, Any] = {"console": {"config": {"log_level": "CRITICAL"}}}
 
 
@@ -56,6 +63,7 @@ def run(
         str | None,
         typer.Option(metavar="RUN_ID", help="The run whose refused removals you found to be right."),
     ] = None,
+    since: SINCE = None,
     as_json: JSON = False,
 ) -> None:
     """Materialize assets now.
@@ -69,6 +77,7 @@ def run(
             "limit": limit,
             "budget": limit,
             "approve_removals": checked_run_id(approve_removals),
+            "since": checked_moment(since),
         }
         outcome = execute(selection, instance, {name: value for name, value in config.items() if value is not None})
     show(outcome, as_json=as_json, dry_run=dry_run)
@@ -108,10 +117,11 @@ def require_a_source(keys: Collection[dg.AssetKey]) -> None:
 
     One that is set up is reason enough to run: the others fail alone.
     """
-    settings, names = load_settings(), {key.to_user_string() for key in keys}
-    sources = list(dict.fromkeys(s.source_system for s in STREAMS if f"{s.layer}/{s.table}" in names))
-    if all(settings.missing([source]) for source in sources):
-        settings.require(*sources)
+    names = {key.to_user_string() for key in keys}
+    read = [source for source in SOURCES if any(f"{s.layer}/{s.table}" in names for s in source.streams)]
+    missing = {source.name: load(source.settings).missing for source in read}
+    if missing and all(missing.values()):
+        raise ConfigurationError(needed([name for names in missing.values() for name in names], " and ".join(missing)))
 
 
 def select(selection: str, definitions: dg.Definitions, jobs: set[str]) -> Collection[dg.AssetKey]:
@@ -151,6 +161,12 @@ def checked_run_id(text: str | None) -> str | None:
         return str(UUID(text)) if text else None
     except ValueError:
         raise ConfigurationError(f"{text!r} is no run id; the refusing run's message names its own") from None
+
+
+def checked_moment(text: str | None) -> str | None:
+    """A moment with its zone, or ConfigurationError."""
+    found = moment(text)
+    return None if found is None else found.isoformat()
 
 
 def outcome_of(result: dg.ExecuteInProcessResult, keys: Collection[dg.AssetKey]) -> Outcome:

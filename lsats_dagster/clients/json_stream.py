@@ -19,9 +19,8 @@ from lsats_dagster.clients.errors import UnreadableRecordError
 
 PAGE_RECORDS = 1000
 PAGE_BYTES = 4 << 20  # a page of large records ends earlier
-DEEPEST = (
-    500  # brackets within brackets: records have six, and Python, whose stack is shared with its callers, ends at 1000
-)
+# Brackets within brackets: records have six, and Python, whose stack is shared with its callers, ends at 1000.
+DEEPEST = 500
 QUOTED_BYTES = 1 << 20  # of a record that cannot be read
 _WINDOW = 1 << 20
 _HEAD = 1 << 16  # bytes within which a value begins and a name ends

@@ -10,17 +10,15 @@ from hashlib import sha256
 from typing import Any
 
 import orjson
-from sqlalchemy import Connection, text
+from sqlalchemy import text
 
 from lsats_dagster.database import copy_rows
-from lsats_dagster.ingestion.content import (
-    Prepared,
-    RejectedRecordError,
-    content_hash,
-    quarantine_text,
-)
+from lsats_dagster.ingestion.before import check_versions, finish_parts
+from lsats_dagster.ingestion.content import Prepared, RejectedRecordError, content_hash, quarantine_text
+from lsats_dagster.ingestion.doubles import Doubles
+from lsats_dagster.ingestion.seen import Seen
 from lsats_dagster.ingestion.stream import ListStream, Stream
-from lsats_dagster.runs import Run
+from lsats_dagster.runs import Work
 
 logger = logging.getLogger(__name__)
 
@@ -32,17 +30,7 @@ INDEX_LOOKUPS = "set local enable_seqscan = off; set local enable_hashjoin = off
 STAGE = """
 create temporary table if not exists incoming (
     ordinal integer, external_id text collate "C", entity_hash bytea, source_version text
-) on commit delete rows;
-create temporary table if not exists seen (external_id text collate "C", entity_hash bytea);
-create index if not exists seen_external_id on seen using hash (external_id);
-create temporary table if not exists poisoned (payload_hash bytea, external_id text collate "C");
-truncate seen, poisoned
-"""
-
-REPEATED = """
-select i.ordinal, i.entity_hash = s.entity_hash as same
-from incoming i
-join seen s on s.external_id = i.external_id
+) on commit delete rows
 """
 
 COMPARE = """
@@ -124,7 +112,7 @@ from (
 where c.ctid = m.ctid
 """
 
-# What was kept aside for a key that now was read well is older than what stands: it must never be put through again.
+# What was quarantined for a key that now was read well is older than what stands: it must never be put through again.
 OVERTAKE = """
 update meta.quarantine q
 set resolved_at = now(), resolution = 'superseded', resolved_by = :run_id
@@ -133,57 +121,82 @@ where q.source_system = :source_system and q.entity_type = :entity_type and q.ex
     and q.resolved_at is null and q.run_id <> :run_id and q.stage <> 'duplicate'
 """
 
-# A record that stays bad is kept aside once, not once a day.
+# A record that stays bad is quarantined once, not once a day.
 QUARANTINE = """
 insert into meta.quarantine (source_system, entity_type, external_id, stage, reason, payload, payload_hash, run_id)
 values (:source_system, :entity_type, :external_id, :stage, :reason, :payload, :payload_hash, :run_id)
 on conflict (source_system, entity_type, coalesce(external_id, ''), payload_hash) where resolved_at is null do nothing
 """
 
+# Keys whose records were unequal in an earlier read.
+DOUBLED = """
+select distinct external_id
+from meta.quarantine
+where source_system = :source_system and entity_type = :entity_type and resolved_at is null and stage = 'duplicate'
+"""
+
+LIVE_PAYLOAD = """
+select r.raw_data::text
+from bronze.current_entities c
+join bronze.raw_entities r on r.raw_id = c.live_raw_id
+where c.source_system = :source_system and c.entity_type = :entity_type and c.external_id = :external_id
+"""
+
+TWIN = "another record of this read has the same key and other content"
+
+
+class UnbalancedRunError(Exception):
+    """What was read is not what was written, skipped and quarantined: a fault of the engine."""
+
 
 @dataclass
 class Batch:
-    """Records of one read as taken, each key once. taken = prepared + rejected + repeated, before and after it was written."""
+    """Records of one read as taken, each key once. taken = prepared + rejected + repeated + passed_over.
+
+    passed_over: records that are none by a rule of the stream. parts: whole parts that end in this batch, and their keys.
+    """
 
     prepared: dict[str, Prepared] = field(default_factory=dict)
     rejected: list[tuple[object, RejectedRecordError]] = field(default_factory=list)
     taken: int = 0
     repeated: int = 0
+    passed_over: int = 0
+    parts: list[tuple[str, list[str]]] = field(default_factory=list)
 
-    def admit(self, prepared: Prepared) -> None:
-        """Take one record. A key twice: equal records are one; of unequal ones the lower hash stays, whatever the order.
-
-        Across batches the first stays: it has been written.
-        """
-        self.taken += 1
+    def admit(self, prepared: Prepared, doubles: Doubles) -> bool:
+        """Take one record; False when it waits for the end of the read, as unequal records of one key do."""
+        if doubles.waits(prepared.external_id):
+            doubles.hold(prepared)
+            return False
         other = self.prepared.setdefault(prepared.external_id, prepared)
-        if other is prepared:
-            return
-        if other.entity_hash == prepared.entity_hash:
-            self.repeated += 1
-            return
-        kept, dropped = sorted((prepared, other), key=lambda candidate: candidate.entity_hash)
-        self.prepared[prepared.external_id] = kept
-        self._drop(dropped)
+        if other is not prepared and other.entity_hash != prepared.entity_hash:
+            self.put_aside(other, doubles)
+            doubles.hold(prepared)
+            return False
+        self.taken += 1
+        self.repeated += other is not prepared
+        return True
+
+    def put_aside(self, prepared: Prepared, doubles: Doubles, written: bytes | None = None) -> None:
+        """Let a record of this batch wait; `written` is the hash of the one that an earlier batch brought."""
+        del self.prepared[prepared.external_id]
+        self.taken -= 1
+        doubles.hold(prepared, written)
+
+    def repeat(self, prepared: Prepared) -> None:
+        """Leave out a record that an earlier batch brought already."""
+        del self.prepared[prepared.external_id]
+        self.repeated += 1
 
     def reject(self, record: object, rejection: RejectedRecordError) -> None:
         """Take one record that goes to quarantine."""
         self.taken += 1
         self.rejected.append((record, rejection))
 
-    def repeat(self, prepared: Prepared, *, same: bool) -> None:
-        """Put aside a record whose key an earlier batch brought already: the first stays."""
-        del self.prepared[prepared.external_id]
-        if same:
-            self.repeated += 1
-        else:
-            self._drop(prepared)
-
-    def _drop(self, prepared: Prepared) -> None:
-        reason = "another record of this read has the same key and other content"
-        self.rejected.append(
-            (orjson.loads(prepared.body), RejectedRecordError("duplicate", reason, prepared.external_id))
-        )
+    def pass_over(self) -> None:
+        """Take one record that is none."""
+        self.taken += 1
+        self.passed_over += 1
 
 
 class Appender:
@@ -192,46 +205,76 @@ class Appender:
     Needs a connection that holds the stream's writer lock and no open transaction. In a dry run it compares only.
     """
 
-    def __init__(self, connection: Connection, stream: Stream[Any], run: Run) -> None:
-        self._connection = connection
+    def __init__(self, work: Work, stream: Stream[Any], seen: Seen) -> None:
+        self._connection = work.connection
         self._stream = stream
-        self._run = run
+        self._run = work.run
+        self._seen = seen
         self._stream_values = stream.values
-        self._ingestion_metadata = json.dumps({"left_out": list(stream.left_out)} if stream.left_out else {}).encode()
-        with connection.begin():
-            connection.exec_driver_sql(STAGE)
-            self._last_seq: int = connection.execute(
+        about = {"left_out": list(stream.left_out)} if stream.left_out else {}
+        about |= {"kept": list(stream.kept)} if stream.kept is not None else {}
+        self._ingestion_metadata = json.dumps(about).encode()
+        with self._connection.begin():
+            self._connection.exec_driver_sql(STAGE)
+            self.doubles = Doubles(self._connection.execute(text(DOUBLED), self._stream_values).scalars())
+            self._last_seq: int = self._connection.execute(
                 text("select coalesce(max(seq), 0) from bronze.raw_entities")
             ).scalar_one()
-
-    def forget_seen(self) -> None:
-        """The source is read once more from its beginning: what it brought so far is no repetition."""
-        with self._connection.begin():
-            self._connection.exec_driver_sql("truncate seen")
+            check_versions(self._connection, stream)
 
     def append(self, batch: Batch) -> None:
         """Compare and write `batch` in one transaction, and add to the run's counts."""
+        with self._connection.begin():
+            self._append(batch, settled=False)
+
+    def settle(self) -> int:
+        """Write what waited for the end of the read, in one transaction; how many records that were."""
+        outcome = self.doubles.settle()
+        batch = Batch({record.external_id: record for record in outcome.standing}, taken=outcome.taken)
+        batch.rejected = [(orjson.loads(r.body), self._twin(r.external_id)) for r in outcome.dropped]
+        batch.repeated = outcome.taken - len(batch.prepared) - len(batch.rejected)
+        with self._connection.begin():
+            overruled = [(orjson.loads(self._live_payload(key)), self._twin(key)) for key in outcome.overruled]
+            self._append(batch, settled=True, overruled=frozenset(outcome.overruled))
+            self._quarantine(overruled)
+        return outcome.taken
+
+    def _twin(self, external_id: str) -> RejectedRecordError:
+        return RejectedRecordError("duplicate", TWIN, external_id)
+
+    def _live_payload(self, external_id: str) -> str:
+        found = self._connection.execute(text(LIVE_PAYLOAD), {**self._stream_values, "external_id": external_id})
+        return str(found.scalar_one_or_none() or "null")
+
+    def _append(self, batch: Batch, *, settled: bool, overruled: frozenset[str] = frozenset()) -> None:
         before = self._balance()
         changes: dict[int, str] = {}
-        with self._connection.begin():
-            self._connection.exec_driver_sql(INDEX_LOOKUPS)
-            records = list(batch.prepared.values())
-            if records:
-                self._stage(records)
+        self._connection.exec_driver_sql(INDEX_LOOKUPS)
+        records = list(batch.prepared.values())
+        if records:
+            self._stage(records)
+            if not settled:
                 self._put_repeated_aside(batch, records)
-                changes = self._compare(records)
-                if not self._run.dry:
-                    self._write(records, changes)
-                    self._connection.execute(text(OVERTAKE), {**self._stream_values, "run_id": self._run.run_id})
-                    if isinstance(self._stream, ListStream) and self._stream.version_field:
-                        self._connection.execute(text(MARK_VERSION), self._stream_values)
-            self._quarantine(batch)
+            self._seen.note_staged()
+            changes = self._compare(records)
+            if self._run.dry:
+                # Of these keys another record would have been written before.
+                changes |= {place: "changed" for place, r in enumerate(records) if r.external_id in overruled}
+            else:
+                self._write(records, changes)
+                self._connection.execute(text(OVERTAKE), {**self._stream_values, "run_id": self._run.run_id})
+                if isinstance(self._stream, ListStream) and self._stream.version_field:
+                    self._connection.execute(text(MARK_VERSION), self._stream_values)
+        self._quarantine(batch.rejected)
+        # A part whose record waits for the end of the read is not written yet.
+        parts = [(name, keys) for name, keys in batch.parts if not any(map(self.doubles.waits, keys))]
+        finish_parts(self._connection, self._stream, parts)
         counts = self._run.counts
         created = sum(change != "changed" for change in changes.values())
         counts.processed += batch.taken
         counts.created += created
         counts.updated += len(changes) - created
-        counts.skipped += len(batch.prepared) - len(changes) + batch.repeated
+        counts.skipped += len(batch.prepared) - len(changes) + batch.repeated + batch.passed_over
         counts.failed += len(batch.rejected)
         if self._balance() != before:
             raise UnbalancedRunError(f"{self._stream.name}: a batch of {batch.taken} records does not balance")
@@ -253,16 +296,18 @@ class Appender:
         )
 
     def _put_repeated_aside(self, batch: Batch, records: list[Prepared]) -> None:
-        """Take keys that an earlier batch of this read has brought out of what is staged, and note the others as seen."""
-        repeated = self._connection.execute(text(REPEATED)).all()
-        for ordinal, same in repeated:
-            batch.repeat(records[ordinal], same=same)
+        """Take keys that an earlier batch of this read has brought out of what is staged."""
+        repeated = self._seen.repeated()
+        for ordinal, same, written in repeated:
+            if same:
+                batch.repeat(records[ordinal])
+            else:
+                batch.put_aside(records[ordinal], self.doubles, written)
         if repeated:
             self._connection.execute(
                 text("delete from incoming where ordinal = any(:ordinals)"),
-                {"ordinals": [row.ordinal for row in repeated]},
+                {"ordinals": [ordinal for ordinal, _, _ in repeated]},
             )
-        self._connection.exec_driver_sql("insert into seen select external_id, entity_hash from incoming")
 
     def _compare(self, records: list[Prepared]) -> dict[int, str]:
         """The change of each staged record that differs from what is current, by its place in `records`."""
@@ -313,12 +358,12 @@ class Appender:
             self._connection.execute(text(BECOME_CURRENT_CHANGED), values)
         self._last_seq = self._connection.execute(text("select max(seq) from bronze.raw_entities")).scalar_one()
 
-    def _quarantine(self, batch: Batch) -> None:
-        """Keep aside what was rejected. Where its key is known, its entity is not taken for gone."""
-        if not batch.rejected:
+    def _quarantine(self, rejected: list[tuple[object, RejectedRecordError]]) -> None:
+        """Keep what was rejected. Where its key is known, its entity is not taken for gone."""
+        if not rejected:
             return
-        rows = []
-        for record, rejection in batch.rejected:
+        rows: list[dict[str, object]] = []
+        for record, rejection in rejected:
             payload = quarantine_text(record)
             rows.append(
                 {
@@ -331,25 +376,8 @@ class Appender:
                     "run_id": self._run.run_id,
                 }
             )
-        self._connection.execute(text("insert into poisoned values (:payload_hash, :external_id)"), rows)
+        self._seen.note_poison(rows)
         if not self._run.dry:
             self._connection.execute(text(QUARANTINE), rows)
-        for reason in sorted({rejection.reason for _, rejection in batch.rejected}):
-            logger.warning("⚠️ %s: kept aside: %s", self._stream.name, reason)
-
-
-class UnbalancedRunError(Exception):
-    """What was read is not what was written, skipped and kept aside: a fault of the engine."""
-
-
-def resolve_absent_poison(connection: Connection, stream: Stream[Any], run: Run) -> None:
-    """After a complete read: what an earlier run kept aside and this one no longer met has been superseded."""
-    connection.execute(
-        text(
-            "update meta.quarantine q set resolved_at = now(), resolution = 'superseded', resolved_by = :run_id "
-            "where source_system = :source_system and entity_type = :entity_type and resolved_at is null "
-            "and not exists (select from poisoned p "
-            "where p.payload_hash = q.payload_hash and p.external_id is not distinct from q.external_id)"
-        ),
-        {**stream.values, "run_id": run.run_id},
-    )
+        for reason in sorted({rejection.reason for _, rejection in rejected}):
+            logger.warning("⚠️ %s: quarantined: %s", self._stream.name, reason)

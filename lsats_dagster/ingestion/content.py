@@ -14,7 +14,7 @@ from uuid import UUID
 
 import orjson
 
-from lsats_dagster.ingestion.stream import HashRule, ListStream, Stream, UnkeyedRecordError
+from lsats_dagster.ingestion.stream import HashRule, ListStream, SkippedRecordError, Stream, UnkeyedRecordError
 
 # Long keys do not fit a btree entry; no source has one.
 KEY_LENGTH = 255
@@ -41,7 +41,13 @@ class Prepared(NamedTuple):
 
 
 def prepare(stream: Stream[Any], record: object) -> Prepared:
-    """Key, hash and serialize one record as received; RejectedRecordError says why it cannot be done."""
+    """Key, hash and serialize one record as received.
+
+    RejectedRecordError says why it cannot be done, SkippedRecordError why it is none. A client puts an exception in place of
+    a record that it could not read.
+    """
+    if isinstance(record, Exception):
+        raise RejectedRecordError("read", str(record))
     if not isinstance(record, Mapping):
         raise RejectedRecordError("read", f"not an object but {type(record).__name__}")
     external_id = checked_key(stream, record)
@@ -49,7 +55,7 @@ def prepare(stream: Stream[Any], record: object) -> Prepared:
         payload, body = serialize(stream, record)
         entity_hash = content_hash(payload, body, stream.hash_rule)
     except (TypeError, ValueError, RecursionError):
-        # The library's message may quote the value.
+        # The message may quote the value.
         raise RejectedRecordError("convert", "cannot be written as JSON", external_id) from None
     mark = payload.get(stream.version_field) if isinstance(stream, ListStream) and stream.version_field else None
     return Prepared(external_id, entity_hash, body, None if mark is None else str(mark))
@@ -61,6 +67,8 @@ def checked_key(stream: Stream[Any], record: Mapping[str, Any]) -> str:
         external_id = stream.key(record)
     except UnkeyedRecordError as error:
         raise RejectedRecordError("key", str(error)) from None
+    except SkippedRecordError:
+        raise
     except Exception as error:
         # A value that the declaration did not foresee; one record never fails a run.
         raise RejectedRecordError("key", f"the key could not be made ({type(error).__name__})") from None
@@ -80,7 +88,7 @@ def is_unicode(value: str) -> bool:
 
 def serialize(stream: Stream[Any], record: Mapping[str, Any]) -> tuple[Mapping[str, Any], bytes]:
     """The payload that is stored, and its canonical JSON text: sorted keys, no NUL characters."""
-    payload = project(record, stream.left_out)
+    payload = project(record, stream.left_out, stream.kept)
     try:
         # Integers beyond 2^53 become text: a JSON number would lose digits in other readers.
         body = orjson.dumps(payload, option=SERIALIZATION | orjson.OPT_STRICT_INTEGER)
@@ -94,18 +102,43 @@ def serialize(stream: Stream[Any], record: Mapping[str, Any]) -> tuple[Mapping[s
 
 
 def content_hash(payload: Mapping[str, Any], body: bytes, rule: HashRule) -> bytes:
-    """SHA-256 of the canonical JSON of `payload` without what `rule` calls volatile, its sets in sorted order."""
-    if rule.volatile or rule.sets:
-        content = {name: value for name, value in payload.items() if name not in rule.volatile}
+    """SHA-256 of the canonical JSON of what `rule` calls the content of `payload`: sets in sorted order, 8.0 as 8."""
+    if rule.volatile or rule.sets or rule.texts or rule.known is not None or b".0" in body:
+        content = {
+            name: _number(value)
+            for name, value in payload.items()
+            if name not in rule.volatile and (rule.known is None or name in rule.known)
+        }
         for name in rule.sets & content.keys():
             if isinstance(content[name], list):
                 content[name] = sorted(content[name], key=lambda item: orjson.dumps(item, option=SERIALIZATION))
+        for name in rule.texts & content.keys():
+            if isinstance(content[name], int | float) and not isinstance(content[name], bool):
+                content[name] = str(content[name])
         body = orjson.dumps(content, option=SERIALIZATION)
     return sha256(body).digest()
 
 
-def project(record: Mapping[str, Any], left_out: tuple[str, ...]) -> Mapping[str, Any]:
-    """`record` without the paths of `left_out`; a path names keys joined by dots, `[]` behind a key enters its list."""
+def _number(value: Any) -> Any:
+    """`value` with whole numbers in one form: sources write 8 and 8.0 at will."""
+    if isinstance(value, float):
+        return int(value) if value.is_integer() and abs(value) <= 2**53 else value
+    if isinstance(value, list | tuple):
+        return [_number(item) for item in value]
+    if isinstance(value, dict):
+        return {name: _number(item) for name, item in value.items()}
+    return value
+
+
+def project(
+    record: Mapping[str, Any], left_out: tuple[str, ...], kept: tuple[str, ...] | None = None
+) -> Mapping[str, Any]:
+    """`record` without the paths of `left_out`; a path names keys joined by dots, `[]` behind a key enters its list.
+
+    kept: of the top level only these fields.
+    """
+    if kept is not None:
+        record = {name: record[name] for name in kept if name in record}
     for path in left_out:
         record = _without(record, path.split("."))
     return record
@@ -146,12 +179,35 @@ def json_safe(value: Any) -> Any:
         case UUID():
             return str(value)
         case Mapping():
-            return {str(name).replace("\x00", ""): json_safe(item) for name, item in value.items()}
+            safe = {str(name).replace("\x00", ""): json_safe(item) for name, item in value.items()}
+            if len(safe) != len(value):
+                raise ValueError("two names become one")
+            return safe
         case list() | tuple() | set() | frozenset():
             return [json_safe(item) for item in value]
     raise TypeError(type(value).__name__)
 
 
 def quarantine_text(record: object) -> str:
-    """A record that may not be storable as JSON, as ASCII text that can be read back: NUL and surrogates are escapes."""
-    return json.dumps(record, default=str, ensure_ascii=True, sort_keys=True, skipkeys=True)
+    """A record that may not be storable as JSON, as ASCII text that can be read back: NUL and surrogates are escapes.
+
+    What could not be read at all is kept as the text that came, as far as the client kept it.
+    """
+    if isinstance(record, Exception):
+        record = getattr(record, "text", None)
+    try:
+        try:
+            return json.dumps(record, default=str, ensure_ascii=True, sort_keys=True)
+        except TypeError:
+            return json.dumps(_with_text_names(record), default=str, ensure_ascii=True, sort_keys=True)
+    except RecursionError:
+        return json.dumps("nested too deep to be kept")
+
+
+def _with_text_names(value: Any) -> Any:
+    """`value` with names that can be sorted: JSON knows no others, readers of other formats may bring them."""
+    if isinstance(value, Mapping):
+        return {str(name): _with_text_names(item) for name, item in value.items()}
+    if isinstance(value, list | tuple):
+        return [_with_text_names(item) for item in value]
+    return value

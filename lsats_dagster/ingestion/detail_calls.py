@@ -2,20 +2,29 @@
 
 import logging
 import threading
+import time
 from collections.abc import Iterator
-from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
+from queue import Empty, SimpleQueue
 from typing import Any
 
 from lsats_dagster.ingestion.content import RejectedRecordError, checked_key
-from lsats_dagster.ingestion.stream import DetailStream, UnansweredCallError, UnprovenReadError, UnreadableRecordError
+from lsats_dagster.ingestion.stream import (
+    DetailStream,
+    SkippedRecordError,
+    UnansweredCallError,
+    UnprovenReadError,
+    UnreadableRecordError,
+)
 
 logger = logging.getLogger(__name__)
 
 # One answer that cannot be read is a bad record, one call that fails may be one too; so many in a row are a bad source.
 UNREADABLE_IN_A_ROW = 5
 FAILED_IN_A_ROW = 3
+# A portion is written when so many answers came, or so long after the last: an interrupted run keeps what came in.
 CALLS_PER_COMMIT = 100
+SECONDS_PER_COMMIT = 5.0
 CALLS_PER_LINE = 25
 
 
@@ -63,6 +72,11 @@ class Answer:
         return self.gone and self.due.listed and self.due.last_outcome != "gone"
 
     @property
+    def denied_again(self) -> bool:
+        """Denied by an earlier run, too: a proxy or an outage that answered for the source would have passed."""
+        return self.denied and self.due.last_outcome == "denied"
+
+    @property
     def usable(self) -> bool:
         """Whether the source answered, and about this key."""
         return self.rejection is None and self.failure is None
@@ -89,65 +103,111 @@ def _misfit(stream: DetailStream[Any], record: Any, external_id: str) -> Rejecte
             return None
     except RejectedRecordError as error:
         return RejectedRecordError(error.stage, error.reason, external_id)
+    except SkippedRecordError as reason:
+        return RejectedRecordError("key", str(reason), external_id)
     return RejectedRecordError("key", "the answer is about another record", external_id)
 
 
-def ask_all(stream: DetailStream[Any], client: Any, due: list[Due], workers: int) -> Iterator[list[Answer]]:
-    """The answers in portions of one commit. Calls that go on failing, and new failures beside no answer at all, end the read
-    after the answers that came were handed on: with the client's own error, or with UnprovenReadError where the answers
-    cannot be read.
+class Calls:
+    """The calls of one run, asked side by side. Iterating gives the answers in portions of one commit.
+
+    Calls that go on failing, and new failures beside no answer at all, end the iteration after the answers that came: with
+    the client's own error, or with UnprovenReadError where the answers cannot be read. The threads do not hold up the end of
+    the process: what they wait for (a rate window, a pause, a silent source) may take minutes.
     """
-    ended = threading.Event()
-    counting = threading.Lock()
-    asked = answered = failed_in_a_row = unreadable_in_a_row = 0
-    failure: Exception | None = None
-    end: Exception | None = None
 
-    def call(item: Due) -> Answer | None:
-        nonlocal asked, answered, failed_in_a_row, unreadable_in_a_row, failure, end
-        if ended.is_set():
-            return None
-        try:
-            answer = _ask(stream, client, item)
-        except Exception as error:
-            end = end or error
-            ended.set()
-            return None
-        with counting:
-            asked += 1
-            answered += not answer.failure
-            if asked % CALLS_PER_LINE == 0:
-                logger.info("🔄 %s: %d of %d details", stream.name, asked, len(due))
-            if not answer.usable:
-                if item.unusable_before:
-                    return answer
-                failure = failure or answer.failure
-                failed_in_a_row += answer.failure is not None
-                unreadable_in_a_row += answer.rejection is not None
+    def __init__(self, stream: DetailStream[Any], client: Any, due: list[Due], workers: int) -> None:
+        self._stream = stream
+        self._client = client
+        self._total = len(due)
+        self._due = iter(due)
+        self._came: SimpleQueue[Answer | None] = SimpleQueue()
+        self._ended = threading.Event()
+        self._lock = threading.Lock()
+        self._asked = self._answered = self._failed_in_a_row = self._unreadable_in_a_row = 0
+        self._failure: Exception | None = None
+        self._end: BaseException | None = None
+        self._portion: list[Answer] = []
+        self._threads = [threading.Thread(target=self._work, daemon=True, name="detail") for _ in range(workers)]
+
+    def __iter__(self) -> Iterator[list[Answer]]:
+        for thread in self._threads:
+            thread.start()
+        at_work = len(self._threads)
+        commit_at = time.monotonic() + SECONDS_PER_COMMIT
+        while at_work:
+            try:
+                answer = self._came.get(timeout=max(0.0, commit_at - time.monotonic()))
+            except Empty:
+                pass
             else:
-                failed_in_a_row = unreadable_in_a_row = 0
-            if failed_in_a_row >= FAILED_IN_A_ROW:
-                end = end or answer.failure
-            elif unreadable_in_a_row >= UNREADABLE_IN_A_ROW:
-                end = end or UnprovenReadError(
-                    f"{stream.name}: {unreadable_in_a_row} answers in a row could not be read, or were about other records"
-                )
-            if end:
-                ended.set()
-        return answer
+                if answer is None:
+                    at_work -= 1
+                    continue
+                self._portion.append(answer)
+            if len(self._portion) >= CALLS_PER_COMMIT or time.monotonic() >= commit_at:
+                if self._portion and not self._end:
+                    yield self._take_portion()
+                commit_at = time.monotonic() + SECONDS_PER_COMMIT
+        portion = self._take_portion()
+        if self._end:
+            # The source is ill, not its records: nothing is quarantined. What could not be read is asked for again, last.
+            yield [Answer(a.due, failure=a.rejection) if a.rejection else a for a in portion]
+            raise self._end
+        yield portion
+        if self._failure and not self._answered:
+            raise self._failure
 
-    pool = ThreadPoolExecutor(max_workers=workers, thread_name_prefix="detail")
-    try:
-        for begin in range(0, len(due), CALLS_PER_COMMIT):
-            answers = [answer for answer in pool.map(call, due[begin : begin + CALLS_PER_COMMIT]) if answer]
-            if end:
-                # The source is ill, not its records: nothing is kept aside. What could not be read is asked for again, last.
-                yield [Answer(a.due, failure=a.rejection) if a.rejection else a for a in answers]
-                raise end
-            yield answers
-        if failure and not answered:
-            raise failure
-    finally:
-        # An interrupt does not wait for the calls under way, which a silent source draws out.
-        ended.set()
-        pool.shutdown(wait=False, cancel_futures=True)
+    def _take_portion(self) -> list[Answer]:
+        portion, self._portion = self._portion, []
+        return portion
+
+    def stop(self) -> list[Answer]:
+        """Begin no further call; the answers that came and were not handed on."""
+        self._ended.set()
+        left = self._take_portion()
+        while not self._came.empty():
+            if answer := self._came.get():
+                left.append(answer)
+        return left
+
+    def _work(self) -> None:
+        try:
+            while not self._ended.is_set():
+                with self._lock:
+                    item = next(self._due, None)
+                if item is None:
+                    break
+                answer = _ask(self._stream, self._client, item)
+                self._judge(answer)
+                self._came.put(answer)
+        except BaseException as error:
+            self._end = self._end or error
+            self._ended.set()
+        finally:
+            self._came.put(None)
+
+    def _judge(self, answer: Answer) -> None:
+        """Whether the source is ill: so many in a row that failed or could not be read."""
+        with self._lock:
+            self._asked += 1
+            self._answered += not answer.failure
+            if self._asked % CALLS_PER_LINE == 0:
+                logger.info("🔄 %s: %d of %d details", self._stream.name, self._asked, self._total)
+            if answer.usable:
+                self._failed_in_a_row = self._unreadable_in_a_row = 0
+                return
+            if answer.due.unusable_before:
+                return
+            self._failure = self._failure or answer.failure
+            self._failed_in_a_row += answer.failure is not None
+            self._unreadable_in_a_row += answer.rejection is not None
+            if self._failed_in_a_row >= FAILED_IN_A_ROW:
+                self._end = self._end or answer.failure
+            elif self._unreadable_in_a_row >= UNREADABLE_IN_A_ROW:
+                self._end = self._end or UnprovenReadError(
+                    f"{self._stream.name}: {self._unreadable_in_a_row} answers in a row could not be read, or were about "
+                    "other records"
+                )
+            if self._end:
+                self._ended.set()

@@ -14,36 +14,20 @@ from uuid import UUID
 from sqlalchemy import Connection, text
 
 from lsats_dagster.database import Database
-from lsats_dagster.ingestion.detail_calls import CALLS_PER_COMMIT, Answer, Due, ask_all
-from lsats_dagster.ingestion.extract import (
-    JOINED_BY,
-    ReadRequest,
-    integrity_check,
-    position,
-    since,
-    start,
-)
+from lsats_dagster.ingestion.before import check_approval, last_complete
+from lsats_dagster.ingestion.detail_calls import CALLS_PER_COMMIT, Answer, Calls, Due
+from lsats_dagster.ingestion.extract import JOINED_BY, NOT_ENDED, finish, integrity_check, since
 from lsats_dagster.ingestion.removals import remove_denied, remove_gone
+from lsats_dagster.ingestion.request import ReadRequest
 from lsats_dagster.ingestion.stream import DetailStream
 from lsats_dagster.ingestion.writer import BatchWriter
-from lsats_dagster.runs import (
-    Mode,
-    Origin,
-    Run,
-    close_run,
-    fail_run,
-    last_metadata,
-    renew_statistics,
-    sole_writer,
-    summary,
-    volume_check,
-)
+from lsats_dagster.runs import Origin, Run, Work, running
 
 logger = logging.getLogger(__name__)
 
 # What is due, most urgent first: what this run approves, gone from the list (the call's 404 is the tombstone), never fetched,
 # the list row has changed since (its content, or the source's own mark of modification), too old, without an answer that
-# could be used.
+# could be used, answered as not there before the list was last read, which still has it.
 QUEUE = """
 select q.external_id, q.list_seq, q.source_version, q.listed, q.last_outcome, count(*) over () as due
 from (
@@ -63,6 +47,7 @@ from (
                 and f.fetched_at < :fetched_before then 4
             when (l.removed_at is null or d.removed_at is null and d.external_id is not null)
                 and f.outcome in ('quarantined', 'failed', 'denied') then 5
+            when l.removed_at is null and f.outcome = 'gone' and f.fetched_at < :list_read_at then 6
         end as urgency
     from bronze.current_entities l
     left join bronze.current_entities d
@@ -82,7 +67,7 @@ order by
 limit :budget
 """
 
-# A key that now has an answer, or that the list has lost, leaves quarantine: what was kept aside is older.
+# A key that now has an answer, or that the list has lost, leaves quarantine: what was quarantined is older.
 SUPERSEDE = """
 update meta.quarantine q
 set resolved_at = now(), resolution = 'superseded', resolved_by = :run_id
@@ -122,63 +107,139 @@ def enrich(
 
     The extract is complete when the queue is empty afterwards. A dry run makes no call: it reports the queue. Raises what
     the client raised when calls go on failing, UnprovenReadError when answers go on being unreadable; what was fetched
-    before is kept.
+    before is kept, also when the run is interrupted.
     """
     budget = budget if request.limit is None else min(budget, request.limit)
-    with sole_writer(database, stream.subject, wait_seconds=lock_wait_seconds) as connection:
-        fetched_before = begin_of_full(connection, stream, max_age) if request.full else datetime.now(UTC) - max_age
-        mode: Mode = "full" if request.full else "incremental"
-        about = {"fetched_before": fetched_before.isoformat(), "stored_as": stored_as(stream)}
-        run, before = start(connection, stream, mode, request, origin, **about), stream.evidence(client)
+    with running(
+        database,
+        stream.subject,
+        "full" if request.full else "incremental",
+        origin,
+        metadata={"extract": dict(NOT_ENDED)},
+        statistics=JOINED_BY,
+        dry=request.dry_run,
+        wait_seconds=lock_wait_seconds,
+    ) as work:
+        check_approval(work.connection, request.approve_removals)
+        fetched_before = (
+            begin_of_full(work.connection, stream, max_age) if request.full else datetime.now(UTC) - max_age
+        )
+        work.note(fetched_before=fetched_before.isoformat(), stored_as=stream.stored_as)
+        calls, due = queue(work.connection, stream, fetched_before, budget, request.approve_removals)
+        logger.info("🔄 %s: %d details are due, budget %d calls", stream.name, due, budget)
+        counted = stream.evidence(client)
         try:
-            calls, due = queue(connection, stream, fetched_before, budget, request.approve_removals)
-            logger.info("🔄 %s: %d details are due, budget %d calls", stream.name, due, budget)
-            if run.dry:
-                calls = []
-            # Answers that contradict the list are judged together, at the end.
-            denied: list[Answer] = []
-            unanswered = 0
-            with BatchWriter(connection, stream, run, CALLS_PER_COMMIT) as writer:
-                for answers in ask_all(stream, client, calls, workers):
-                    denied += [answer for answer in answers if answer.denied]
-                    unanswered += sum(answer.failure is not None for answer in answers)
-                    _write(connection, stream, run, writer, [answer for answer in answers if not answer.denied])
-            with connection.begin():
-                refused = set()
-                if not run.dry:
-                    refused = remove_denied(
-                        connection, stream, run, [a.external_id for a in denied], request.approve_removals
-                    )
-                    _record(connection, stream, run, denied, dict.fromkeys(refused, "denied"))
-                    connection.execute(text(SUPERSEDE), {**stream.values, "run_id": run.run_id})
-                _certify(
-                    run,
-                    due=due,
-                    calls=len(calls),
-                    unanswered=unanswered,
-                    denied=len(refused),
-                    taken=writer.taken,
-                    evidence=since(before, stream.evidence(client)),
-                )
-                run.watermark, run.row_count = position(connection, stream)
-                run.checks.append(volume_check(run, last_metadata(connection, stream.subject)))
-                if not run.dry:
-                    close_run(connection, run)
-        except BaseException as error:
-            run.metadata["extract"] |= since(before, stream.evidence(client))
-            if not run.dry:
-                fail_run(database, connection, run, error)
-            logger.error("❌ %s: failed after %d records", stream.name, run.counts.processed)
+            with BatchWriter(work, stream, CALLS_PER_COMMIT) as writer:
+                answered = Answered(work, stream, writer)
+                fetch(Calls(stream, client, [] if work.run.dry else calls, workers), answered)
+        except BaseException:
+            work.run.metadata["extract"] |= since(counted, stream.evidence(client))
             raise
-        if not run.dry:
-            renew_statistics(connection, run, JOINED_BY)
-    logger.info("%s\n%s", summary(run), "🎉 Completed")
-    return run
+        with work.last_transaction():
+            refused = answered.judge_denied(request.approve_removals)
+            _certify(
+                work.run,
+                due=due,
+                calls=0 if work.run.dry else len(calls),
+                unanswered=answered.unanswered,
+                denied=answered.denied + len(refused),
+                taken=writer.taken,
+                evidence=since(counted, stream.evidence(client)),
+            )
+            finish(work, stream, filling=True)
+    return work.run
 
 
-def stored_as(stream: DetailStream[Any]) -> str:
-    """What of a stream's declaration shapes its stored details: after a change, those fetched before are of another kind."""
-    return f"without {','.join(stream.left_out) or 'nothing'}, hash version {stream.hash_rule.version}"
+def fetch(calls: Calls, answered: "Answered") -> None:
+    """Make the calls and keep their answers; those that came when the run is interrupted, too."""
+    try:
+        for answers in calls:
+            answered.take(answers)
+            answered.commit()
+    except BaseException as error:
+        left = calls.stop()
+        if not isinstance(error, Exception):
+            answered.take(left)
+            answered.commit()
+        raise
+
+
+class Answered:
+    """The answers of a run: written in portions, records first, then the record of their calls. A death in between only
+    repeats calls.
+
+    unanswered: calls without an answer. denied: keys that were for the first time answered as not there although the list
+    has them; the next run asks again.
+    """
+
+    def __init__(self, work: Work, stream: DetailStream[Any], writer: BatchWriter) -> None:
+        self._work = work
+        self._stream = stream
+        self._writer = writer
+        self._outcomes: list[tuple[Answer, str]] = []
+        # Answers that contradict the list are judged together, at the end.
+        self._denied_again: list[Answer] = []
+        self.unanswered = 0
+        self.denied = 0
+
+    def take(self, answers: list[Answer]) -> None:
+        """Hand the records of these answers to the writer."""
+        for answer in answers:
+            self.unanswered += answer.failure is not None
+            if answer.denied_again:
+                self._denied_again.append(answer)
+            else:
+                self._outcomes.append((answer, self._outcome(answer)))
+
+    def _outcome(self, answer: Answer) -> str:
+        if answer.denied:
+            self.denied += 1
+            return "denied"
+        if answer.gone:
+            return "gone"
+        if answer.failure:
+            return "failed"
+        if answer.rejection:
+            self._writer.reject(answer.record, answer.rejection)
+            return "quarantined"
+        return "found" if self._writer.add(answer.record) else "quarantined"
+
+    def commit(self) -> None:
+        """Write what was taken, and the record of its calls."""
+        self._writer.flush()
+        if self._outcomes:
+            with self._work.connection.begin():
+                gone = [answer.external_id for answer, outcome in self._outcomes if outcome == "gone"]
+                remove_gone(self._work, self._stream, gone)
+                self._record(self._outcomes)
+            self._outcomes = []
+
+    def judge_denied(self, approval: UUID | None) -> set[str]:
+        """Remove what was denied by two runs, within the guard, and close what is settled; the keys that were refused."""
+        if self._work.run.dry:
+            return set()
+        denied = [answer.external_id for answer in self._denied_again]
+        refused = remove_denied(self._work, self._stream, denied, approval)
+        self._record([(a, "denied" if a.external_id in refused else "gone") for a in self._denied_again])
+        self._work.connection.execute(text(SUPERSEDE), {**self._stream.values, "run_id": self._work.run.run_id})
+        return refused
+
+    def _record(self, outcomes: list[tuple[Answer, str]]) -> None:
+        if outcomes:
+            self._work.connection.execute(
+                text(RECORD_FETCH),
+                [
+                    {
+                        **self._stream.values,
+                        "run_id": self._work.run.run_id,
+                        "external_id": answer.external_id,
+                        "list_seq": answer.due.list_seq,
+                        "source_version": answer.due.source_version,
+                        "outcome": outcome,
+                    }
+                    for answer, outcome in outcomes
+                ],
+            )
 
 
 def begin_of_full(connection: Connection, stream: DetailStream[Any], max_age: timedelta) -> datetime:
@@ -197,7 +258,7 @@ def begin_of_full(connection: Connection, stream: DetailStream[Any], max_age: ti
             stream.values,
         ).one_or_none()
     now = datetime.now(UTC)
-    if last is None or last.metadata.get("stored_as") != stored_as(stream):
+    if last is None or last.metadata.get("stored_as") != stream.stored_as:
         return now
     extract = last.metadata["extract"]
     # What was asked for in vain is due again, and no part of the full fetch that is missing.
@@ -211,7 +272,7 @@ def queue(
     connection: Connection, stream: DetailStream[Any], fetched_before: datetime, budget: int, approval: UUID | None
 ) -> tuple[list[Due], int]:
     """The `budget` most urgent details, and how many are due in all."""
-    values = {
+    values: dict[str, Any] = {
         **stream.values,
         "fetched_before": fetched_before,
         "approval": approval,
@@ -219,55 +280,12 @@ def queue(
         "budget": max(budget, 1),
     }
     with connection.begin():
+        values["list_read_at"] = last_complete(connection, stream.list_stream)
         rows = connection.execute(text(QUEUE), values).all()
     due = [
         Due(row.external_id, row.list_seq, row.source_version, row.listed, row.last_outcome) for row in rows[:budget]
     ]
     return due, rows[0].due if rows else 0
-
-
-def _write(
-    connection: Connection, stream: DetailStream[Any], run: Run, writer: BatchWriter, answers: list[Answer]
-) -> None:
-    """Write a portion of answers, then the record of its calls: a death in between only repeats calls."""
-    outcomes = {answer.external_id: _outcome(writer, answer) for answer in answers}
-    writer.flush()
-    with connection.begin():
-        remove_gone(connection, stream, run, [answer.external_id for answer in answers if answer.gone])
-        _record(connection, stream, run, answers, outcomes)
-
-
-def _record(
-    connection: Connection, stream: DetailStream[Any], run: Run, answers: list[Answer], outcomes: Mapping[str, str]
-) -> None:
-    """The record of these calls; what `outcomes` does not name was answered as not there."""
-    if answers:
-        connection.execute(
-            text(RECORD_FETCH),
-            [
-                {
-                    **stream.values,
-                    "run_id": run.run_id,
-                    "external_id": answer.external_id,
-                    "list_seq": answer.due.list_seq,
-                    "source_version": answer.due.source_version,
-                    "outcome": outcomes.get(answer.external_id, "gone"),
-                }
-                for answer in answers
-            ],
-        )
-
-
-def _outcome(writer: BatchWriter, answer: Answer) -> str:
-    """Hand one answer to the writer, and name what it was."""
-    if answer.gone:
-        return "gone"
-    if answer.failure:
-        return "failed"
-    if answer.rejection:
-        writer.reject(answer.record, answer.rejection)
-        return "quarantined"
-    return "found" if writer.add(answer.record) else "quarantined"
 
 
 def _certify(
@@ -282,7 +300,7 @@ def _certify(
         "unasked": unasked,
         "remaining": remaining,
         "unanswered": unanswered,
-        "denied": denied,
+        "listed_but_not_there": denied,
         **evidence,
     }
     if unanswered == calls > 0:

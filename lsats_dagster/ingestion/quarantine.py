@@ -1,7 +1,6 @@
-"""Records kept aside: list them without their contents, and put them through again after a fix."""
+"""Quarantined records: list them without their contents, and put them through again after a fix."""
 
 import json
-import logging
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
@@ -11,12 +10,10 @@ from sqlalchemy import Connection, text
 
 from lsats_dagster.database import Database
 from lsats_dagster.ingestion.content import RejectedRecordError, prepare
-from lsats_dagster.ingestion.extract import position
-from lsats_dagster.ingestion.stream import Stream
+from lsats_dagster.ingestion.extract import JOINED_BY, position
+from lsats_dagster.ingestion.stream import SkippedRecordError, Stream
 from lsats_dagster.ingestion.writer import BatchWriter
-from lsats_dagster.runs import Origin, Run, close_run, fail_run, open_run, sole_writer, summary
-
-logger = logging.getLogger(__name__)
+from lsats_dagster.runs import Origin, Run, running
 
 # A duplicate lost against the record that stands; it has no place of its own to go back to. What had no key can only be
 # trusted as long as nothing was read after it: its entity may have been read well since.
@@ -46,7 +43,7 @@ where quarantine_id = any(:replayed)
 
 @dataclass(frozen=True)
 class Kept:
-    """A record that was kept aside, without its contents."""
+    """A quarantined record, without its contents."""
 
     quarantine_id: UUID
     stream: str
@@ -58,7 +55,7 @@ class Kept:
 
 
 def kept(connection: Connection, *, every: bool) -> list[Kept]:
-    """What is kept aside, oldest first; with `every` also what is resolved."""
+    """What is quarantined, oldest first; with `every` also what is resolved."""
     rows = connection.execute(
         text(
             "select quarantine_id, source_system || '/' || entity_type as stream, stage, reason, run_id, quarantined_at, "
@@ -85,28 +82,23 @@ def replay(
     Safe at any time: a read resolves what it overtakes, so nothing that is put through is older than what is current.
     The extract is partial by intent: a replay removes nothing.
     """
-    with sole_writer(database, stream.subject, wait_seconds=lock_wait_seconds) as connection:
-        run = open_run(
-            connection,
-            stream.subject,
-            "incremental",
-            origin,
-            {"extract": {"state": "partial", "reason": "replay"}},
-        )
-        try:
-            readable = _readable(connection, stream)
-            with BatchWriter(connection, stream, run, batch_size) as writer:
-                replayed = [quarantine_id for quarantine_id, record in readable if writer.add(record)]
-                writer.flush()
-            with connection.begin():
-                connection.execute(text(REPLAYED), {"run_id": run.run_id, "replayed": replayed})
-                run.watermark, run.row_count = position(connection, stream)
-                close_run(connection, run)
-        except BaseException as error:
-            fail_run(database, connection, run, error)
-            raise
-    logger.info("%s\n%s", summary(run), "🎉 Completed")
-    return run
+    with running(
+        database,
+        stream.subject,
+        "incremental",
+        origin,
+        metadata={"extract": {"state": "partial", "reason": "replay"}},
+        statistics=JOINED_BY,
+        wait_seconds=lock_wait_seconds,
+    ) as work:
+        readable = _readable(work.connection, stream)
+        with BatchWriter(work, stream, batch_size) as writer:
+            replayed = [quarantine_id for quarantine_id, record in readable if writer.add(record)]
+            writer.settle()
+        with work.last_transaction():
+            work.connection.execute(text(REPLAYED), {"run_id": work.run.run_id, "replayed": replayed})
+            work.run.watermark, work.run.row_count = position(work.connection, stream)
+    return work.run
 
 
 def _readable(connection: Connection, stream: Stream[Any]) -> list[tuple[UUID, Any]]:
@@ -118,7 +110,7 @@ def _readable(connection: Connection, stream: Stream[Any]) -> list[tuple[UUID, A
             record = json.loads(row.payload)
             try:
                 accepted.append((row, record, prepare(stream, record).external_id))
-            except RejectedRecordError:
+            except (RejectedRecordError, SkippedRecordError):
                 continue
         doubtful = [key for row, _, key in accepted if row.external_id is None and row.read_since]
         known = set(connection.execute(text(KNOWN), {**stream.values, "external_ids": doubtful}).scalars())

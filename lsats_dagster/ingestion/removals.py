@@ -1,4 +1,8 @@
-"""What is gone at the source: absent from a complete list, or denied to a detail's own call. The guard limits both."""
+"""What is gone at the source: absent from a complete list, or denied to a detail's own call. The guard limits both.
+
+The guard counts the removals of a day that nobody had to approve: runs follow one another, and a list that shrinks a little
+in each of them shrinks as surely.
+"""
 
 import logging
 from collections.abc import Mapping
@@ -8,54 +12,51 @@ from uuid import UUID
 
 from sqlalchemy import Connection, text
 
-from lsats_dagster.database import WHOLE_TABLES
+from lsats_dagster.ingestion.seen import Seen
 from lsats_dagster.ingestion.stream import DetailStream, ListStream, Stream
-from lsats_dagster.runs import Check, Run
+from lsats_dagster.runs import Check, Run, Work
 
 logger = logging.getLogger(__name__)
 
 EMPTY_PAYLOAD_HASH = sha256(b"{}").digest()
 
-NOT_SEEN = """
+# What may have gone, and which of it a person approved.
+SUSPECTS = """
 create temporary table absent on commit drop as
-select c.external_id, false as approved
-from bronze.current_entities c
-where c.source_system = :source_system and c.entity_type = :entity_type and c.removed_at is null
-    and not exists (select from seen s where s.external_id = c.external_id)
-    and not exists (select from poisoned p where p.external_id = c.external_id)
-"""
-NOT_THERE = """
-create temporary table absent on commit drop as
-select external_id, false as approved from unnest(cast(:gone as text[])) g (external_id)
-"""
-# Of what the one or the other found: the ids that a person approved.
-APPROVE = """
-update absent set approved = true
-from meta.refused_removals r
-join meta.ingestion_runs i using (run_id)
-where r.external_id = absent.external_id and r.run_id = :approval
-    and i.source_system = :source_system and i.entity_type = :entity_type
+select a.external_id, exists (
+    select from meta.refused_removals r
+    join meta.ingestion_runs i using (run_id)
+    where r.external_id = a.external_id and r.run_id = :approval
+        and i.source_system = :source_system and i.entity_type = :entity_type
+) as approved
+from unnest(cast(:external_ids as text[])) a (external_id)
 """
 
-# Keys that the list has, that earlier runs of a day were told are not there, and that nobody had to approve.
-DENIED_BEFORE = """
+# What was removed within a day without a person's word.
+REMOVED_TODAY = """
 select count(*)
-from (
-    select distinct on (external_id) external_id, outcome
-    from meta.detail_fetches
-    where source_system = :source_system and entity_type = :entity_type
-        and fetched_at > clock_timestamp() - interval '1 day'
-    order by external_id, fetch_seq desc
-) f
-join bronze.current_entities l
-    on l.source_system = :list_source_system and l.entity_type = :list_entity_type and l.external_id = f.external_id
-where f.outcome = 'gone' and l.removed_at is null and f.external_id <> all(:gone)
+from bronze.current_entities c
+where c.source_system = :source_system and c.entity_type = :entity_type
+    and c.removed_at > clock_timestamp() - interval '1 day'
     and not exists (
-        select from meta.refused_removals r
-        join meta.ingestion_runs i using (run_id)
-        where r.external_id = f.external_id and i.source_system = :source_system and i.entity_type = :entity_type
+        select from bronze.raw_entities t
+        join meta.ingestion_runs i on i.run_id = t.ingestion_run_id
+        join meta.refused_removals r on r.run_id::text = i.metadata ->> 'approve_removals'
+        where t.raw_id = c.raw_id and r.external_id = c.external_id
     )
 """
+
+# Of those, what the list still has: a detail that follows its list needs no guard.
+DENIED_TODAY = (
+    REMOVED_TODAY
+    + """
+    and exists (
+        select from bronze.current_entities l
+        where l.source_system = :list_source_system and l.entity_type = :list_entity_type
+            and l.external_id = c.external_id and l.removed_at is null
+    )
+"""
+)
 
 ENTOMB = """
 with tombstones as (
@@ -77,10 +78,21 @@ from tombstones t
 where c.source_system = :source_system and c.entity_type = :entity_type and c.external_id = t.external_id
 """
 
+# A complete read that removed all that was absent: how many records without a key were ordinary then.
+UNKEYED_BEFORE = """
+select (metadata #>> '{extract,without_key}')::integer
+from meta.ingestion_runs
+where source_system = :source_system and entity_type = :entity_type and status = 'completed'
+    and metadata #>> '{extract,state}' = 'complete' and not metadata ? 'refused_removals'
+order by run_seq desc
+limit 1
+"""
+
 
 def removal_limit(present: int) -> int:
-    """The most entities one run may remove of `present` ones (architecture, section 3)."""
-    return max(10, present * 5 // 100) if present <= 10_000 else max(500, present // 100)
+    """The most entities that may go within a day of `present` ones (architecture, section 3), never more than half."""
+    limit = max(10, present * 5 // 100) if present <= 10_000 else max(500, present // 100)
+    return min(limit, present // 2)
 
 
 def present(connection: Connection, stream: ListStream[Any]) -> int:
@@ -96,86 +108,108 @@ def present(connection: Connection, stream: ListStream[Any]) -> int:
     )
 
 
-def remove_absent(
-    connection: Connection, stream: ListStream[Any], run: Run, unkeyed: int, approval: UUID | None
-) -> None:
+def removed_today(connection: Connection, stream: Stream[Any]) -> int:
+    """How many entities were removed within a day that nobody had to approve; of details, that their list still has."""
+    statement = DENIED_TODAY if isinstance(stream, DetailStream) else REMOVED_TODAY
+    return int(connection.execute(text(statement), stream.values).scalar_one())
+
+
+def may_go(connection: Connection, stream: ListStream[Any]) -> int:
+    """How many entities the guard would still let go now."""
+    before = removed_today(connection, stream)
+    return removal_limit(present(connection, stream) + before) - before
+
+
+def remove_absent(work: Work, stream: ListStream[Any], seen: Seen, unkeyed: int, approval: UUID | None) -> None:
     """Write tombstones for what a complete read no longer brought, or refuse and keep the list of ids."""
-    connection.exec_driver_sql("analyze seen")
-    connection.exec_driver_sql(WHOLE_TABLES)
-    connection.execute(text(NOT_SEEN), stream.values)
+    connection = work.connection
+    absent = seen.absent(stream)
+    ordinary = connection.execute(text(UNKEYED_BEFORE), stream.values).scalar_one_or_none() or 0
     _remove(
-        connection,
+        work,
         stream,
-        run,
+        absent,
         approval,
         of=present(connection, stream),
         found="are absent from a complete read",
-        # A record without a key may be any of the absent ones.
-        doubt="records without a key could be among them" if unkeyed else None,
-        about={"without_key": unkeyed},
+        # A further record without a key may be any of the absent ones.
+        doubt="more records came without a key than in the last complete read, and could be among them"
+        if unkeyed > ordinary
+        else None,
+        about={"without_key": unkeyed, "without_key_before": ordinary},
     )
 
 
-def remove_denied(
-    connection: Connection, stream: DetailStream[Any], run: Run, denied: list[str], approval: UUID | None
-) -> set[str]:
-    """Write tombstones for details that were answered as not there although the list has them; the ids that were refused.
+def remove_denied(work: Work, stream: DetailStream[Any], denied: list[str], approval: UUID | None) -> set[str]:
+    """Write tombstones for details that two runs were told are not there although the list has them; the ids refused.
 
     An account can go between list and call; many that do point to a wrong address, a lost right, or a proxy that answers
-    for the source. Runs follow one another every half hour, so those of a day count together.
+    for the source.
     """
-    before = connection.execute(text(DENIED_BEFORE), {**stream.values, "gone": denied}).scalar_one()
-    connection.execute(text(NOT_THERE), {"gone": denied})
     refused = _remove(
-        connection,
+        work,
         stream,
-        run,
+        denied,
         approval,
-        of=present(connection, stream.list_stream),
-        found=f"are in the list and were answered as not there, {before} more within a day",
-        before=before,
-        about={"within_a_day": before},
+        of=present(work.connection, stream.list_stream),
+        found="are in the list and were twice answered as not there",
+        about={},
     )
     if not refused:
         return set()
-    return set(connection.exec_driver_sql("select external_id from absent where not approved").scalars())
+    return set(work.connection.exec_driver_sql("select external_id from absent where not approved").scalars())
 
 
-def remove_gone(connection: Connection, stream: DetailStream[Any], run: Run, gone: list[str]) -> None:
+def remove_gone(work: Work, stream: DetailStream[Any], gone: list[str]) -> None:
     """Write tombstones for details whose list has lost them too."""
     if not gone:
         return
-    connection.execute(text(NOT_THERE), {"gone": gone})
-    run.counts.removed += _entomb(connection, stream, run, only_approved=False)
+    _suspect(work.connection, stream, gone, None)
+    work.run.counts.removed += _entomb(work, stream, only_approved=False)
+
+
+def _suspect(connection: Connection, stream: Stream[Any], external_ids: list[str], approval: UUID | None) -> None:
+    values = {**stream.values, "external_ids": external_ids, "approval": approval}
+    connection.execute(text(SUSPECTS), values)
 
 
 def _remove(
-    connection: Connection,
+    work: Work,
     stream: Stream[Any],
-    run: Run,
+    suspects: list[str],
     approval: UUID | None,
     *,
     of: int,
     found: str,
-    before: int = 0,
     doubt: str | None = None,
     about: Mapping[str, int],
 ) -> int:
-    """Entomb what stands in `absent`, or refuse what nobody approved when it is too much; how many were refused."""
-    connection.execute(text(APPROVE), {**stream.values, "approval": approval})
-    absent, approved = connection.execute(text("select count(*), count(*) filter (where approved) from absent")).one()
-    limit = removal_limit(of)
-    refused: int = absent - approved if before + absent - approved > limit or doubt else 0
+    """Entomb the suspects, or refuse what nobody approved when it is too much; how many were refused."""
+    run, connection = work.run, work.connection
+    before = removed_today(connection, stream)
+    _suspect(connection, stream, suspects, approval)
+    approved: int = connection.exec_driver_sql("select count(*) from absent where approved").scalar_one()
+    absent = len(suspects)
+    # What went before was among those that were present then.
+    limit = removal_limit(of + (before if isinstance(stream, ListStream) else 0))
+    beyond = before + absent - approved > limit
+    refused = absent - approved if beyond or doubt else 0
     numbers: dict[str, int | float | str] = {
-        "present": of, "absent": absent, "limit": limit, "refused": refused, **about
+        "present": of, "absent": absent, "limit": limit, "within_a_day": before, "refused": refused, **about
     }  # fmt: skip
     if run.dry:
         run.counts.removed += absent - refused
     else:
-        run.counts.removed += _entomb(connection, stream, run, only_approved=bool(refused))
-    description = f"{absent} of {of} entities {found}; at most {limit} may go"
+        run.counts.removed += _entomb(work, stream, only_approved=bool(refused))
+    description = f"{absent} of {of} entities {found}, {before} went within a day; at most {limit} may go"
+    if approved:
+        run.metadata["approved_removals"] = numbers["approved"] = approved
+        run.metadata["approve_removals"] = str(approval)
+        description += f"; {approved} were approved by a person (approve_removals {approval})"
     if refused:
-        description = f"{description}: {refused} kept ({doubt or 'more than the limit'})"
+        description += f": {refused} stay ({doubt or 'more than the limit'})"
+        if changed_form(run, refused):
+            description += f". As many new keys came ({run.counts.created}): have the keys changed their form?"
         run.metadata["refused_removals"] = numbers
         if not run.dry:
             connection.execute(
@@ -189,12 +223,17 @@ def _remove(
     return refused
 
 
-def _entomb(connection: Connection, stream: Stream[Any], run: Run, *, only_approved: bool) -> int:
+def changed_form(run: Run, refused: int) -> bool:
+    """Whether about as many keys came anew as would go: then the same entities may have got other keys."""
+    return run.counts.created >= 0.9 * refused
+
+
+def _entomb(work: Work, stream: Stream[Any], *, only_approved: bool) -> int:
     values = {
         **stream.values,
-        "run_id": run.run_id,
+        "run_id": work.run.run_id,
         "hash": EMPTY_PAYLOAD_HASH,
         "version": stream.hash_rule.version,
         "only_approved": only_approved,
     }
-    return connection.execute(text(ENTOMB), values).rowcount
+    return work.connection.execute(text(ENTOMB), values).rowcount

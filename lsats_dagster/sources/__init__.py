@@ -1,16 +1,11 @@
-"""What the hub fetches: one file per source, one declaration per stream."""
-
-from typing import Any
+"""What the hub reads: one file per source."""
 
 from lsats_dagster.ingestion.views import StreamDeclaration
+from lsats_dagster.settings import Settings, Variables
+from lsats_dagster.source import Source
 from lsats_dagster.sources import tdx, umich_api
 
-STREAMS: tuple[StreamDeclaration, ...] = (*umich_api.STREAMS, *tdx.STREAMS)
-
-
-def stream_of(table: str) -> StreamDeclaration:
-    """The declaration of the stream with this `<layer>.<table>` name; KeyError when there is none."""
-    return {f"{stream.layer}.{stream.table}": stream for stream in STREAMS}[table]
-
-
-__all__: list[Any] = ["STREAMS", "stream_of"]
+SOURCES: tuple[Source, ...] = (umich_api.SOURCE, tdx.SOURCE)
+STREAMS: tuple[StreamDeclaration, ...] = tuple(stream for source in SOURCES for stream in source.streams)
+# All settings of the hub, its own first.
+KINDS: tuple[type[Variables], ...] = (Settings, *(source.settings for source in SOURCES))

@@ -2,10 +2,12 @@
 
 import re
 from collections.abc import Iterator
-from typing import Any
+from typing import Any, ClassVar
+
+from pydantic import Field, SecretStr
 
 from lsats_dagster.clients.errors import LoginRefusedError, SourceError, UnreadableAnswerError
-from lsats_dagster.clients.tdx import TdxClient
+from lsats_dagster.clients.tdx import AdminLogin, StaticToken, TdxClient, TdxCredentials, UserLogin
 from lsats_dagster.ingestion.stream import (
     BLANKS,
     DetailStream,
@@ -17,6 +19,8 @@ from lsats_dagster.ingestion.stream import (
     UnkeyedRecordError,
     UnreadableRecordError,
 )
+from lsats_dagster.settings import SourceSettings
+from lsats_dagster.source import DetailSchedule, Source, Terms
 
 LARGEST_ID = 2**31 - 1
 WHOLE_NUMBER = re.compile(r"([0-9]{1,10})(?:\.0*)?", re.ASCII)
@@ -24,6 +28,47 @@ WHOLE_NUMBER = re.compile(r"([0-9]{1,10})(?:\.0*)?", re.ASCII)
 CONTENT = HashRule(version=1, volatile=frozenset({"ModifiedDate"}))
 # Attributes carry their place in the form as a field of their own; in the list they stand in any order.
 DETAIL_CONTENT = HashRule(version=2, volatile=CONTENT.volatile, sets=frozenset({"Attributes"}))
+
+
+class TdxSettings(SourceSettings):
+    """Address and login of TeamDynamix."""
+
+    ways: ClassVar = (
+        ("tdx_base_url", "tdx_beid", "tdx_web_services_key"),
+        ("tdx_base_url", "tdx_username", "tdx_password"),
+        ("tdx_base_url", "tdx_api_token"),
+    )
+
+    tdx_base_url: str = Field("", description="TeamDynamix Web API root, https://host/TDWebApi/api.")
+    tdx_beid: SecretStr | None = Field(None, description="Administrative login of TeamDynamix, first choice.")
+    tdx_web_services_key: SecretStr | None = Field(None, description="Goes with TDX_BEID.")
+    tdx_username: str | None = Field(None, description="User login of TeamDynamix, second choice.")
+    tdx_password: SecretStr | None = Field(None, description="Goes with TDX_USERNAME.")
+    tdx_api_token: SecretStr | None = Field(
+        None, description="A ready token of TeamDynamix, third choice; it cannot be renewed."
+    )
+
+    @property
+    def credentials(self) -> TdxCredentials:
+        """The first complete login method (operations.md section 2)."""
+        if self.tdx_beid and self.tdx_web_services_key:
+            return AdminLogin(self.tdx_beid.get_secret_value(), self.tdx_web_services_key.get_secret_value())
+        if self.tdx_username and self.tdx_password:
+            return UserLogin(self.tdx_username, self.tdx_password.get_secret_value())
+        assert self.tdx_api_token is not None
+        return StaticToken(self.tdx_api_token.get_secret_value())
+
+
+def open_client(settings: TdxSettings, terms: Terms) -> TdxClient:
+    """A client by the settings."""
+    return TdxClient(
+        base_url=settings.tdx_base_url,
+        credentials=settings.credentials,
+        window=terms.window,
+        timeouts=terms.timeouts,
+        ceilings=terms.ceilings,
+        clock=terms.clock,
+    )
 
 
 def account_key(record: Record) -> str:
@@ -92,4 +137,12 @@ DEPARTMENT_DETAILS = DetailStream(
     fetch=fetch_account,
 )
 
-STREAMS = (DEPARTMENTS, DEPARTMENT_DETAILS)
+SOURCE = Source(
+    name="tdx",
+    title="TeamDynamix",
+    settings=TdxSettings,
+    open_client=open_client,
+    transport="https",
+    streams=(DEPARTMENTS, DEPARTMENT_DETAILS),
+    details=DetailSchedule(every_minutes=30),
+)

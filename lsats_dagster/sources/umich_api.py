@@ -1,11 +1,48 @@
 """UMich API gateway: departments (sources.md 4.2, 11)."""
 
 from collections.abc import Iterator
-from typing import Any
+from typing import Any, ClassVar
+
+from pydantic import Field, SecretStr
 
 from lsats_dagster.clients.errors import PartialFetchError
 from lsats_dagster.clients.umich_api import UmichApiClient
 from lsats_dagster.ingestion.stream import BLANKS, Extract, ListStream, Record, UnkeyedRecordError, UnprovenReadError
+from lsats_dagster.settings import SourceSettings
+from lsats_dagster.source import Source, Terms
+
+
+class GatewaySettings(SourceSettings):
+    """Address and login of the UMich API gateway."""
+
+    ways: ClassVar = (("um_base_url", "um_category_id", "um_client_key", "um_client_secret"),)
+
+    um_base_url: str = Field("", description="UMich API gateway root, https://host or https://host/um.")
+    um_token_url: str | None = Field(
+        None,
+        description="Token endpoint of the gateway; default: /um/oauth2/token on the host of UM_BASE_URL.",
+    )
+    um_category_id: str = Field("", description="Path segment before /Department, for example bf.")
+    um_client_key: SecretStr = Field(SecretStr(""), description="OAuth client id of the gateway.")
+    um_client_secret: SecretStr = Field(SecretStr(""), description="OAuth client secret of the gateway.")
+    um_calls_per_minute: int = Field(200, gt=0, description="Calls the gateway grants this application per minute.")
+
+
+def open_client(settings: GatewaySettings, terms: Terms) -> UmichApiClient:
+    """A client by the settings."""
+    root = settings.um_base_url.removesuffix("/").removesuffix("/um")
+    return UmichApiClient(
+        base_url=settings.um_base_url,
+        token_url=settings.um_token_url or f"{root}/um/oauth2/token",
+        category_id=settings.um_category_id,
+        client_key=settings.um_client_key.get_secret_value(),
+        client_secret=settings.um_client_secret.get_secret_value(),
+        calls_per_minute=settings.um_calls_per_minute,
+        window=terms.window,
+        timeouts=terms.timeouts,
+        ceilings=terms.ceilings,
+        clock=terms.clock,
+    )
 
 
 def department_key(record: Record) -> str:
@@ -43,4 +80,11 @@ DEPARTMENTS = ListStream(
     read=read_departments,
 )
 
-STREAMS = (DEPARTMENTS,)
+SOURCE = Source(
+    name="umich_api",
+    title="UMich API gateway",
+    settings=GatewaySettings,
+    open_client=open_client,
+    transport="https",
+    streams=(DEPARTMENTS,),
+)

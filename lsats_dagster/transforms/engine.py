@@ -13,19 +13,7 @@ from typing import Any
 from sqlalchemy import Connection, text
 
 from lsats_dagster.database import FEW_KEYS, WHOLE_TABLES, Database
-from lsats_dagster.runs import (
-    Mode,
-    Origin,
-    Run,
-    Subject,
-    close_run,
-    fail_run,
-    last_metadata,
-    open_run,
-    renew_statistics,
-    sole_writer,
-    summary,
-)
+from lsats_dagster.runs import Mode, Origin, Run, Subject, last_metadata, running
 from lsats_dagster.transforms.checks import checks, count_retained, measure
 from lsats_dagster.transforms.definition import Definition, DefinitionError
 
@@ -80,30 +68,19 @@ def refresh(
     DefinitionError, LockTimeoutError, DatabaseError; the table is then as it was.
     """
     logger.info("🔄 %s: refreshing", definition.name)
-    with sole_writer(database, subject(definition), wait_seconds=lock_wait_seconds) as connection:
-        metadata: dict[str, Any] = {"definition": definition.hash}
-        run = (
-            Run(subject(definition), "full", metadata=metadata)
-            if dry_run
-            else open_run(connection, subject(definition), "full", origin, metadata)
-        )
-        try:
-            with connection.begin():
-                connection.exec_driver_sql("set transaction isolation level repeatable read")
-                apply(connection, definition, run, full=full)
-                if run.dry:
-                    connection.get_transaction().rollback()  # type: ignore[union-attr]
-                else:
-                    close_run(connection, run)
-        except BaseException as error:
-            if not run.dry:
-                fail_run(database, connection, run, error)
-            logger.error("❌ %s: failed", definition.name)
-            raise
-        if not run.dry:
-            renew_statistics(connection, run, {definition.name: definition.sought_by})
-    logger.info("%s\n🎉 Completed", summary(run))
-    return run
+    with running(
+        database,
+        subject(definition),
+        "full",
+        origin,
+        metadata={"definition": definition.hash},
+        statistics={definition.name: definition.sought_by},
+        dry=dry_run,
+        wait_seconds=lock_wait_seconds,
+    ) as work:
+        with work.last_transaction(snapshot=True):
+            apply(work.connection, definition, work.run, full=full)
+        return work.run
 
 
 def apply(connection: Connection, definition: Definition, run: Run, *, full: bool) -> Scope:

@@ -9,18 +9,17 @@ import dagster as dg
 import pytest
 from sqlalchemy import text
 
-from lsats_dagster.assets import silver
 from lsats_dagster.clients import http
 from lsats_dagster.database import Database
 from lsats_dagster.definitions import build_definitions
 from lsats_dagster.demo.campus import Campus
 from lsats_dagster.demo.postgres import EmbeddedPostgres
-from lsats_dagster.settings import Settings
-from lsats_dagster.sources import STREAMS
+from lsats_dagster.sources import KINDS, STREAMS
+from lsats_dagster_tests.conftest import DEFINITIONS
 
 KEYS = [
     *(f"{stream.layer}/{stream.table}" for stream in STREAMS),
-    *(definition.name.replace(".", "/") for definition in silver.DEFINITIONS),
+    *(definition.name.replace(".", "/") for definition in DEFINITIONS),
 ]
 # Of these every table has a number with each run; silver has quality_mean besides.
 NUMBERS = {
@@ -91,7 +90,7 @@ def dagster(
     caplog: pytest.LogCaptureFixture, tmp_path: Any,
 ) -> Iterator[Dagster]:  # fmt: skip
     monkeypatch.chdir(tmp_path)  # where no .env is
-    for name in Settings.model_fields:
+    for name in (name for kind in KINDS for name in kind.model_fields):
         monkeypatch.delenv(name.upper(), raising=False)
     url = emptied_database()
     for name, value in {**campus.environment, "DATABASE_URL": url}.items():
@@ -114,11 +113,14 @@ def filled(dagster: Dagster) -> Dagster:
     return dagster
 
 
+def assets_of(definitions: dg.Definitions) -> list[dg.AssetsDefinition]:
+    """Every asset, to materialize some of them without a job."""
+    return [asset for asset in definitions.assets or [] if isinstance(asset, dg.AssetsDefinition)]
+
+
 def materializations(result: dg.ExecuteInProcessResult) -> dict[str, dg.AssetMaterialization]:
     events = result.get_asset_materialization_events()
-    return {
-        event.materialization.asset_key.to_user_string(): event.materialization for event in events
-    }  # fmt: skip
+    return {event.materialization.asset_key.to_user_string(): event.materialization for event in events}
 
 
 def values(entry: Any) -> dict[str, Any]:

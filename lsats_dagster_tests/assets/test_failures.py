@@ -7,25 +7,21 @@ import dagster as dg
 import pytest
 from sqlalchemy import make_url
 
-from lsats_dagster.assets import bronze, common, enriched, silver
+from lsats_dagster.assets import common
 from lsats_dagster.clients.errors import PermanentSourceError, TransientSourceError
 from lsats_dagster.database import Database
+from lsats_dagster.definitions import build_definitions
 from lsats_dagster.demo.campus import Campus
-from lsats_dagster.ingestion.stream import DetailStream, UnprovenReadError
+from lsats_dagster.ingestion.stream import UnprovenReadError
 from lsats_dagster.resources import HubDatabase, SourceClients
 from lsats_dagster.runs import Origin, Subject, close_run, open_run, record_failure, sole_writer
-from lsats_dagster.sources import STREAMS
-from lsats_dagster_tests.assets.conftest import PERSON, Dagster, failures, materializations, values
+from lsats_dagster_tests.assets.conftest import PERSON, Dagster, assets_of, failures, materializations, values
 
 
 def quick_assets(monkeypatch: pytest.MonkeyPatch) -> list[dg.AssetsDefinition]:
-    """The assets of all tables from their own factories, with one retry and no delay in place of minutes."""
-    made: list[dg.AssetsDefinition] = []
+    """The assets of all tables, with one retry and no delay in place of minutes."""
     monkeypatch.setattr(common, "RETRIES", dg.RetryPolicy(max_retries=1, delay=0))
-    for stream in STREAMS:
-        factory: Any = enriched.enriched_asset if isinstance(stream, DetailStream) else bronze.bronze_asset
-        made.append(factory(stream))
-    return [*made, *(silver.silver_asset(definition) for definition in silver.DEFINITIONS)]
+    return assets_of(build_definitions())
 
 
 Break = Callable[[Dagster, pytest.MonkeyPatch], None]
@@ -193,7 +189,7 @@ def test_a_failure_is_clear_and_tells_no_secret_and_no_row(
     [
         (TransientSourceError("HTTP 503"), True, 0, "it is tried again"),
         (TransientSourceError("HTTP 503"), True, 3, "tried 4 times"),
-        (PermanentSourceError("HTTP 403"), False, 0, "does not help before its cause is mended"),
+        (PermanentSourceError("HTTP 403"), False, 0, "does not help before its cause is fixed"),
         (UnprovenReadError("pages moved"), False, 0, "the next run reads it all again"),
     ],
 )

@@ -13,17 +13,14 @@ import pytest
 
 from lsats_dagster.definitions import build_definitions
 from lsats_dagster.ingestion.stream import DetailStream
-from lsats_dagster.settings import REPOSITORY, SQL_ROOT
+from lsats_dagster.settings import REPOSITORY
 from lsats_dagster.sources import STREAMS
-from lsats_dagster.transforms.definition import Definition, load_definitions, tables_read
+from lsats_dagster.transforms.definition import Definition, tables_read
+from lsats_dagster_tests.assets.conftest import KEYS
+from lsats_dagster_tests.conftest import DEFINITIONS
 
 SNAPSHOT = Path(__file__).with_name("graph_snapshot.txt")
 BIN = Path(sys.executable).parent
-DEFINITIONS = load_definitions(SQL_ROOT)
-KEYS = [
-    *(f"{stream.layer}/{stream.table}" for stream in STREAMS),
-    *(definition.name.replace(".", "/") for definition in DEFINITIONS),
-]
 # Refuses the network from within, where no rights are needed for it, and says what was tried.
 LOAD = """
 import os, sys
@@ -92,7 +89,7 @@ def test_both_of_dagsters_ways_load_it(tmp_path: Path, command: tuple[str, ...])
 def test_definitions_are_new_each_time_and_take_other_resources() -> None:
     marker = dg.ResourceDefinition.none_resource()
     assert build_definitions() is not build_definitions()
-    assert (build_definitions({"hub": marker}).resources or {})["hub"] is marker
+    assert (build_definitions(overrides={"hub": marker}).resources or {})["hub"] is marker
     assert (build_definitions().resources or {})["hub"] is not marker
 
 

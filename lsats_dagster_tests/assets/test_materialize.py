@@ -5,14 +5,17 @@ import json
 import dagster as dg
 import pytest
 
-from lsats_dagster.assets import bronze, enriched, silver
+from lsats_dagster.assets.silver import RefreshConfig
+from lsats_dagster.assets.streams import ChangesConfig, DetailConfig, ReadConfig
+from lsats_dagster.automation.jobs import BackfillConfig
+from lsats_dagster.definitions import build_definitions
 from lsats_dagster.resources import HubDatabase, SourceClients
-from lsats_dagster.settings import REQUIRED
-from lsats_dagster.sources import STREAMS
+from lsats_dagster.sources import STREAMS, umich_api
 from lsats_dagster_tests.assets.conftest import (
     KEYS,
     NUMBERS,
     Dagster,
+    assets_of,
     failures,
     materializations,
     not_run,
@@ -103,14 +106,16 @@ def test_a_dry_run_is_observed_and_writes_nothing(filled: Dagster) -> None:
     assert "lsats/ingestion_run_id" not in observed["bronze/tdx_departments"]
     assert filled.state() == before
     assert filled.sql("select count(*) from meta.ingestion_runs") == runs
-    assert not result.get_asset_check_evaluations()
+    # The checks of the last whole run still stand.
+    assert all(evaluation.passed for evaluation in result.get_asset_check_evaluations())
+    assert {e.asset_key.to_user_string() for e in result.get_asset_check_evaluations()} == observed.keys()
 
 
 @pytest.mark.parametrize("key", KEYS)
 def test_a_dry_run_of_one_table_is_observed(filled: Dagster, key: str) -> None:
     before = filled.state()
     result = dg.materialize(
-        [*bronze.BRONZE_ASSETS, *enriched.ENRICHED_ASSETS, *silver.SILVER_ASSETS],
+        assets_of(build_definitions()),
         selection=[dg.AssetKey(key.split("/"))],
         instance=filled.instance,
         resources={"hub": HubDatabase(), "clients": SourceClients()},
@@ -153,12 +158,13 @@ def test_a_source_that_refuses_fails_alone(dagster: Dagster) -> None:
 def test_missing_settings_are_named_all_at_once_and_the_other_source_works(
     dagster: Dagster, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    for name in REQUIRED["umich_api"][0]:
+    (needed,) = umich_api.SOURCE.settings.ways
+    for name in needed:
         monkeypatch.delenv(name.upper())
     result = dagster.run("hub_daily")
     sentence = failures(result)
     assert sentence.keys() == {"bronze/umapi_departments"}
-    assert [n for n in REQUIRED["umich_api"][0] if n.upper() not in sentence["bronze/umapi_departments"]] == []
+    assert [n for n in needed if n.upper() not in sentence["bronze/umapi_departments"]] == []
     assert {"bronze/tdx_departments", "enriched/tdx_department_details", "silver/tdx_departments"} == set(
         materializations(result)
     )
@@ -195,7 +201,7 @@ def test_a_limited_read_is_partial_and_removes_nothing(filled: Dagster) -> None:
 
 def test_run_config_cannot_carry_a_secret_and_refuses_what_it_does_not_know(dagster: Dagster) -> None:
     schema = json.dumps([sorted(c.model_json_schema()["properties"]) for c in
-                         (bronze.ReadConfig, enriched.DetailConfig, silver.RefreshConfig)])  # fmt: skip
+                         (ReadConfig, ChangesConfig, DetailConfig, RefreshConfig, BackfillConfig)])  # fmt: skip
     assert not any(word in schema for word in ("password", "token", "key", "secret", "url"))
     with pytest.raises(dg.DagsterInvalidConfigError):
         dagster.run("hub_daily", {"bronze/tdx_departments": {"password": "x"}})
@@ -204,3 +210,15 @@ def test_run_config_cannot_carry_a_secret_and_refuses_what_it_does_not_know(dags
 def test_an_approval_that_is_no_run_id_is_said_in_words(dagster: Dagster) -> None:
     result = dagster.run("umich_api_ingest", {"bronze/umapi_departments": {"approve_removals": "yes please"}})
     assert "approve_removals" in failures(result)["bronze/umapi_departments"]
+
+
+def test_an_approval_of_a_run_that_refused_nothing_fails_the_step(filled: Dagster) -> None:
+    [(run_id,)] = filled.sql(
+        "select run_id::text from meta.ingestion_runs where asset_key = 'bronze/umapi_departments'"
+    )
+    filled.campus.reset_calls()
+    result = filled.run("umich_api_ingest", {"bronze/umapi_departments": {"approve_removals": run_id}})
+    said = failures(result)["bronze/umapi_departments"]
+    assert f"approve_removals names run {run_id}, which refused no removal" in said
+    assert "another try does not help" in said
+    assert filled.campus.calls() == {}

@@ -17,13 +17,13 @@ from typing import Any
 import dagster as dg
 from sqlalchemy import text
 
-from lsats_dagster.automation import sensors
 from lsats_dagster.database import Database
 from lsats_dagster.definitions import build_definitions
 from lsats_dagster.demo.campus import Campus
 from lsats_dagster.resources import HubDatabase
 
-PATIENCE = 60.0
+# Seconds; only a hub that hangs waits so long.
+PATIENCE = 600.0
 
 
 @dataclass
@@ -63,7 +63,7 @@ class Operation:
         """What one tick of a sensor returns."""
         resources = {"hub": HubDatabase()}
         with dg.build_sensor_context(instance=self.instance, cursor=cursor, resources=resources) as context:
-            return getattr(sensors, sensor)(context)
+            return self.definitions.resolve_sensor_def(sensor)(context)
 
     def sql(self, statement: str, **values: Any) -> list[Any]:
         """Rows, or nothing, of a statement run with the rights of the server's superuser."""

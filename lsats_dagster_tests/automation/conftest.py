@@ -8,7 +8,7 @@ import pytest
 
 from lsats_dagster.clients import http
 from lsats_dagster.demo.campus import Campus
-from lsats_dagster.settings import Settings
+from lsats_dagster.sources import KINDS
 from lsats_dagster_tests.automation.aids import Operation
 
 
@@ -18,7 +18,7 @@ def operation(
 ) -> Iterator[Operation]:
     """Everything wired, nothing run, on an instance in memory."""
     monkeypatch.chdir(tmp_path)  # where no .env is
-    for name in Settings.model_fields:
+    for name in (name for kind in KINDS for name in kind.model_fields):
         monkeypatch.delenv(name.upper(), raising=False)
     url = emptied_database()
     for name, value in {**campus.environment, "DATABASE_URL": url}.items():

@@ -111,6 +111,7 @@ def test_a_budget_is_kept_to_the_call_and_the_next_run_goes_on(filled: Operation
     assert detail_calls(filled) == 0
 
 
+@pytest.mark.budget(8, "a process of its own, and a table computed in full")
 def test_a_killed_backfill_goes_on_where_it_stopped(shared: Operation) -> None:
     assert shared.run("hub_daily").success
     everything = len(keys(shared, "tdx/department"))
@@ -190,6 +191,7 @@ def test_an_approval_of_one_stream_is_none_of_another(filled: Operation) -> None
     assert removed(filled, "tdx") == gone
 
 
+@pytest.mark.budget(12, "a process of its own, and a second hub to compare with")
 def test_a_backfill_beside_the_daily_run(
     shared: Operation, server: EmbeddedPostgres, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:

@@ -10,14 +10,11 @@ from zoneinfo import ZoneInfo
 import dagster as dg
 import pytest
 
-from lsats_dagster.assets.silver import DEFINITIONS
-from lsats_dagster.automation.cadence import DAILY, Cadence
-from lsats_dagster.automation.schedules import SCHEDULES
-from lsats_dagster.automation.sensors import SENSORS
 from lsats_dagster.definitions import build_definitions
 from lsats_dagster.ingestion.stream import ListStream
 from lsats_dagster.sources import STREAMS
 from lsats_dagster_tests.automation.aids import Operation, failures, figures
+from lsats_dagster_tests.conftest import DEFINITIONS
 
 DETROIT = ZoneInfo("America/Detroit")
 LISTS = {f"bronze/{stream.table}" for stream in STREAMS if isinstance(stream, ListStream)}
@@ -44,8 +41,9 @@ def schedule_named(name: str) -> dg.ScheduleDefinition:
 
 
 def test_every_schedule_and_sensor_has_a_case() -> None:
-    assert SCHEDULE_CASES.keys() == {schedule.name for schedule in SCHEDULES}
-    assert QUIET_TICKS.keys() == {sensor.name for sensor in SENSORS}
+    repository = build_definitions().get_repository_def()
+    assert SCHEDULE_CASES.keys() == {schedule.name for schedule in repository.schedule_defs}
+    assert QUIET_TICKS.keys() == {sensor.name for sensor in repository.sensor_defs}
 
 
 @pytest.mark.parametrize("name", SCHEDULE_CASES)
@@ -109,13 +107,6 @@ def test_details_do_not_queue_up_behind_a_run_of_their_source(shared: Operation)
     assert "under way" in tick_of(shared, "tdx_details_all_day").skip_message
     shared.instance.report_run_failed(run)
     assert len(tick_of(shared, "tdx_details_all_day").run_requests) == 1
-
-
-def test_weekly_tables_are_due_on_their_day() -> None:
-    sundays = Cadence("0 2 * * 0", timedelta(days=8), timedelta(days=9))
-    saturday = datetime(2026, 7, 4, 2, tzinfo=DETROIT)
-    assert [sundays.is_due_at(saturday + timedelta(days=days)) for days in (0, 1, 2)] == [False, True, False]
-    assert all(DAILY.is_due_at(saturday + timedelta(days=days)) for days in range(7))
 
 
 @pytest.mark.parametrize("name", SCHEDULE_CASES)
@@ -294,7 +285,7 @@ def test_a_failed_read_requests_nothing(filled: Operation) -> None:
 
 
 def quiet_automation(operation: Operation) -> None:
-    sensor = next(sensor for sensor in SENSORS if sensor.name == "silver_follows_inputs")
+    sensor = operation.definitions.resolve_sensor_def("silver_follows_inputs")
     assert isinstance(sensor, dg.AutomationConditionSensorDefinition)
     graph = operation.definitions.resolve_asset_graph()
     watched = sensor.asset_selection.resolve(graph)
@@ -342,4 +333,5 @@ def test_every_sensor_is_quiet_on_an_empty_hub(operation: Operation) -> None:
 
 
 def test_sensors_run_from_the_first_deploy() -> None:
-    assert {sensor.name for sensor in SENSORS if sensor.default_status != dg.DefaultSensorStatus.RUNNING} == set()
+    sensors = build_definitions().get_repository_def().sensor_defs
+    assert {sensor.default_status for sensor in sensors} == {dg.DefaultSensorStatus.RUNNING}

@@ -7,7 +7,6 @@ import signal
 import subprocess
 import sys
 import tempfile
-import time
 from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 from typing import Any
@@ -17,10 +16,9 @@ from sqlalchemy import text
 
 from lsats_dagster.cli import app, main
 from lsats_dagster.database import Database
+from lsats_dagster_tests.automation.aids import PATIENCE
 
 LSATS = Path(sys.executable).with_name("lsats")
-# How long a test waits for what must come. Not a measure: a machine that does other things takes its time.
-PATIENCE = 300
 PASSWORD = "canary-of-a-password"
 
 Lsats = Callable[..., subprocess.CompletedProcess[str]]
@@ -80,14 +78,6 @@ def undone() -> Iterator[None]:
             log.handlers[:] = handlers
             log.setLevel(level)
             log.propagate = propagate
-
-
-def wait_for(true: Callable[[], object], what: str) -> None:
-    """Wait until the condition holds; AssertionError names what did not come."""
-    deadline = time.monotonic() + PATIENCE
-    while not true():
-        assert time.monotonic() < deadline, f"waited in vain for {what}"
-        time.sleep(0.05)
 
 
 def rows(url: str, sql: str) -> list[Any]:

@@ -1,21 +1,19 @@
 """What the tests of the commands share: the command on a hub of its own, and the same hub in this process."""
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import dagster as dg
 import pytest
 
 from lsats_dagster.demo.campus import Campus
-from lsats_dagster.demo.postgres import EmbeddedPostgres
 from lsats_dagster_tests.automation.aids import Operation
 from lsats_dagster_tests.cli.aids import Lsats, environment, in_process, installed
-from lsats_dagster_tests.conftest import new_database
 
 
 @pytest.fixture
-def url(server: EmbeddedPostgres) -> str:
-    return new_database(server)
+def url(emptied_database: Callable[[], str]) -> str:
+    return emptied_database()
 
 
 @pytest.fixture

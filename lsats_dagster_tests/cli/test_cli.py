@@ -130,6 +130,7 @@ def test_a_dry_run_writes_nothing(lsats: Lsats, url: str) -> None:
     assert rows(url, "select count(*) from meta.ingestion_runs") == [(0,)]
 
 
+@pytest.mark.budget(8, "several runs of all tables")
 def test_run_status_and_verify_for_scripts(lsats_process: Lsats, url: str) -> None:
     done = lsats_process("run", "hub_daily", "--json")
     assert done.returncode == 0, done.stderr
@@ -155,6 +156,7 @@ def test_run_status_and_verify_for_scripts(lsats_process: Lsats, url: str) -> No
     assert all(v["differing"] == v["missing"] == v["lingering"] == 0 < v["rows"] for v in verdicts)
 
 
+@pytest.mark.budget(6, "several runs of all tables")
 def test_run_and_status_for_people(lsats_process: Lsats) -> None:
     done = lsats_process("run", "group:umich_api")
     assert done.returncode == 0, done.stderr

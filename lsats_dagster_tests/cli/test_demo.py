@@ -4,17 +4,17 @@ import json
 import re
 import signal
 import subprocess
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
 
 from lsats_dagster.database import Database
-from lsats_dagster.demo.postgres import EmbeddedPostgres, remove_cluster
+from lsats_dagster.demo.postgres import remove_cluster
 from lsats_dagster.runs import Origin, Subject, open_run
-from lsats_dagster_tests.cli.aids import LSATS, environment, installed, wait_for
-from lsats_dagster_tests.conftest import new_database
+from lsats_dagster_tests.automation.aids import wait_until
+from lsats_dagster_tests.cli.aids import LSATS, environment, installed
 
 TABLES = (
     "bronze/tdx_departments", "bronze/umapi_departments", "enriched/tdx_department_details",
@@ -91,6 +91,7 @@ def lives(process: int) -> bool:
         return False
 
 
+@pytest.mark.budget(18, "three demos, each a process that loads Dagster; two of them live through days")
 def test_a_newcomers_first_and_second_demo(folder: Path) -> None:
     first = demo(folder)
     assert first.returncode == 0, first.stdout + first.stderr
@@ -117,15 +118,16 @@ def test_a_newcomers_first_and_second_demo(folder: Path) -> None:
     assert_as_the_campus_says(rest)
 
 
+@pytest.mark.budget(12, "two demos, each a process that loads Dagster")
 def test_a_demo_works_after_one_that_was_killed(folder: Path) -> None:
     with started(folder, "materializing everything") as killed:
         # In the middle of the reading: the details take some seconds.
-        wait_for(lambda: "details are due" in (folder / "stderr").read_text(), "the details")
+        wait_until(lambda: "details are due" in (folder / "stderr").read_text(), "the details")
         children = children_of(killed.pid)
         killed.send_signal(signal.SIGKILL)
         killed.wait()
     assert children, "the campus is a process of its own"
-    wait_for(lambda: not any(lives(child) for child in children), "the end of the campus")
+    wait_until(lambda: not any(lives(child) for child in children), "the end of the campus")
     after = demo(folder, "--json")
     assert after.returncode == 0, after.stdout + after.stderr
     first, second = json.loads(after.stdout)
@@ -137,8 +139,8 @@ def test_a_demo_works_after_one_that_was_killed(folder: Path) -> None:
     assert "closed 1 run(s) whose process had died" in after.stderr
 
 
-def test_a_database_with_other_data_is_refused(folder: Path, server: EmbeddedPostgres) -> None:
-    url = new_database(server)
+def test_a_database_with_other_data_is_refused(folder: Path, emptied_database: Callable[[], str]) -> None:
+    url = emptied_database()
     database = Database(url)
     with database.connect() as connection:
         open_run(connection, Subject("tdx", "department"), "full", Origin(), {})

@@ -16,7 +16,8 @@ import pytest
 
 from lsats_dagster.demo.campus import Campus
 from lsats_dagster.settings import REPOSITORY
-from lsats_dagster_tests.cli.aids import LSATS, PATIENCE, Lsats, assert_wrong_use, wait_for
+from lsats_dagster_tests.automation.aids import PATIENCE, wait_until
+from lsats_dagster_tests.cli.aids import LSATS, Lsats, assert_wrong_use
 
 
 def free_port() -> int:
@@ -69,6 +70,7 @@ def terminate(process: subprocess.Popen[bytes]) -> None:
     os.kill(process.pid, signal.SIGTERM)
 
 
+@pytest.mark.budget(12, "Dagster's launcher, web server and daemon, each a process")
 @pytest.mark.skipif(not sys.platform.startswith("linux"), reason="looks for processes in /proc")
 @pytest.mark.parametrize("end", [interrupt_terminal, terminate])
 def test_dev_answers_and_ends_without_a_trace(
@@ -84,7 +86,7 @@ def test_dev_answers_and_ends_without_a_trace(
             stdout=said, stderr=said, start_new_session=True,
         )  # fmt: skip
     try:
-        wait_for(lambda: process.poll() is not None or answers(port), "an answer of the web server")
+        wait_until(lambda: process.poll() is not None or answers(port), "an answer of the web server")
         assert process.poll() is None, (tmp_path / "said").read_text()
         # The command, Dagster's launcher, its web server, its daemon.
         assert len(processes_of(variables["LSATS_HOME"])) >= 4
@@ -94,13 +96,14 @@ def test_dev_answers_and_ends_without_a_trace(
             assert not Path(f"/proc/{child}/cwd/.env").exists()
         end(process)
         assert process.wait(timeout=PATIENCE) == 0
-        wait_for(lambda: not processes_of(variables["LSATS_HOME"]), "the end of everything that was started")
+        wait_until(lambda: not processes_of(variables["LSATS_HOME"]), "the end of everything that was started")
         assert not answers(port)
     finally:
         kill_processes_of(variables["LSATS_HOME"])
         process.wait(timeout=PATIENCE)
 
 
+@pytest.mark.budget(8, "Dagster's launcher, web server and daemon, each a process")
 @pytest.mark.skipif(not sys.platform.startswith("linux"), reason="looks for processes in /proc")
 def test_dev_says_when_dagster_ends_by_itself(variables: dict[str, str], tmp_path: Path) -> None:
     """Killed as soon as it is there."""
@@ -114,7 +117,7 @@ def test_dev_says_when_dagster_ends_by_itself(variables: dict[str, str], tmp_pat
         return process.poll() is not None
 
     try:
-        wait_for(ended, "the end of the command")
+        wait_until(ended, "the end of the command")
         assert process.returncode == 1
     finally:
         kill_processes_of(variables["LSATS_HOME"])

@@ -18,8 +18,8 @@ from lsats_dagster.demo.campus import Campus
 from lsats_dagster.demo.postgres import EmbeddedPostgres
 from lsats_dagster.migrations import load_migrations
 from lsats_dagster.settings import SQL_ROOT
-from lsats_dagster_tests.automation.aids import Operation, serving
-from lsats_dagster_tests.cli.aids import PATIENCE, Lsats, rows
+from lsats_dagster_tests.automation.aids import PATIENCE, Operation, serving
+from lsats_dagster_tests.cli.aids import Lsats, rows
 from lsats_dagster_tests.conftest import new_database
 
 CANARY = "canary-of-a-secret"

@@ -7,9 +7,11 @@ from pathlib import Path
 import pytest
 
 from lsats_dagster.demo.campus import Campus
-from lsats_dagster_tests.cli.aids import LSATS, PATIENCE, Lsats, rows, wait_for
+from lsats_dagster_tests.automation.aids import PATIENCE, wait_until
+from lsats_dagster_tests.cli.aids import LSATS, Lsats, rows
 
 
+@pytest.mark.budget(6, "a process of its own that loads Dagster, between runs in this one")
 @pytest.mark.parametrize("sent", [signal.SIGINT, signal.SIGTERM], ids=lambda sent: sent.name)
 @pytest.mark.parametrize(
     ("selection", "route"),
@@ -32,7 +34,7 @@ def test_an_interrupt_ends_a_run(
             stderr=said,
         )
     try:
-        wait_for(lambda: campus.calls().get(route), "the call that hangs")
+        wait_until(lambda: campus.calls().get(route), "the call that hangs")
         process.send_signal(sent)
         assert process.wait(timeout=PATIENCE) == 1
     finally:

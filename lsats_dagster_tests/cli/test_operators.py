@@ -14,6 +14,7 @@ from lsats_dagster_tests.cli.aids import Lsats, assert_wrong_use, rows
 CANARY = "canary-of-a-secret"
 
 
+@pytest.mark.budget(6, "three backfills through to the merged table")
 def test_backfill_for_scripts_and_people(lsats: Lsats, url: str, campus: Campus) -> None:
     done = lsats("backfill", "tdx", "--budget", "5", "--json")
     assert done.returncode == 0, done.stderr
@@ -59,7 +60,7 @@ def test_quarantine_shows_contents_only_when_asked(lsats: Lsats, operation: Oper
     # Gone from the source, it is resolved, and no longer shown unless asked for.
     operation.campus.poison("umich_api/department", [])
     assert operation.materialize("bronze/umapi_departments").success
-    assert "Nothing is kept aside" in lsats("quarantine", "list").stdout
+    assert "Nothing is quarantined" in lsats("quarantine", "list").stdout
     (entry,) = json.loads(lsats("quarantine", "list", "--all", "--json").stdout)
     assert entry["resolution"] == "superseded"
 

@@ -4,11 +4,10 @@ Only the function that asks the source is replaced (`read`, `fetch`); keys, hash
 are the real ones. Random histories are plain data, so that a failing one can be read and run again.
 """
 
-import os
 from collections.abc import Iterator
 from dataclasses import dataclass, field, replace
 from datetime import timedelta
-from functools import cache
+from functools import cache, partial
 from random import Random
 from typing import Any
 
@@ -18,7 +17,8 @@ from lsats_dagster.clients.errors import TransientSourceError
 from lsats_dagster.database import Database, DatabaseError
 from lsats_dagster.demo.postgres import EmbeddedPostgres
 from lsats_dagster.ingestion.details import enrich
-from lsats_dagster.ingestion.extract import ReadRequest, ingest
+from lsats_dagster.ingestion.extract import ingest
+from lsats_dagster.ingestion.request import ReadRequest
 from lsats_dagster.ingestion.stream import DetailStream, Extract, ListStream, UnprovenReadError, no_evidence
 from lsats_dagster.ingestion.views import StreamDeclaration
 from lsats_dagster.runs import Origin, Run
@@ -26,12 +26,13 @@ from lsats_dagster.sources import STREAMS
 from lsats_dagster.transforms.definition import Definition
 from lsats_dagster.transforms.engine import refresh
 from lsats_dagster.transforms.tables import deploy
+from lsats_dagster_tests import depth
 from lsats_dagster_tests.conftest import DEFINITIONS, new_database
 from lsats_dagster_tests.contracts.shapes import ABSENT, HOSTILE, SHAPES
 
-# Random histories that each table lives through, and as many as that with LSATS_PROOF=1.
-ORDINARY, PROOF = 25, 200
-HISTORIES = PROOF if os.environ.get("LSATS_PROOF") == "1" else ORDINARY
+# Random histories that each table lives through.
+ORDINARY = 25
+HISTORIES = ORDINARY * depth.FACTOR
 LOCK_WAIT_SECONDS = 30.0
 # Everything that a history fills; emptied as superuser with triggers off, which no role of the hub can do.
 FILLED = ("bronze.raw_entities", "bronze.current_entities", "meta.ingestion_runs", "meta.quarantine",
@@ -169,10 +170,17 @@ class World:
         declared = self.streams[stream]
         request = ReadRequest(limit=2 if how == "limit" else None, full=how == "full", dry_run=how == "dry")
         shown = self.sources[stream].shown() if records is None else records
+        read = (
+            partial(self._read_details, declared, self.sources[stream])
+            if isinstance(declared, DetailStream)
+            else (partial(self._read_list, declared, shown))
+        )
         try:
-            if isinstance(declared, DetailStream):
-                return self._read_details(declared, self.sources[stream], request, how)
-            return self._read_list(declared, request, shown, how)
+            run = read(request, how)
+            if not run.dry and "refused_removals" in run.metadata:
+                # Worlds are so small that the guard asks about nearly everything.
+                run = read(replace(request, approve_removals=run.run_id), how)
+            return run
         except TransientSourceError:
             if how != "fails":
                 raise
@@ -181,7 +189,7 @@ class World:
                 raise
         return None
 
-    def _read_list(self, stream: ListStream[Any], request: ReadRequest, records: list[dict[str, Any]], how: str) -> Run:
+    def _read_list(self, stream: ListStream[Any], records: list[dict[str, Any]], request: ReadRequest, how: str) -> Run:
         def pages(_client: Any, extract: Extract) -> Iterator[list[Any]]:
             if how == "fails":
                 yield records[: len(records) // 2]

@@ -32,7 +32,7 @@ class Good:
 
 @dataclass(frozen=True)
 class Poison:
-    """A bad record: its text, the stage at which it is kept aside, and whether its key can be known."""
+    """A bad record: its text, the stage at which it is quarantined, and whether its key can be known."""
 
     label: str
     raw: Callable[[Good], str]
@@ -62,8 +62,8 @@ def without_key(good: Good) -> str:
     return json.dumps({name: value for name, value in good.payload.items() if name != good.key_field} | {"x": QUOTED})
 
 
-def nested(good: Good) -> str:
-    return good.text()[:-1] + ', "Deep": ' + "[" * 300 + "]" * 300 + "}"
+def nested(good: Good, depth: int) -> str:
+    return good.text()[:-1] + ', "Deep": ' + "[" * depth + "]" * depth + "}"
 
 
 POISON = (
@@ -82,12 +82,18 @@ POISON = (
     Poison("key with surrogate", lambda good: good.keyed("1\ud800"), "key"),
     Poison("surrogate", lambda good: good.text(Odd=f"{QUOTED}\ud800"), "convert", has_key=True),
     Poison("surrogate in a name", lambda good: good.text(**{"Odd\udfff": 1}), "convert", has_key=True),
-    Poison("nested too deep", nested, "convert", has_key=True),
+    Poison("nested too deep", lambda good: nested(good, 300), "convert", has_key=True),
+    Poison("nested deeper than can be read", lambda good: nested(good, 2000), "read"),
+    Poison("control character", lambda good: good.text(Odd="\t").replace("\\t", "\t"), "read"),
+    Poison("a name twice", lambda good: good.text()[:-1] + ', "Odd": 5, "Odd": 6}', "read"),
+    Poison("names equal without NUL", lambda good: good.text(**{"we\x00ird": 1, "weird": 2}), "convert", has_key=True),
 )
 ODD = (
     Odd("NUL in a text", '"a\\u0000b"', "ab"),
     Odd("NUL in a name", '{"a\\u0000b": 1}', {"ab": 1}),
     Odd("NUL spelled out", '"a\\\\u0000b"', "a\\u0000b"),
+    Odd("NaN", "NaN", "NaN"),
+    Odd("infinity", "-Infinity", "-Infinity"),
     Odd("2^53", str(-(2**53)), -(2**53)),
     Odd("an exponent beyond all", "1e9999999999999999999", "1e9999999999999999999"),
     Odd("a fraction beyond all", "0.0e-9999999999999999999", "0.0e-9999999999999999999"),

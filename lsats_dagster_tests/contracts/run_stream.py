@@ -8,12 +8,14 @@ import itertools
 import json
 import os
 import sys
+import threading
 from collections.abc import Iterator
 from dataclasses import replace
 from typing import Any
 
 from lsats_dagster.database import Database
 from lsats_dagster.demo.campus import Campus
+from lsats_dagster.ingestion import detail_calls
 from lsats_dagster.ingestion.stream import DetailStream, Extract
 from lsats_dagster.ingestion.views import StreamDeclaration
 from lsats_dagster.sources import STREAMS
@@ -28,11 +30,15 @@ def pause() -> None:
 def pausing(stream: StreamDeclaration, after: int) -> StreamDeclaration:
     """The stream, whose source falls silent behind `after` records or details."""
     if isinstance(stream, DetailStream):
-        fetch, asked = stream.fetch, itertools.count(1)
+        fetch, asked, resumed = stream.fetch, itertools.count(1), threading.Event()
 
         def slow_fetch(client: Any, key: str) -> Any:
-            if next(asked) == after + 1:
+            number = next(asked)
+            if number == after + 1:
                 pause()
+                resumed.set()
+            elif number > after:
+                resumed.wait()
             return fetch(client, key)
 
         return replace(stream, fetch=slow_fetch)
@@ -53,6 +59,8 @@ def pausing(stream: StreamDeclaration, after: int) -> StreamDeclaration:
 def main() -> None:
     stream = next(stream for stream in STREAMS if stream.name == os.environ["STREAM"])
     campus = Campus(json.loads(os.environ["CAMPUS"]), "http://side-door.invalid", "")
+    # Only whole portions are committed, however slow the machine is.
+    detail_calls.SECONDS_PER_COMMIT = 3600.0
     hub = Hub(Database(os.environ["DATABASE_URL"]), campus, batch_size=10)
     hub.run(pausing(stream, int(os.environ["PAUSE_AFTER"])), full=bool(os.environ["FULL"]))
 

@@ -1,11 +1,12 @@
 """Aids of the stream suite: what every stream has in common, derived from its declaration and from the campus.
 
-Nothing here names a stream. What belongs to a transport (its login, the faults that it can meet) stands in
-TRANSPORTS by source system; every stream meets all faults of its transport.
+Every stream meets all faults of its transport (TRANSPORTS). What no declaration says of a stream stands in CAPABILITIES;
+routes and logins are those that the campus sees called.
 """
 
-import time
-from dataclasses import dataclass
+import functools
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, replace
 from typing import Any
 
 from sqlalchemy import text
@@ -17,8 +18,10 @@ from lsats_dagster.demo.campus import Campus
 from lsats_dagster.ingestion.stream import DetailStream, Extract, ListStream, Stream, UnkeyedRecordError
 from lsats_dagster.ingestion.views import StreamDeclaration
 from lsats_dagster.runs import Run
-from lsats_dagster.sources import STREAMS
-from lsats_dagster_tests.conftest import Hub, make_client
+from lsats_dagster.source import Source
+from lsats_dagster.sources import SOURCES, STREAMS
+from lsats_dagster_tests.clocks import SharedClock
+from lsats_dagster_tests.conftest import Hub, make_client, source_named, source_of
 
 LISTS = [stream for stream in STREAMS if isinstance(stream, ListStream)]
 DETAILS = [stream for stream in STREAMS if isinstance(stream, DetailStream)]
@@ -30,33 +33,93 @@ IMPATIENT = Timeouts(connect=2.0, read=0.4, answer=2.0)
 
 @dataclass(frozen=True)
 class Transport:
-    """How a source is reached. `unreadable` faults answer 200 with something else than a record or a list.
-
-    announces_limit: its answers tell the limit before it is used up. offset_pages: rows can move between pages,
-    so a key that comes twice within a read is the sign that they did, and never a duplicate record.
+    """How records come. `unreadable` faults answer with something else than a record or a list; of an `oversized` answer
+    no further try is made.
     """
 
-    campus_source: str
-    login_route: str
     broken: tuple[str, ...]
     unreadable: tuple[str, ...]
-    announces_limit: bool = False
-    offset_pages: bool = False
+    oversized: tuple[str, ...]
 
     @property
     def faults(self) -> tuple[str, ...]:
+        """Those that another try outlasts."""
         return self.broken + self.unreadable
 
 
-BROKEN, UNREADABLE = ("status", "reset", "truncate", "hang"), ("cut_json", "html")
+# By what the sources declare as their transport.
 TRANSPORTS = {
-    "tdx": Transport("tdx", "tdx/loginadmin", BROKEN, UNREADABLE, announces_limit=True),
-    "umich_api": Transport("gateway", "gateway/token", BROKEN, UNREADABLE, offset_pages=True),
+    "https": Transport(("status", "reset", "truncate", "hang"), ("cut_json", "html"), ("endless", "gzip_bomb")),
+}
+# announces_limit: answers tell the limit before it is used up. pages: read by offset, so rows can move between pages.
+# doubles: the campus can show a key of it twice.
+CAPABILITIES: dict[str, frozenset[str]] = {
+    "tdx/department": frozenset({"announces_limit", "doubles"}),
+    "tdx/department_detail": frozenset({"announces_limit"}),
+    "umich_api/department": frozenset({"pages", "doubles"}),
 }
 
 
+def able(capability: str) -> list[StreamDeclaration]:
+    """The streams that have a capability."""
+    return [stream for stream in STREAMS if capability in CAPABILITIES[stream.name]]
+
+
+PAGED, DOUBLED = able("pages"), able("doubles")
+# What proves the engine is proved once per kind of stream: a list in one answer, a list in pages, details.
+ENGINE_LISTS = [*[stream for stream in LISTS if stream not in PAGED][:1], *PAGED[:1]]
+ENGINE_DETAILS = DETAILS[:1]
+ENGINE_STREAMS: list[StreamDeclaration] = [*ENGINE_LISTS, *ENGINE_DETAILS]
+
+
 def transport(stream: StreamDeclaration) -> Transport:
-    return TRANSPORTS[stream.source_system]
+    return TRANSPORTS[source_of(stream).transport]
+
+
+def login_route(campus: Campus, source: Source) -> str:
+    """The route on which clients of the source log in."""
+    return _login_route(campus, source.name)
+
+
+@functools.cache
+def _login_route(campus: Campus, source: str) -> str:
+    """The route that a client calls once, however often it is used. Counts start anew."""
+    client = make_client(campus, source_named(source))
+    campus.reset_calls()
+    client.probe()
+    first = campus.calls()
+    client.probe()
+    (route,) = (route for route, seen in campus.calls().items() if seen == first[route])
+    client.close()
+    campus.reset_calls()
+    return route
+
+
+def campus_source(campus: Campus, source: Source) -> str:
+    """What the campus calls the source: its routes begin with it."""
+    return login_route(campus, source).partition("/")[0]
+
+
+@dataclass(frozen=True)
+class Routes:
+    """All routes on which the records of a stream come, and how often a whole read calls each."""
+
+    campus: Campus
+    whole: dict[str, int]
+
+    def fault(self, kind: str, *, times: int | None = 1, after: int = 0, **options: float | None) -> None:
+        """Switch a fault on, on every route."""
+        for route in self.whole:
+            self.campus.fault(route, kind, times=times, after=after, **options)
+
+    def fault_half_way(self, kind: str, *, times: int | None = 1) -> None:
+        """Switch a fault on that strikes every route in the middle of a whole read."""
+        for route, whole in self.whole.items():
+            self.campus.fault(route, kind, times=times, after=whole // 2)
+
+    def calls(self, status: str | None = None) -> int:
+        """How often they were called since the counts began, with one status or at all."""
+        return sum(calls(self.campus, route, status) for route in self.whole)
 
 
 def name(value: Any) -> str:
@@ -64,36 +127,28 @@ def name(value: Any) -> str:
     return value.name if isinstance(value, Stream) else str(value)
 
 
-class QuickClock:
-    """A hundred times as fast as the machine's: the clients' pauses between tries stay in proportion and are short."""
-
-    SPEED = 100.0
-
-    def __init__(self) -> None:
-        self._began = time.time()
-        self._zero = time.monotonic()
-
-    def now(self) -> float:
-        return self._began + (time.monotonic() - self._zero) * self.SPEED
-
-    def sleep_until(self, when: float) -> None:
-        time.sleep(max(0.0, when - self.now()) / self.SPEED)
-
-
-def quick(hub: Hub, **changes: Any) -> Hub:
-    """Give the hub clients with short pauses."""
-    for source in {stream.source_system for stream in STREAMS}:
-        clock = QuickClock()
-        hub.clients[source] = make_client(
-            hub.campus, source, **({"clock": clock, "window": LocalCallWindow(clock)} | changes)
+def quick(hub: Hub, **terms: Any) -> Hub:
+    """Give the hub clients that move the campus ahead where others wait."""
+    clock = SharedClock(hub.campus)
+    for source in SOURCES:
+        if source.name in hub.clients:
+            hub.clients[source.name].close()
+        hub.clients[source.name] = make_client(
+            hub.campus, source, **({"clock": clock, "window": LocalCallWindow(clock)} | terms)
         )
     return hub
 
 
+def beside_a_silent_source(hub: Hub, fault: str) -> None:
+    """Where the fault is silence, clients that wait for a short time only; a slow answer is tried again."""
+    if fault == "hang":
+        quick(hub, timeouts=IMPATIENT)
+
+
 def roomy(campus: Campus) -> Campus:
     """Limits that no test meets by accident, and several pages."""
-    for used in TRANSPORTS.values():
-        campus.limit(used.campus_source, 100_000, 60.0)
+    for source in SOURCES:
+        campus.limit(campus_source(campus, source), 100_000, 60.0)
     campus.page_size(PAGE_ROWS)
     return campus
 
@@ -110,35 +165,42 @@ def read(hub: Hub, stream: StreamDeclaration, **request: Any) -> Run:
     return hub.run(stream, **request)
 
 
-def data_route(hub: Hub, stream: StreamDeclaration) -> str:
-    """The route on which the stream's records come, seen from a call of it. Counts start anew."""
-    client = hub.client(stream.source_system)
+def data_routes(hub: Hub, stream: StreamDeclaration) -> Routes:
+    """The routes of a whole read now, seen from one read past the hub, or from one detail. Counts start anew."""
+    client = hub.client(stream)
     hub.campus.reset_calls()
     if isinstance(stream, DetailStream):
         stream.fetch(client, keys(hub.campus, stream)[0])
+        times = len(hub.campus.truth(stream.list_stream.name))
     else:
-        next(stream.read(client, Extract()))
-    (route,) = hub.campus.calls().keys() - {transport(stream).login_route}
+        for _ in stream.read(client, Extract()):
+            pass
+        times = 1
+    made = hub.campus.calls()
+    made.pop(login_route(hub.campus, source_of(stream)), None)
     hub.campus.reset_calls()
-    return route
+    return Routes(hub.campus, {route: sum(seen.values()) * times for route, seen in made.items()})
+
+
+def with_steps(stream: StreamDeclaration, between: Callable[[], object]) -> StreamDeclaration:
+    """The stream, with `between()` called before each page or detail."""
+    if isinstance(stream, DetailStream):
+        fetch = stream.fetch
+        return replace(stream, fetch=lambda client, key: (between(), fetch(client, key))[1])
+
+    def pages(client: Any, extract: Extract) -> Iterator[list[Any]]:
+        between()
+        for page in stream.read(client, extract):
+            yield page
+            between()
+
+    return replace(stream, read=pages)
 
 
 def calls(campus: Campus, route: str, status: str | None = None) -> int:
     """How often `route` was called since the counts began, of one status or at all."""
     seen = campus.calls().get(route, {})
     return sum(seen.values()) if status is None else seen.get(status, 0)
-
-
-def calls_of_a_read(hub: Hub, stream: StreamDeclaration, route: str) -> int:
-    """How many data calls a whole read takes. Counts start anew."""
-    if isinstance(stream, DetailStream):
-        return len(hub.campus.truth(stream.list_stream.name))
-    hub.campus.reset_calls()
-    for _ in stream.read(hub.client(stream.source_system), Extract()):
-        pass
-    made = calls(hub.campus, route)
-    hub.campus.reset_calls()
-    return made
 
 
 def keys(campus: Campus, stream: StreamDeclaration) -> list[str]:

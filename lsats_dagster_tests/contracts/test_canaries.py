@@ -9,24 +9,26 @@ from typing import Any
 import pytest
 from sqlalchemy import text
 
-from lsats_dagster.clients.tdx import AdminLogin, UserLogin
 from lsats_dagster.database import Database, DatabaseError, LockTimeoutError, copy_rows, release_lock, take_lock
+from lsats_dagster.demo.campus import Campus
 from lsats_dagster.ingestion.quarantine import replay
 from lsats_dagster.ingestion.stream import DetailStream, Record
 from lsats_dagster.ingestion.views import StreamDeclaration
 from lsats_dagster.runs import Origin
-from lsats_dagster.sources import STREAMS
-from lsats_dagster_tests.conftest import Hub, make_client
+from lsats_dagster.source import Source
+from lsats_dagster.sources import SOURCES, STREAMS
+from lsats_dagster_tests.conftest import Hub, make_client, source_of
 from lsats_dagster_tests.contracts.poison_cases import POISON, QUOTED, good_record
 from lsats_dagster_tests.contracts.stream_cases import (
-    IMPATIENT,
     TRANSPORTS,
     as_superuser,
-    data_route,
+    beside_a_silent_source,
+    campus_source,
+    data_routes,
     keys,
+    login_route,
     name,
     prepare,
-    quick,
     read,
     transport,
 )
@@ -38,22 +40,10 @@ every_fault = pytest.mark.parametrize(
     [(stream, fault) for stream in STREAMS for fault in (*transport(stream).faults, "storm")],
     ids=name,
 )
-# The wrong credentials of each source, in every way in which it lets somebody in.
-WRONG_LOGINS: dict[str, list[dict[str, Any]]] = {
-    "tdx": [
-        {"credentials": AdminLogin(f"{WRONG}-beid", f"{WRONG}-key")},
-        {"credentials": UserLogin(f"{WRONG}-name", f"{WRONG}-password")},
-    ],
-    "umich_api": [{"client_key": f"{WRONG}-key", "client_secret": f"{WRONG}-secret"}],
-}
 # A login belongs to the source and not to its streams: the first stream of each source stands for all.
 every_login_fault = pytest.mark.parametrize(
     ("stream", "fault"),
-    [
-        (next(stream for stream in STREAMS if stream.source_system == source), fault)
-        for source, used in TRANSPORTS.items()
-        for fault in (*used.faults, "storm")
-    ],
+    [(source.streams[0], fault) for source in SOURCES for fault in (*TRANSPORTS[source.transport].faults, "storm")],
     ids=name,
 )
 as_text = logging.Formatter().format
@@ -133,30 +123,47 @@ def witness(source_hub: Hub, caplog: pytest.LogCaptureFixture) -> Iterator[Witne
 
 @every_fault
 def test_failing_sources(stream: StreamDeclaration, fault: str, witness: Witness) -> None:
-    hub = quick(witness.hub, timeouts=IMPATIENT)
+    hub = witness.hub
     prepare(hub, stream)
-    hub.campus.fault(data_route(hub, stream), fault, times=None)
+    beside_a_silent_source(hub, fault)
+    data_routes(hub, stream).fault(fault, times=None)
     # Six details are enough for a run to give up, whatever the fault.
     witness.provoke(lambda: hub.run(stream, limit=6))
 
 
 @every_login_fault
 def test_failing_logins(stream: StreamDeclaration, fault: str, witness: Witness) -> None:
-    hub = quick(witness.hub, timeouts=IMPATIENT)
+    hub = witness.hub
     prepare(hub, stream)
-    hub.campus.expire_tokens(transport(stream).campus_source)
-    hub.campus.fault(transport(stream).login_route, fault, times=None)
+    beside_a_silent_source(hub, fault)
+    source = source_of(stream)
+    hub.campus.expire_tokens(campus_source(hub.campus, source))
+    hub.campus.fault(login_route(hub.campus, source), fault, times=None)
     witness.provoke(lambda: hub.run(stream, limit=6))
+
+
+def wrong_logins(campus: Campus, source: Source) -> list[dict[str, Any]]:
+    """Settings with wrong credentials, for every way in which the source lets somebody in."""
+    known = {name.lower(): value for name, value in campus.environment.items()}
+    fields = source.settings.model_fields
+    return [
+        {
+            name: f"{WRONG}-{name}" if "SecretStr" in str(fields[name].annotation) else known[name]
+            for name in (*way, *(known.keys() & {"um_token_url"}))
+            if name in fields
+        }
+        for way in source.settings.ways
+    ]
 
 
 @every_stream
 def test_wrong_credentials(stream: StreamDeclaration, witness: Witness) -> None:
-    hub = witness.hub
+    hub, source = witness.hub, source_of(stream)
     prepare(hub, stream)
-    for wrong in WRONG_LOGINS[stream.source_system]:
-        hub.clients[stream.source_system] = make_client(hub.campus, stream.source_system, **wrong)
+    for wrong in wrong_logins(hub.campus, source):
+        hub.use(stream, make_client(hub.campus, source, wrong))
         witness.provoke(lambda: hub.run(stream))
-        assert WRONG not in repr(wrong.get("credentials", ""))
+        assert WRONG not in repr(source.settings(**wrong))
 
 
 @every_stream
@@ -165,7 +172,7 @@ def test_bad_records(stream: StreamDeclaration, witness: Witness) -> None:
     good = good_record(hub, stream)
     if isinstance(stream, DetailStream):
         # Not one behind the other: five that cannot be read in a row end a run.
-        for key, poison in zip(keys(campus, stream)[::6], POISON, strict=False):
+        for key, poison in zip(keys(campus, stream)[::5], POISON, strict=False):
             campus.poison_detail(stream.name, key, poison.raw(replace(good, key=key)))
         assert read(hub, stream).counts.failed == len(POISON)
     else:

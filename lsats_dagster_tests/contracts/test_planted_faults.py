@@ -14,6 +14,7 @@ from sqlalchemy import Connection
 
 from lsats_dagster import runs
 from lsats_dagster.demo.postgres import EmbeddedPostgres
+from lsats_dagster.runs import protocol
 from lsats_dagster.transforms import engine
 from lsats_dagster.transforms.definition import Definition, DefinitionError
 from lsats_dagster_tests.contracts import interleavings, table_checks, test_departments
@@ -139,7 +140,7 @@ def one_deduction_is_not_applied(world: World, _patch: pytest.MonkeyPatch) -> No
 
 
 def no_lock(_world: World, patch: pytest.MonkeyPatch) -> None:
-    patch.setattr(runs, "take_lock", lambda connection, name, wait_seconds: None)
+    patch.setattr(protocol, "take_lock", lambda connection, name, wait_seconds: None)
 
 
 def live_random_histories(world: World) -> None:
@@ -226,6 +227,7 @@ def test_sound(world: World, fault: Fault) -> None:
     fault.check(world)
 
 
+@pytest.mark.budget(10, "histories until one finds the fault")
 @pytest.mark.parametrize("fault", FAULTS, ids=lambda fault: fault.name)
 def test_planted(world: World, monkeypatch: pytest.MonkeyPatch, fault: Fault) -> None:
     fault.plant(world, monkeypatch)

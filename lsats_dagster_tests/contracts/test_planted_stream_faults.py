@@ -10,14 +10,22 @@ from typing import Any
 
 import pytest
 
-from lsats_dagster import runs
 from lsats_dagster.clients.errors import SourceError
 from lsats_dagster.ingestion import extract
+from lsats_dagster.ingestion.detail_calls import Answer
+from lsats_dagster.ingestion.doubles import Doubles, Settlement
 from lsats_dagster.ingestion.stream import DetailStream, Extract, HashRule, ListStream
 from lsats_dagster.ingestion.views import StreamDeclaration
+from lsats_dagster.runs import protocol
 from lsats_dagster.sources import STREAMS
 from lsats_dagster_tests.conftest import Hub
-from lsats_dagster_tests.contracts import test_streams_faults, test_streams_log, test_streams_runs
+from lsats_dagster_tests.contracts import (
+    test_streams_denials,
+    test_streams_faults,
+    test_streams_log,
+    test_streams_poison,
+    test_streams_runs,
+)
 from lsats_dagster_tests.contracts.stream_cases import as_superuser
 
 Plant = Callable[[Any, pytest.MonkeyPatch], StreamDeclaration]
@@ -53,12 +61,35 @@ def volatile_field_in_the_hash(stream: StreamDeclaration, _patch: pytest.MonkeyP
 
 
 def no_lock(stream: StreamDeclaration, patch: pytest.MonkeyPatch) -> StreamDeclaration:
-    patch.setattr(runs, "take_lock", lambda connection, name, wait_seconds: None)
+    patch.setattr(protocol, "take_lock", lambda connection, name, wait_seconds: None)
     return stream
 
 
 def enrichment_appends_to_the_list(stream: DetailStream[Any], _patch: pytest.MonkeyPatch) -> StreamDeclaration:
     return replace(stream, entity_type=stream.list_stream.entity_type)
+
+
+def first_come_doubles(stream: StreamDeclaration, patch: pytest.MonkeyPatch) -> StreamDeclaration:
+    """Of records with one key the one that came first stands."""
+
+    def settle(self: Doubles) -> Settlement:
+        outcome = Settlement([], [], [], self.count)
+        for external_id, (first, *others) in self._held.items():
+            if external_id in self._written:
+                others.insert(0, first)
+            else:
+                outcome.standing.append(first)
+            outcome.dropped += others
+        self.forget()
+        return outcome
+
+    patch.setattr(Doubles, "settle", settle)
+    return stream
+
+
+def single_404_removes(stream: StreamDeclaration, patch: pytest.MonkeyPatch) -> StreamDeclaration:
+    patch.setattr(Answer, "denied_again", property(lambda answer: answer.denied))
+    return stream
 
 
 @dataclass(frozen=True)
@@ -83,6 +114,18 @@ FAULTS = [
         "tdx/department_detail",
         enrichment_appends_to_the_list,
         test_streams_log.test_a_first_read_stores_every_record_as_it_came,
+    ),
+    Fault(
+        "umich_api/department",
+        first_come_doubles,
+        lambda stream, hub: test_streams_poison.test_of_two_records_with_one_key_the_same_stands_whatever_the_order(
+            stream, 10_000, hub
+        ),
+    ),
+    Fault(
+        "tdx/department_detail",
+        single_404_removes,
+        test_streams_denials.test_the_second_404_removes_and_a_later_answer_brings_back,
     ),
 ]  # fmt: skip
 

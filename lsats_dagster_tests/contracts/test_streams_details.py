@@ -9,18 +9,15 @@ import pytest
 
 from lsats_dagster.clients.errors import TransientSourceError
 from lsats_dagster.ingestion.detail_calls import FAILED_IN_A_ROW, UNREADABLE_IN_A_ROW
-from lsats_dagster.ingestion.removals import removal_limit
 from lsats_dagster.ingestion.stream import DetailStream, ListStream, UnansweredCallError, UnprovenReadError
 from lsats_dagster.runs import Origin, record_failure, status
 from lsats_dagster_tests.conftest import Hub
 from lsats_dagster_tests.contracts.stream_cases import (
-    DETAILS,
+    ENGINE_DETAILS,
     assert_mirrors,
-    calls,
     change_content,
     changes,
-    check,
-    data_route,
+    data_routes,
     expected,
     keys,
     log,
@@ -32,7 +29,9 @@ from lsats_dagster_tests.contracts.stream_cases import (
     shown,
 )
 
-every_detail = pytest.mark.parametrize("stream", DETAILS, ids=name)
+# The queue is the engine's; what a stream declares for its details is proved with the log, the faults and the poison.
+pytestmark = pytest.mark.engine
+every_detail = pytest.mark.parametrize("stream", ENGINE_DETAILS, ids=name)
 
 
 def fetched(hub: Hub, stream: DetailStream[Any]) -> list[str]:
@@ -65,17 +64,17 @@ def test_without_a_list_nothing_is_asked(stream: DetailStream[Any], source_hub: 
 @every_detail
 def test_a_budget_is_spent_exactly_and_the_next_run_goes_on(stream: DetailStream[Any], source_hub: Hub) -> None:
     prepare(source_hub, stream)
-    route = data_route(source_hub, stream)
+    routes = data_routes(source_hub, stream)
     wanted = keys(source_hub.campus, stream)
     run = source_hub.run(stream, budget=17)
-    assert calls(source_hub.campus, route) == 17 == run.counts.created
+    assert routes.calls() == 17 == run.counts.created
     assert (
         run.metadata["extract"].items()
         >= {"state": "partial", "due": len(wanted), "remaining": len(wanted) - 17}.items()
     )
     assert "expected_finish" in run.metadata["extract"]
     source_hub.run(stream, budget=20, limit=3)
-    assert calls(source_hub.campus, route) == 20
+    assert routes.calls() == 20
     run = source_hub.run(stream)
     assert (run.metadata["extract"]["state"], run.metadata["extract"]["remaining"]) == ("complete", 0)
     assert sorted(fetched(source_hub, stream)) == wanted, "each entity once"
@@ -117,25 +116,25 @@ def test_the_most_urgent_comes_first(stream: DetailStream[Any], source_hub: Hub)
 @every_detail
 def test_old_details_are_fetched_again(stream: DetailStream[Any], source_hub: Hub) -> None:
     read(source_hub, stream)
-    before, route = log(source_hub, stream), data_route(source_hub, stream)
+    before, routes = log(source_hub, stream), data_routes(source_hub, stream)
     source_hub.max_age *= 0
     run = source_hub.run(stream)
-    assert calls(source_hub.campus, route) == run.counts.skipped == len(before)
+    assert routes.calls() == run.counts.skipped == len(before)
     assert log(source_hub, stream) == before
 
 
 @every_detail
 def test_a_full_run_fetches_all_once_however_often_it_is_cut(stream: DetailStream[Any], source_hub: Hub) -> None:
     read(source_hub, stream)
-    everything, route = keys(source_hub.campus, stream), data_route(source_hub, stream)
+    everything, routes = keys(source_hub.campus, stream), data_routes(source_hub, stream)
     source_hub.run(stream, full=True, budget=50)
-    source_hub.campus.fault(route, "status", times=None, after=20)
+    routes.fault("status", times=None, after=20)
     with pytest.raises(Exception, match="503"):
         source_hub.run(stream, full=True)
     source_hub.campus.clear_faults()
     run = source_hub.run(stream, full=True)
     assert (run.mode, run.metadata["extract"]["state"]) == ("full", "complete")
-    assert calls(source_hub.campus, route, "200") == len(everything)
+    assert routes.calls("200") == len(everything)
     assert sorted(fetched(source_hub, stream)) == sorted(everything * 2)
 
 
@@ -145,7 +144,7 @@ def test_a_full_run_begins_anew_where_going_on_would_keep_what_is_old(
     stream: DetailStream[Any], source_hub: Hub, reason: str
 ) -> None:
     read(source_hub, stream)
-    everything, route = keys(source_hub.campus, stream), data_route(source_hub, stream)
+    everything, routes = keys(source_hub.campus, stream), data_routes(source_hub, stream)
     source_hub.run(stream, full=True, budget=50)
     if reason == "too long ago":
         source_hub.max_age = timedelta(0)
@@ -154,94 +153,11 @@ def test_a_full_run_begins_anew_where_going_on_would_keep_what_is_old(
     source_hub.campus.reset_calls()
     run = source_hub.run(stream, full=True)
     assert run.metadata["extract"]["state"] == "complete"
-    assert calls(source_hub.campus, route, "200") == len(everything)
+    assert routes.calls("200") == len(everything)
 
 
 @every_detail
-def test_a_404_removes_and_a_later_answer_brings_back(stream: DetailStream[Any], source_hub: Hub) -> None:
-    read(source_hub, stream)
-    before, route = len(log(source_hub, stream)), data_route(source_hub, stream)
-    key = keys(source_hub.campus, stream)[6]
-    change_content(source_hub.campus, stream, key)
-    source_hub.campus.fault(route, "status", times=1, status=404)
-    run = read(source_hub, stream)
-    assert (changes(source_hub, stream, before), run.counts.removed) == ([(key, "removed")], 1)
-    source_hub.run(stream)
-    assert calls(source_hub.campus, route) == 1, "gone is an answer: it is not asked for again at once"
-    source_hub.max_age *= 0
-    source_hub.run(stream)
-    assert changes(source_hub, stream, before + 1) == [(key, "returned")]
-
-
-@every_detail
-def test_a_source_that_denies_what_its_list_has_removes_nothing(stream: DetailStream[Any], source_hub: Hub) -> None:
-    """A wrong address or a proxy answers 404 to everything; a list read a moment before says otherwise."""
-    read(source_hub, stream)
-    before, route = log(source_hub, stream), data_route(source_hub, stream)
-    source_hub.campus.fault(route, "status", times=None, status=404)
-    age, source_hub.max_age = source_hub.max_age, timedelta(0)
-    run = source_hub.run(stream)
-    guard = check(run, "removal_guard")
-    present = len(keys(source_hub.campus, stream))
-    assert (guard.passed, guard.numbers["refused"], run.counts.removed) == (False, present, 0)
-    assert (run.metadata["extract"]["state"], run.metadata["extract"]["denied"]) == ("partial", present)
-    assert log(source_hub, stream) == before
-    source_hub.campus.clear_faults()
-    source_hub.max_age = age
-    source_hub.run(stream)
-    assert calls(source_hub.campus, route) == 2 * present, "a denial is not believed: it is asked for again"
-    assert log(source_hub, stream) == before
-
-
-@every_detail
-def test_denials_that_are_right_can_be_approved(stream: DetailStream[Any], source_hub: Hub) -> None:
-    """Those of a day count together; a budget that ends a run early does not let them through."""
-    read(source_hub, stream)
-    before, route = len(log(source_hub, stream)), data_route(source_hub, stream)
-    denied = keys(source_hub.campus, stream)[: removal_limit(0) + 3]
-    for key in denied:
-        change_content(source_hub.campus, stream, key)
-    source_hub.campus.fault(route, "status", times=None, status=404)
-    few = read(source_hub, stream, budget=removal_limit(0))
-    assert (few.counts.removed, check(few, "removal_guard").passed) == (removal_limit(0), True)
-    run = source_hub.run(stream)
-    assert (run.counts.removed, check(run, "removal_guard").numbers["refused"]) == (0, 3)
-    assert check(run, "removal_guard").numbers["within_a_day"] == removal_limit(0)
-    for key in keys(source_hub.campus, stream)[-2:]:
-        change_content(source_hub.campus, stream, key)
-    approved = read(source_hub, stream, approve_removals=run.run_id, budget=3)
-    assert (approved.counts.removed, check(approved, "removal_guard").passed) == (3, True)
-    assert sorted(changes(source_hub, stream, before)) == [(key, "removed") for key in sorted(denied)]
-    assert calls(source_hub.campus, route) == len(denied) + 3, "approved ones come first"
-    source_hub.campus.clear_faults()
-    source_hub.run(stream)
-    assert calls(source_hub.campus, route) == len(denied) + 5, "gone is an answer: it is not asked for again"
-    source_hub.campus.fault(route, "status", times=None, status=404)
-    # What is settled is not judged again, and what was approved speaks against no one.
-    last = keys(source_hub.campus, stream)[-3]
-    change_content(source_hub.campus, stream, last)
-    for key in denied:
-        change_content(source_hub.campus, stream, key)
-    guard = check(read(source_hub, stream), "removal_guard")
-    assert (guard.numbers["absent"], guard.numbers["within_a_day"]) == (1, removal_limit(0))
-
-
-@every_detail
-def test_gone_from_the_list_alone_removes_no_detail(stream: DetailStream[Any], source_hub: Hub) -> None:
-    """Only the answer to its own call says that a detail is gone."""
-    read(source_hub, stream)
-    before, route = log(source_hub, stream), data_route(source_hub, stream)
-    key = keys(source_hub.campus, stream)[6]
-    source_hub.campus.delete(stream.name, key)
-    prepare(source_hub, stream)
-    source_hub.campus.restore(stream.name, key)
-    source_hub.run(stream)
-    assert calls(source_hub.campus, route) == 1
-    assert log(source_hub, stream) == before
-
-
-@every_detail
-def test_an_answer_about_another_record_is_kept_aside(stream: DetailStream[Any], source_hub: Hub) -> None:
+def test_an_answer_about_another_record_is_quarantined(stream: DetailStream[Any], source_hub: Hub) -> None:
     asked, other, third = keys(source_hub.campus, stream)[3:6]
     answer = json.dumps(source_hub.campus.truth(stream.name)[other])
     for key in (asked, third):
@@ -348,11 +264,11 @@ def test_one_failure_beside_no_answer_fails_the_run(stream: DetailStream[Any], s
 @every_detail
 def test_a_full_fetch_goes_on_after_a_run_that_could_not_begin(stream: DetailStream[Any], source_hub: Hub) -> None:
     read(source_hub, stream)
-    route = data_route(source_hub, stream)
+    routes = data_routes(source_hub, stream)
     source_hub.run(stream, full=True, budget=5)
     record_failure(source_hub.database, stream.subject, "full", Origin("a", "b"), ValueError(), elapsed=0)
     source_hub.run(stream, full=True)
-    assert calls(source_hub.campus, route) == len(keys(source_hub.campus, stream))
+    assert routes.calls() == len(keys(source_hub.campus, stream))
 
 
 @every_detail

@@ -1,30 +1,31 @@
 """What a stream does when its source fails: outlast it, or fail in bounded time and lose nothing (sources.md 23.4: A8-A10)."""
 
-import time
-from collections.abc import Iterator
-from dataclasses import replace
-from typing import Any
-
 import pytest
 
-from lsats_dagster.clients.http import TRIES, UNREADABLE_TRIES
-from lsats_dagster.ingestion.detail_calls import FAILED_IN_A_ROW
-from lsats_dagster.ingestion.stream import DetailStream, Extract, ListStream, UnprovenReadError
+from lsats_dagster.clients.errors import PermanentSourceError
+from lsats_dagster.clients.http import TRIES, UNREADABLE_TRIES, Ceilings
+from lsats_dagster.clients.window import LocalCallWindow
+from lsats_dagster.ingestion.detail_calls import FAILED_IN_A_ROW, UNREADABLE_IN_A_ROW
+from lsats_dagster.ingestion.stream import DetailStream, ListStream, UnprovenReadError
 from lsats_dagster.ingestion.views import StreamDeclaration
 from lsats_dagster.sources import STREAMS
-from lsats_dagster_tests.conftest import Hub, make_client
+from lsats_dagster_tests.clocks import SharedClock
+from lsats_dagster_tests.conftest import Hub, source_of
 from lsats_dagster_tests.contracts.stream_cases import (
-    IMPATIENT,
     LISTS,
+    PAGED,
+    able,
     assert_mirrors,
+    beside_a_silent_source,
     calls,
-    calls_of_a_read,
+    campus_source,
     change_content,
     changes,
-    data_route,
+    data_routes,
     dump,
     keys,
     log,
+    login_route,
     name,
     prepare,
     quick,
@@ -33,6 +34,7 @@ from lsats_dagster_tests.contracts.stream_cases import (
     shown,
     state,
     transport,
+    with_steps,
 )
 
 every_stream = pytest.mark.parametrize("stream", STREAMS, ids=name)
@@ -41,36 +43,22 @@ every_list = pytest.mark.parametrize("stream", LISTS, ids=name)
 every_fault = pytest.mark.parametrize(
     ("stream", "fault"), [(stream, fault) for stream in STREAMS for fault in transport(stream).faults], ids=name
 )
-# Only sources that are read by offset have pages that can move.
-every_paged = pytest.mark.parametrize("stream", [s for s in LISTS if transport(s).offset_pages], ids=name)
+every_oversized = pytest.mark.parametrize(
+    ("stream", "fault"), [(stream, fault) for stream in STREAMS for fault in transport(stream).oversized], ids=name
+)
+every_paged = pytest.mark.parametrize("stream", PAGED, ids=name)
 # The others do not say how much is left; their pace is that of the settings.
-every_announcing = pytest.mark.parametrize("stream", [s for s in STREAMS if transport(s).announces_limit], ids=name)
-
-
-def with_steps(stream: StreamDeclaration, between: Any) -> StreamDeclaration:
-    """The stream, with `between()` called before each page or detail."""
-    if isinstance(stream, DetailStream):
-        fetch = stream.fetch
-        return replace(stream, fetch=lambda client, key: (between(), fetch(client, key))[1])
-
-    def pages(client: Any, extract: Extract) -> Iterator[list[Any]]:
-        between()
-        for page in stream.read(client, extract):
-            yield page
-            between()
-
-    return replace(stream, read=pages)
+every_announcing = pytest.mark.parametrize("stream", able("announces_limit"), ids=name)
 
 
 @every_fault
 def test_one_fault_in_mid_read_is_outlasted(stream: StreamDeclaration, fault: str, source_hub: Hub) -> None:
-    quick(source_hub, timeouts=IMPATIENT)
     prepare(source_hub, stream)
-    route = data_route(source_hub, stream)
-    whole = calls_of_a_read(source_hub, stream, route)
-    source_hub.campus.fault(route, fault, times=1, after=whole // 2)
+    routes = data_routes(source_hub, stream)
+    beside_a_silent_source(source_hub, fault)
+    routes.fault_half_way(fault, times=1)
     run = source_hub.run(stream)
-    assert calls(source_hub.campus, route) == whole + 1
+    assert routes.calls() > sum(routes.whole.values())
     assert run_row(source_hub, stream).status == "completed"
     assert run.counts.created == run.counts.processed
     assert_mirrors(source_hub, stream)
@@ -79,10 +67,10 @@ def test_one_fault_in_mid_read_is_outlasted(stream: StreamDeclaration, fault: st
 @every_stream
 def test_a_burst_of_server_errors_is_outlasted(stream: StreamDeclaration, source_hub: Hub) -> None:
     prepare(source_hub, stream)
-    route = data_route(source_hub, stream)
-    source_hub.campus.fault(route, "status", times=TRIES - 1, status=502, retry_after=0)
+    routes = data_routes(source_hub, stream)
+    routes.fault("status", times=TRIES - 1, status=502, retry_after=0)
     source_hub.run(stream)
-    assert calls(source_hub.campus, route, "502") == TRIES - 1
+    assert routes.calls("502") == TRIES - 1
     assert_mirrors(source_hub, stream)
 
 
@@ -90,7 +78,6 @@ def test_a_burst_of_server_errors_is_outlasted(stream: StreamDeclaration, source
 def test_a_fault_for_ever_fails_the_run_and_changes_nothing(
     stream: StreamDeclaration, fault: str, source_hub: Hub
 ) -> None:
-    quick(source_hub, timeouts=IMPATIENT)
     if isinstance(stream, DetailStream):
         # All is due, so that the run meets a dead source and not one bad record.
         prepare(source_hub, stream)
@@ -100,10 +87,11 @@ def test_a_fault_for_ever_fails_the_run_and_changes_nothing(
         read(source_hub, stream)
         change_content(source_hub.campus, stream, keys(source_hub.campus, stream)[3])
         source_hub.campus.delete(stream.name, keys(source_hub.campus, stream)[4])
-        most = TRIES
+        most = TRIES * len(data_routes(source_hub, stream).whole)
     before = dump(source_hub, apart=("ingestion_runs", "detail_fetches"))
-    route = data_route(source_hub, stream)
-    source_hub.campus.fault(route, fault, times=None)
+    routes = data_routes(source_hub, stream)
+    beside_a_silent_source(source_hub, fault)
+    routes.fault(fault, times=None)
     # A hanging source is asked for few, so that a fault of the engine shows as a failure and not as a long wait.
     budget = {"budget": 18} if isinstance(stream, DetailStream) and fault == "hang" else {}
     with pytest.raises(Exception, match=r".+"):
@@ -111,9 +99,7 @@ def test_a_fault_for_ever_fails_the_run_and_changes_nothing(
     row = run_row(source_hub, stream)
     assert (row.status, row.metadata["extract"]["state"]) == ("failed", "partial")
     assert dump(source_hub, apart=("ingestion_runs", "detail_fetches")) == before
-    assert calls(source_hub.campus, route) <= most, (
-        "the number of calls to a dead source is bounded by the tries of one"
-    )
+    assert routes.calls() <= most, "the number of calls to a dead source is bounded by the tries of one"
 
     source_hub.campus.clear_faults()
     quick(source_hub)
@@ -121,14 +107,36 @@ def test_a_fault_for_ever_fails_the_run_and_changes_nothing(
     assert_mirrors(source_hub, stream)
 
 
+@every_oversized
+def test_an_answer_without_end_is_given_up_at_once(stream: StreamDeclaration, fault: str, source_hub: Hub) -> None:
+    """Another try would not change it; nothing is stored and nothing goes."""
+    read(source_hub, stream)
+    before, routes = log(source_hub, stream), data_routes(source_hub, stream)
+    quick(source_hub, ceilings=Ceilings(list_bytes=1 << 20, record_bytes=64 << 10))
+    routes.fault(fault, times=None, **({"megabytes": 4} if fault == "gzip_bomb" else {}))
+    source_hub.detail_workers = 1
+    # A detail that is too large is a bad record, and five of them in a row are a bad source.
+    error, words = (
+        (UnprovenReadError, "in a row")
+        if isinstance(stream, DetailStream)
+        else (PermanentSourceError, "larger than 1 MB")
+    )
+    with pytest.raises(error, match=words):
+        source_hub.run(stream, full=isinstance(stream, DetailStream))
+    asked = UNREADABLE_IN_A_ROW if isinstance(stream, DetailStream) else 1
+    assert routes.calls() <= asked * len(routes.whole), "one try each"
+    row = run_row(source_hub, stream)
+    assert (row.status, row.metadata["extract"]["state"], row.records_removed) == ("failed", "partial", 0)
+    assert log(source_hub, stream) == before
+
+
 @every_stream
 def test_a_read_that_fails_part_way_is_finished_by_the_next(
     stream: StreamDeclaration, source_hub: Hub, other_hub: Hub
 ) -> None:
     prepare(source_hub, stream)
-    route = data_route(source_hub, stream)
-    whole = calls_of_a_read(source_hub, stream, route)
-    source_hub.campus.fault(route, "status", times=None, after=whole // 2)
+    routes = data_routes(source_hub, stream)
+    routes.fault_half_way("status", times=None)
     with pytest.raises(Exception, match="503"):
         source_hub.run(stream)
     row, kept = run_row(source_hub, stream), log(source_hub, stream)
@@ -136,7 +144,7 @@ def test_a_read_that_fails_part_way_is_finished_by_the_next(
     if isinstance(stream, ListStream):
         assert {"reason", "login", "calls"} <= row.metadata["extract"].keys()
     assert row.records_created == len(kept) < len(keys(source_hub.campus, stream))
-    assert bool(kept) == (whole > 1), "what came before the failure is kept"
+    assert bool(kept) == (max(routes.whole.values()) > 1), "what came before the failure is kept"
 
     source_hub.campus.clear_faults()
     source_hub.run(stream)
@@ -150,10 +158,9 @@ def test_a_read_that_fails_part_way_is_finished_by_the_next(
 def test_a_read_that_fails_part_way_removes_nothing(stream: StreamDeclaration, source_hub: Hub) -> None:
     read(source_hub, stream)
     before = log(source_hub, stream)
-    route = data_route(source_hub, stream)
-    whole = calls_of_a_read(source_hub, stream, route)
+    routes = data_routes(source_hub, stream)
     source_hub.campus.delete(stream.name, keys(source_hub.campus, stream)[1])
-    source_hub.campus.fault(route, "status", times=None, after=whole // 2)
+    routes.fault_half_way("status", times=None)
     with pytest.raises(Exception, match="503"):
         source_hub.run(stream)
     assert log(source_hub, stream) == before
@@ -166,8 +173,8 @@ def test_an_empty_answer_is_never_complete_while_entities_are_present(
 ) -> None:
     read(source_hub, stream)
     before = log(source_hub, stream)
-    route = data_route(source_hub, stream)
-    source_hub.campus.fault(route, "empty", times=None)
+    routes = data_routes(source_hub, stream)
+    routes.fault("empty", times=None)
     with pytest.raises(UnprovenReadError):
         source_hub.run(stream, full=isinstance(stream, DetailStream))
     row = run_row(source_hub, stream)
@@ -178,7 +185,7 @@ def test_an_empty_answer_is_never_complete_while_entities_are_present(
 
 @every_list
 def test_an_empty_source_is_complete_while_nothing_is_present(stream: StreamDeclaration, source_hub: Hub) -> None:
-    source_hub.campus.fault(data_route(source_hub, stream), "empty", times=None)
+    data_routes(source_hub, stream).fault("empty", times=None)
     run = source_hub.run(stream)
     assert run.metadata["extract"]["state"] == "complete"
     assert log(source_hub, stream) == []
@@ -186,8 +193,8 @@ def test_an_empty_source_is_complete_while_nothing_is_present(stream: StreamDecl
 
 @every_paged
 def test_pages_that_move_once_are_read_again(stream: StreamDeclaration, source_hub: Hub) -> None:
-    route = data_route(source_hub, stream)
-    source_hub.campus.fault(route, "shift", times=1, after=1, rows=3)
+    routes = data_routes(source_hub, stream)
+    routes.fault("shift", times=1, after=1, rows=3)
     run = source_hub.run(stream)
     assert run.metadata["extract"]["attempt"] == 2
     assert_mirrors(source_hub, stream)
@@ -198,10 +205,10 @@ def test_pages_that_move_once_are_read_again(stream: StreamDeclaration, source_h
 def test_pages_that_keep_moving_remove_nothing(stream: StreamDeclaration, source_hub: Hub) -> None:
     source_hub.run(stream)
     before = log(source_hub, stream)
-    route = data_route(source_hub, stream)
+    routes = data_routes(source_hub, stream)
     source_hub.campus.delete(stream.name, keys(source_hub.campus, stream)[4])
     for after in range(1, 40, 2):
-        source_hub.campus.fault(route, "shift", times=1, after=after, rows=3)
+        routes.fault("shift", times=1, after=after, rows=3)
     with pytest.raises(UnprovenReadError):
         source_hub.run(stream)
     row = run_row(source_hub, stream)
@@ -218,9 +225,9 @@ def test_an_empty_second_reading_is_not_complete_either(stream: StreamDeclaratio
     campus.page_size(4)
     source_hub.run(stream)
     before = log(source_hub, stream)
-    route = data_route(source_hub, stream)
-    campus.fault(route, "shift", times=1, after=1)
-    campus.fault(route, "empty", times=None, after=2)
+    routes = data_routes(source_hub, stream)
+    routes.fault("shift", times=1, after=1)
+    routes.fault("empty", times=None, after=2)
     with pytest.raises(UnprovenReadError):
         source_hub.run(stream)
     assert log(source_hub, stream) == before
@@ -229,58 +236,58 @@ def test_an_empty_second_reading_is_not_complete_either(stream: StreamDeclaratio
 @every_stream
 def test_a_storm_of_429_is_waited_out(stream: StreamDeclaration, source_hub: Hub) -> None:
     prepare(source_hub, stream)
-    route = data_route(source_hub, stream)
-    # The machine's own clock: the campus counts in real seconds.
-    source_hub.clients[stream.source_system] = make_client(source_hub.campus, stream.source_system)
-    source_hub.campus.fault(route, "storm", times=2, seconds=1)
+    routes = data_routes(source_hub, stream)
+    routes.fault("storm", times=2, seconds=30)
     source_hub.run(stream)
-    assert calls(source_hub.campus, route, "429") == 2
+    assert routes.calls("429") == 2 * len(routes.whole)
     assert_mirrors(source_hub, stream)
 
 
 @every_announcing
 def test_an_announced_limit_is_never_overstepped(stream: StreamDeclaration, source_hub: Hub) -> None:
     prepare(source_hub, stream)
-    route = data_route(source_hub, stream)
-    whole = calls_of_a_read(source_hub, stream, route)
-    source_hub.clients[stream.source_system] = make_client(source_hub.campus, stream.source_system)
-    source_hub.campus.limit(transport(stream).campus_source, max(1, whole // 2), 1.0)
+    routes = data_routes(source_hub, stream)
+    half = max(1, max(routes.whole.values()) // 2)
+    source_hub.campus.limit(campus_source(source_hub.campus, source_of(stream)), half, 60.0)
+    quick(source_hub)
     source_hub.run(stream)
     source_hub.max_age *= 0
     source_hub.run(stream, limit=3)
-    assert calls(source_hub.campus, route, "429") == 0
+    assert routes.calls("429") == 0
     assert_mirrors(source_hub, stream)
 
 
 @every_stream
 def test_tokens_that_end_in_mid_read_are_renewed(stream: StreamDeclaration, source_hub: Hub) -> None:
-    campus, source = source_hub.campus, transport(stream).campus_source
+    campus, source = source_hub.campus, campus_source(source_hub.campus, source_of(stream))
     prepare(source_hub, stream)
-    route = data_route(source_hub, stream)
+    routes = data_routes(source_hub, stream)
     steps = iter(range(10_000))
     interval = 30 if isinstance(stream, DetailStream) else 1
     run = source_hub.run(
         with_steps(stream, lambda: campus.expire_tokens(source) if next(steps) % interval == 0 else None)
     )
-    assert calls(campus, route, "401") >= 1
+    assert routes.calls("401") >= 1
     assert run.counts.created == run.counts.processed
     assert_mirrors(source_hub, stream)
 
 
 @every_stream
 def test_short_lived_tokens_are_renewed_in_time(stream: StreamDeclaration, source_hub: Hub) -> None:
-    campus, used = source_hub.campus, transport(stream)
-    campus.token_lifetime(used.campus_source, 1)
-    source_hub.clients[stream.source_system] = make_client(campus, stream.source_system)
+    campus, source = source_hub.campus, source_of(stream)
+    campus.token_lifetime(campus_source(campus, source), 3600)
+    clock = SharedClock(campus)
+    quick(source_hub, clock=clock, window=LocalCallWindow(clock))
+    routes = data_routes(source_hub, stream)
     read(source_hub, stream)
     key = keys(campus, stream)[3]
     change_content(campus, stream, key)
     before = len(log(source_hub, stream))
-    # Not a wait for something to happen: the token must be past its end.
-    time.sleep(1.1)
+    clock.sleep_until(clock.now() + 7200)
     read(source_hub, stream)
     assert changes(source_hub, stream, before) == [(key, "changed")]
-    assert calls(campus, used.login_route) >= 2
+    assert calls(campus, login_route(campus, source)) >= 1
+    assert routes.calls("401") == 0, "before they end"
 
 
 @every_stream
@@ -289,8 +296,9 @@ def test_a_refused_login_fails_the_run(stream: StreamDeclaration, source_hub: Hu
     change_content(source_hub.campus, stream, keys(source_hub.campus, stream)[3])
     prepare(source_hub, stream)
     before = dump(source_hub, apart=("ingestion_runs",))
-    source_hub.campus.expire_tokens(transport(stream).campus_source)
-    source_hub.campus.fault(transport(stream).login_route, "status", times=None, status=403)
+    campus, source = source_hub.campus, source_of(stream)
+    campus.expire_tokens(campus_source(campus, source))
+    campus.fault(login_route(campus, source), "status", times=None, status=403)
     with pytest.raises(Exception, match="refused"):
         source_hub.run(stream)
     assert dump(source_hub, apart=("ingestion_runs",)) == before

@@ -12,7 +12,7 @@ from lsats_dagster.ingestion.stream import ListStream
 from lsats_dagster.runs import Run
 from lsats_dagster_tests.conftest import Hub
 from lsats_dagster_tests.contracts.stream_cases import (
-    LISTS,
+    ENGINE_LISTS,
     assert_mirrors,
     change_content,
     changes,
@@ -26,12 +26,24 @@ from lsats_dagster_tests.contracts.stream_cases import (
     shown,
 )
 
-every_list = pytest.mark.parametrize("stream", LISTS, ids=name)
+pytestmark = pytest.mark.engine
+every_list = pytest.mark.parametrize("stream", ENGINE_LISTS, ids=name)
 
 
 @pytest.mark.parametrize(
     ("present", "limit"),
-    [(0, 10), (10, 10), (200, 10), (220, 11), (10_000, 500), (10_001, 500), (50_000, 500), (100_000, 1000)],
+    [
+        (0, 0),
+        (1, 0),
+        (10, 5),
+        (20, 10),
+        (200, 10),
+        (220, 11),
+        (10_000, 500),
+        (10_001, 500),
+        (50_000, 500),
+        (100_000, 1000),
+    ],
 )
 def test_the_limit(present: int, limit: int) -> None:
     assert removal_limit(present) == limit

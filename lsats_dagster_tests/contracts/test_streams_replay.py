@@ -1,4 +1,4 @@
-"""Records kept aside are put through again after a fix, and never over something newer."""
+"""Quarantined records are put through again after a fix, and never over something newer."""
 
 import json
 from dataclasses import replace
@@ -10,11 +10,12 @@ from lsats_dagster.ingestion.quarantine import replay
 from lsats_dagster.ingestion.stream import DetailStream, Record, UnkeyedRecordError
 from lsats_dagster.ingestion.views import StreamDeclaration
 from lsats_dagster.runs import Origin, Run
-from lsats_dagster.sources import STREAMS
 from lsats_dagster_tests.conftest import Hub
 from lsats_dagster_tests.contracts.stream_cases import (
-    DETAILS,
-    LISTS,
+    DOUBLED,
+    ENGINE_DETAILS,
+    ENGINE_LISTS,
+    ENGINE_STREAMS,
     assert_mirrors,
     change_content,
     check,
@@ -28,15 +29,14 @@ from lsats_dagster_tests.contracts.stream_cases import (
     run_row,
     shown,
     state,
-    transport,
 )
 
-every_stream = pytest.mark.parametrize("stream", STREAMS, ids=name)
+pytestmark = pytest.mark.engine
+every_stream = pytest.mark.parametrize("stream", ENGINE_STREAMS, ids=name)
 # A detail read is never partial for a key it has asked for.
-every_list = pytest.mark.parametrize("stream", LISTS, ids=name)
-every_detail = pytest.mark.parametrize("stream", DETAILS, ids=name)
-# As in the poison cases: paged reads take a key twice for moved pages.
-every_whole_list = pytest.mark.parametrize("stream", [s for s in LISTS if not transport(s).offset_pages], ids=name)
+every_list = pytest.mark.parametrize("stream", ENGINE_LISTS, ids=name)
+every_detail = pytest.mark.parametrize("stream", ENGINE_DETAILS, ids=name)
+every_doubled = pytest.mark.parametrize("stream", [s for s in ENGINE_LISTS if s in DOUBLED], ids=name)
 
 
 def broken_for(stream: StreamDeclaration, unlucky: str) -> Any:
@@ -130,12 +130,11 @@ def test_a_partial_read_in_between_does_not_let_old_content_win(stream: StreamDe
     assert len(log(source_hub, stream)) == before + 1
 
 
-@every_whole_list
+@every_doubled
 def test_a_dropped_duplicate_is_not_brought_back(stream: StreamDeclaration, source_hub: Hub) -> None:
     """Nothing was fixed: of two records with one key the one that was chosen stays."""
     key = keys(source_hub.campus, stream)[3]
-    payload = source_hub.campus.truth(stream.name)[key]
-    source_hub.campus.poison(stream.name, [json.dumps(payload | {"Twin": "other content"})])
+    source_hub.campus.double(stream.name, key, {"Twin": "other content"})
     read(source_hub, stream)
     before = log(source_hub, stream)
     replayed(source_hub, stream)

@@ -27,6 +27,9 @@ def shared_world(server: EmbeddedPostgres) -> Iterator[World]:
     logging.getLogger("lsats_dagster").setLevel(level)
 
 
+# Through all that lies below a table, for the rules of the engine; so it is no share of what a further table costs.
+@pytest.mark.engine
+@pytest.mark.budget(20, "25 histories of several reads and refreshes each")
 @pytest.mark.parametrize("part", range(HISTORIES // ORDINARY))
 @pytest.mark.parametrize("definition", DEFINITIONS, ids=lambda definition: definition.table)
 def test_incremental_is_full(shared_world: World, definition: Definition, part: int) -> None:

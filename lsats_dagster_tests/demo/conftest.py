@@ -2,7 +2,6 @@
 
 import base64
 import json
-import threading
 from collections.abc import Iterator
 from email.utils import parsedate_to_datetime
 from pathlib import Path
@@ -104,24 +103,6 @@ class FromAddress(HTTPAdapter):
 
     def init_poolmanager(self, *args: Any, **kwargs: Any) -> None:
         super().init_poolmanager(*args, **kwargs, source_address=(self._address, 0))
-
-
-class SharedClock:
-    """A client's clock that stands still until somebody sleeps: then it moves, and the campus with it. Nobody waits."""
-
-    def __init__(self, campus: Campus) -> None:
-        self._campus = campus
-        self._lock = threading.Lock()
-        self._time = 1_000_000.0
-
-    def now(self) -> float:
-        return self._time
-
-    def sleep_until(self, when: float) -> None:
-        with self._lock:
-            if when > self._time:
-                self._campus.advance(when - self._time)
-                self._time = when
 
 
 def bearer(token: str) -> dict[str, str]:

@@ -7,8 +7,9 @@ import pytest
 
 from lsats_dagster.clients.window import LocalCallWindow
 from lsats_dagster.demo.campus import Campus, CampusError
-from lsats_dagster_tests.conftest import make_client
-from lsats_dagster_tests.demo.conftest import ACCOUNTS, DEPARTMENTS, PATIENCE, SharedClock, Visitor, claims, moment
+from lsats_dagster_tests.clocks import SharedClock
+from lsats_dagster_tests.conftest import make_client, source_named
+from lsats_dagster_tests.demo.conftest import ACCOUNTS, DEPARTMENTS, PATIENCE, Visitor, claims, moment
 
 HOUR = 3600.0
 sources = pytest.mark.parametrize(
@@ -86,7 +87,7 @@ def test_a_client_on_the_same_time_logs_in_before_its_token_ends(
 ) -> None:
     campus.token_lifetime(source, HOUR)
     clock = SharedClock(campus)
-    client = make_client(campus, stream.partition("/")[0], clock=clock, window=LocalCallWindow(clock))
+    client = make_client(campus, source_named(stream.partition("/")[0]), clock=clock, window=LocalCallWindow(clock))
     client.probe()
     clock.sleep_until(clock.now() + 2 * HOUR)
     client.probe()
@@ -98,7 +99,7 @@ def test_a_client_on_the_same_time_logs_in_before_its_token_ends(
 def test_a_client_on_the_same_time_keeps_to_windows_and_nobody_waits(campus: Campus) -> None:
     campus.limit("tdx", 2, 60)
     clock = SharedClock(campus)
-    client = make_client(campus, "tdx", clock=clock, window=LocalCallWindow(clock))
+    client = make_client(campus, source_named("tdx"), clock=clock, window=LocalCallWindow(clock))
     began = clock.now()
     for _ in range(7):
         client.probe()

@@ -3,6 +3,7 @@
 import re
 from collections import Counter
 
+import pytest
 from sqlalchemy import text
 
 from lsats_dagster.database import READER, Database
@@ -28,6 +29,7 @@ def live(hub: Hub, checkout: Checkout) -> None:
         refresh(hub.database, definition, origin=Origin(), lock_wait_seconds=10)
 
 
+@pytest.mark.budget(15, "each command of the guide is a process that loads Dagster")
 def test_the_guide_adds_a_table(checkout: Checkout, campus: Campus) -> None:
     url = checkout.environment["DATABASE_URL"]
     hub = Hub(Database(url), campus)

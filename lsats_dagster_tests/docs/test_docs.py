@@ -12,8 +12,8 @@ import typer.main
 
 from lsats_dagster.cli import app, backfill, database, demo, dev, doctor, explain, quarantine, reports, run
 from lsats_dagster.definitions import build_definitions
-from lsats_dagster.settings import REPOSITORY, SQL_ROOT, Settings
-from lsats_dagster.sources import STREAMS
+from lsats_dagster.settings import REPOSITORY, SQL_ROOT
+from lsats_dagster.sources import KINDS, STREAMS
 from lsats_dagster.transforms.definition import load_definitions
 from lsats_dagster_tests.docs.guide import blocks
 
@@ -28,6 +28,7 @@ NAME = re.compile(r"^[A-Z][A-Z0-9]*(_[A-Z0-9]+)+$")
 TABLE = re.compile(r"^(bronze|enriched|silver|meta|curated)\.(\w+)$")
 # Read by the programs and libraries that the hub starts, not by the hub.
 OTHERS = re.compile(r"^(DAGSTER_(HOME|PG_[A-Z]+)|REQUESTS_CA_BUNDLE|UPDATE_(SNAPSHOT|SCREENSHOT)|RUN_ID)$")
+SETTINGS = {name.upper() for kind in KINDS for name in kind.model_fields}
 every_page = pytest.mark.parametrize("page", PAGES, ids=lambda page: page.name)
 
 
@@ -101,18 +102,19 @@ def test_a_wrong_command_would_be_found(line: str) -> None:
 
 @every_page
 def test_settings_exist(page: Path) -> None:
-    settings = {name.upper() for name in Settings.model_fields}
     code = "\n".join(
         path.read_text(encoding="utf-8")
         for room in ("lsats_dagster", "lsats_dagster_tests")
         for path in (REPOSITORY / room).rglob("*.py")
     )
+    # A field that the page itself declares is a setting.
+    declared = {name.upper() for name in re.findall(r"^    (\w+): str", made_by(page), re.MULTILINE)}
     assigned = re.findall(r"^([A-Z][A-Z0-9_]*)=", page.read_text(encoding="utf-8"), re.MULTILINE)
     named = [name for name in spans(page) if NAME.match(name)] + [name for name in assigned if NAME.match(name)]
     unknown = [
         name
         for name in named
-        if name not in settings and not OTHERS.match(name) and not re.search(rf"^{name}\b[^\n]*=", code, re.MULTILINE)
+        if name not in SETTINGS | declared and not OTHERS.match(name) and not re.search(rf"^{name}\b[^\n]*=", code, re.MULTILINE)
     ]
     assert unknown == []
 
@@ -169,4 +171,4 @@ def test_the_operators_page_names_all_that_runs_by_itself() -> None:
 def test_every_setting_of_alerts_and_sources_is_explained() -> None:
     named = {span for page in PAGES[1:] for span in spans(page)}
     groups = ("TDX_", "UM_", "ALERT_", "DETAIL_", "HTTP_", "DATABASE_")
-    assert {name.upper() for name in Settings.model_fields if name.upper().startswith(groups)} <= named
+    assert {name for name in SETTINGS if name.startswith(groups)} <= named

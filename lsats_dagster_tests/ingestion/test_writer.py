@@ -7,7 +7,8 @@ import pytest
 from sqlalchemy import text
 
 from lsats_dagster.database import Database, DatabaseError
-from lsats_dagster.ingestion.extract import ReadRequest, ingest
+from lsats_dagster.ingestion.extract import ingest
+from lsats_dagster.ingestion.request import ReadRequest
 from lsats_dagster.ingestion.stream import Extract, ListStream
 from lsats_dagster.runs import Origin, Run
 

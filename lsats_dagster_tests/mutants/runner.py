@@ -22,7 +22,7 @@ from lsats_dagster.settings import REPOSITORY
 from lsats_dagster_tests.docs.guide import Checkout, copy_of
 
 Outcome = Literal["red", "lived", "stale", "broken"]
-MUTANTS = Path("lsats_dagster_tests", "mutants", "mutants.toml")
+MUTANTS = Path("lsats_dagster_tests", "mutants")
 # A mutant may make a program wait for ever. No test that a mutant names takes a tenth of it.
 LONGEST_SECONDS = 900
 STOP_SECONDS = 60
@@ -57,8 +57,9 @@ class Verdict:
 
 
 def load(repository: Path) -> list[Mutant]:
-    """All mutants; TypeError or KeyError where an entry is not as `Mutant` says."""
-    entries = tomllib.loads((repository / MUTANTS).read_text(encoding="utf-8"))["mutant"]
+    """The mutants of all TOML files of the folder; TypeError or KeyError where an entry is not as `Mutant` says."""
+    files = sorted((repository / MUTANTS).glob("*.toml"))
+    entries = [entry for file in files for entry in tomllib.loads(file.read_text(encoding="utf-8"))["mutant"]]
     return [Mutant(**{**entry, "tests": tuple(entry["tests"])}) for entry in entries]
 
 

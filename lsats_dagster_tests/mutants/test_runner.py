@@ -64,17 +64,17 @@ WANTED = {
 
 @pytest.fixture
 def project(tmp_path: Path) -> Path:
-    """A project of two files and its mutants, under version control as far as `git init` goes."""
+    """A project of two files and its mutants, in two more, under version control as far as `git init` goes."""
     project = tmp_path / "project"
-    (project / MUTANTS).parent.mkdir(parents=True)
+    (project / MUTANTS).mkdir(parents=True)
     (project / "program.py").write_text(PROGRAM.replace('"', "'"))
     (project / "test_program.py").write_text(TESTS)
-    (project / MUTANTS).write_text(
-        "\n".join(
-            f'[[mutant]]\nwhy = "{why}"\nfile = "program.py"\nold = "{old}"\nnew = "{new}"\ntests = ["{test}"]'
-            for why, (old, new, test) in CHANGES.items()
-        )
-    )
+    entries = [
+        f'[[mutant]]\nwhy = "{why}"\nfile = "program.py"\nold = "{old}"\nnew = "{new}"\ntests = ["{test}"]'
+        for why, (old, new, test) in CHANGES.items()
+    ]
+    (project / MUTANTS / "one.toml").write_text("\n".join(entries[:3]))
+    (project / MUTANTS / "other.toml").write_text("\n".join(entries[3:]))
     subprocess.run(["git", "init", "--quiet", project], check=True)
     return project
 

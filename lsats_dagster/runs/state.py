@@ -1,0 +1,134 @@
+"""What the rows of meta.ingestion_runs tell: the last success of each table, its checks, its volume, runs that died."""
+
+from collections.abc import Mapping
+from contextlib import suppress
+from dataclasses import asdict, dataclass
+from datetime import datetime
+from typing import Any
+
+from sqlalchemy import Connection, text
+
+from lsats_dagster.database import Database, LockTimeoutError
+from lsats_dagster.runs.protocol import reap, sole_writer
+from lsats_dagster.runs.records import Check, Run, Subject
+
+# A larger share of rows gone or come between two runs is shown, also where each change was allowed. A few rows are no sign.
+LARGEST_FALL, LARGEST_RISE, LEAST_RISE = 0.10, 0.50, 20
+
+# A run that was asked for a part (a limit, a replay) says nothing of the whole table.
+WHOLE = "status = 'completed' and not coalesce(metadata -> 'extract' ? 'reason', false)"
+
+
+def last_metadata(connection: Connection, subject: Subject) -> dict[str, Any]:
+    """Metadata of the newest completed run of `subject`; empty before the first."""
+    row = connection.execute(
+        text(
+            "select metadata from meta.ingestion_runs where source_system = :source_system "
+            "and entity_type = :entity_type and status = 'completed' order by run_seq desc limit 1"
+        ),
+        asdict(subject),
+    ).scalar_one_or_none()
+    return dict(row or {})
+
+
+def standing_checks(connection: Connection, subject: Subject) -> list[Check]:
+    """Each check of `subject` as the newest whole run left it that made it: what holds as long as nothing is written.
+
+    A read of what changed makes no check of removals; that of the last complete read stands.
+    """
+    found = connection.execute(
+        text(
+            "select distinct on (c ->> 'name') c from meta.ingestion_runs, jsonb_array_elements(metadata -> 'checks') c "
+            f"where source_system = :source_system and entity_type = :entity_type and {WHOLE} "
+            "order by c ->> 'name', run_seq desc"
+        ),
+        asdict(subject),
+    ).scalars()
+    return [Check(**check) for check in found]
+
+
+def volume_check(run: Run, before: Mapping[str, Any], *, filling: bool = False) -> Check:
+    """Whether the number of present rows stayed near that of the last completed run (`before`).
+
+    Removals that a person approved are no fall. filling: a budget fills the table run by run, and no rise tells anything.
+    """
+    previous, now = before.get("row_count") or 0, run.row_count or 0
+    approved: int = run.metadata.get("approved_removals", 0)
+    fell = now + approved < previous * (1 - LARGEST_FALL)
+    rose = previous and not filling and now - previous > max(LEAST_RISE, LARGEST_RISE * previous)
+    description = f"present rows fell by at most {LARGEST_FALL:.0%} and rose by at most {LARGEST_RISE:.0%}"
+    if approved:
+        description += f"; {approved} removals were approved and do not count"
+    numbers: dict[str, int | float | str] = {"rows": now, "rows_before": previous}
+    return Check("volume", not fell and not rose, description, numbers)
+
+
+@dataclass(frozen=True)
+class Status:
+    """The newest run of one stream or table, and its last success.
+
+    A run that was asked for a part (`--limit`, a replay) is no success: it says nothing of how fresh the table is, and its
+    checks say nothing of what the last whole run found.
+    """
+
+    name: str
+    status: str
+    started_at: datetime
+    completed_at: datetime | None
+    first_started_at: datetime
+    last_success: datetime | None
+    records_processed: int
+    error_message: str | None
+    failed_checks: dict[str, str]
+
+
+STATUS = f"""
+select s.source_system || '/' || s.entity_type as name, s.status, s.started_at, s.completed_at, f.first_started_at,
+    w.completed_at as last_success, s.records_processed, s.error_message, coalesce(w.failed_checks, '{{}}') as failed_checks
+from meta.current_ingestion_status s
+cross join lateral (
+    select min(r.started_at) as first_started_at
+    from meta.ingestion_runs r
+    where r.source_system = s.source_system and r.entity_type = s.entity_type
+) f
+left join lateral (
+    select r.completed_at, (
+        select jsonb_object_agg(c ->> 'name', c ->> 'description')
+        from jsonb_array_elements(r.metadata -> 'checks') c
+        where c -> 'passed' = 'false'
+    ) as failed_checks
+    from meta.ingestion_runs r
+    where r.source_system = s.source_system and r.entity_type = s.entity_type and {WHOLE}
+    order by r.run_seq desc
+    limit 1
+) w on true
+order by 1
+"""
+
+
+def status(connection: Connection) -> list[Status]:
+    """The state of every stream and table that ever ran, by name."""
+    rows = connection.execute(text(STATUS))
+    return [Status(**row) for row in rows.mappings()]
+
+
+def close_dead_runs(database: Database) -> int:
+    """Close every open row whose owner no longer holds its lock; returns how many. Live runs are not touched."""
+    with database.transaction() as connection:
+        rows = connection.execute(
+            text("select distinct source_system, entity_type from meta.ingestion_runs where status = 'running'")
+        )
+        subjects = [Subject(**row) for row in rows.mappings()]
+    closed = 0
+    for subject in subjects:
+        with suppress(LockTimeoutError), sole_writer(database, subject, wait_seconds=0) as connection:
+            closed += reap(connection, subject)
+    return closed
+
+
+def runs_at_work(connection: Connection) -> set[str]:
+    """Ids of the Dagster runs that write something now, once `close_dead_runs` has closed what the dead left open."""
+    found = connection.execute(
+        text("select dagster_run_id from meta.ingestion_runs where status = 'running' and dagster_run_id is not null")
+    )
+    return set(found.scalars())

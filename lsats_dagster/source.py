@@ -1,0 +1,115 @@
+"""What a source is: one declaration, from which jobs, schedules, checks, settings and documentation derive.
+
+A source's own file in `sources/` makes one; nothing else in the package names it.
+"""
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from datetime import date, timedelta
+from enum import IntEnum
+from typing import Any
+
+from lsats_dagster.clients.http import DEFAULT_CEILINGS, DEFAULT_TIMEOUTS, Ceilings, Timeouts
+from lsats_dagster.clients.window import SYSTEM_CLOCK, CallWindow, Clock
+from lsats_dagster.ingestion.stream import DetailStream
+from lsats_dagster.ingestion.views import StreamDeclaration
+from lsats_dagster.settings import SourceSettings
+
+Weekday = IntEnum("Weekday", "MONDAY TUESDAY WEDNESDAY THURSDAY FRIDAY SATURDAY SUNDAY", start=0)
+
+
+@dataclass(frozen=True)
+class Cadence:
+    """On which nights (local to the university) a table is brought up to date; after which age it shows yellow and red."""
+
+    nights: frozenset[Weekday]
+    warn_after: timedelta
+    late_after: timedelta
+
+    def __post_init__(self) -> None:
+        if not all(isinstance(night, Weekday) for night in self.nights):
+            raise ValueError("the nights of a cadence are of type Weekday")
+        if not timedelta() < self.warn_after <= self.late_after:
+            raise ValueError("a cadence warns before a table is late")
+
+    def is_due_on(self, day: date) -> bool:
+        """Whether the nightly run of `day` brings the table up to date."""
+        return day.weekday() in self.nights
+
+
+NIGHTLY = Cadence(frozenset(Weekday), timedelta(hours=26), timedelta(hours=36))
+
+
+def weekly(night: Weekday) -> Cadence:
+    """The cadence of a table that is read once a week, in the night of this day."""
+    return Cadence(frozenset({night}), timedelta(days=7, hours=2), timedelta(days=8))
+
+
+@dataclass(frozen=True)
+class DetailSchedule:
+    """How often within an hour the details of a source are fetched, and when they count as late."""
+
+    every_minutes: int = 30
+    warn_after: timedelta = timedelta(hours=3)
+    late_after: timedelta = timedelta(hours=26)
+
+    def __post_init__(self) -> None:
+        if not 0 < self.every_minutes <= 60 or 60 % self.every_minutes:
+            raise ValueError("details are fetched at equal distances within an hour")
+
+    @property
+    def cron(self) -> str:
+        return "0 * * * *" if self.every_minutes == 60 else f"*/{self.every_minutes} * * * *"
+
+    @property
+    def cadence(self) -> Cadence:
+        """Never in the nightly run: they have a schedule of their own."""
+        return Cadence(frozenset(), self.warn_after, self.late_after)
+
+
+@dataclass(frozen=True)
+class Terms:
+    """What the hub lets a client use: the rate window that all runs share, limits of time and size, the clock."""
+
+    window: CallWindow
+    timeouts: Timeouts = DEFAULT_TIMEOUTS
+    ceilings: Ceilings = DEFAULT_CEILINGS
+    clock: Clock = SYSTEM_CLOCK
+
+
+@dataclass(frozen=True, kw_only=True)
+class Source:
+    """One outside system and the streams that are read from it.
+
+    name: its group, tag and jobs in Dagster (`<name>_ingest`); title: as people call it. open_client: a client by its
+    settings, none of which is missing; it has `probe`, `evidence` and `close`. transport: how records come, as Dagster
+    shows it (https, ldap, file). cadences: of list streams by table, where not nightly. details: when detail streams are
+    fetched; needed where there are any.
+    """
+
+    name: str
+    title: str
+    settings: type[SourceSettings]
+    open_client: Callable[[Any, Terms], Any]
+    transport: str
+    streams: tuple[StreamDeclaration, ...]
+    cadences: Mapping[str, Cadence] = field(default_factory=dict)
+    details: DetailSchedule | None = None
+
+    def __post_init__(self) -> None:
+        tables = {stream.table for stream in self.streams}
+        if unknown := self.cadences.keys() - tables:
+            raise ValueError(f"{self.name}: cadences of tables that it does not have: {', '.join(sorted(unknown))}")
+        if self.has_details != (self.details is not None):
+            raise ValueError(f"{self.name}: detail streams and a schedule of details go together")
+
+    @property
+    def has_details(self) -> bool:
+        return any(isinstance(stream, DetailStream) for stream in self.streams)
+
+    def cadence_of(self, stream: StreamDeclaration) -> Cadence:
+        """When `stream` is due."""
+        if isinstance(stream, DetailStream):
+            assert self.details is not None
+            return self.details.cadence
+        return self.cadences.get(stream.table, NIGHTLY)

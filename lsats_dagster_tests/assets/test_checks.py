@@ -1,0 +1,76 @@
+"""Checks without a whole run: those asked for alone, and those of a dry run, are the last whole run's, as they were."""
+
+from typing import Any
+
+import dagster as dg
+import pytest
+
+from lsats_dagster.definitions import build_definitions
+from lsats_dagster_tests.assets.conftest import Dagster, assets_of, failures, materializations, values
+
+ONE_OF_EACH_LAYER = {
+    "bronze/umapi_departments": "removal_guard",
+    "enriched/tdx_department_details": "integrity",
+    "silver/departments": "quality",
+}
+RUN_ROWS = "select count(*) from meta.ingestion_runs"
+
+
+def evaluate(dagster: Dagster, key: str, check: str) -> dg.ExecuteInProcessResult:
+    """A run of one check alone, as the button of its page starts it."""
+    asset = dg.AssetKey(key.split("/"))
+    job = dg.define_asset_job("one_check", dg.AssetSelection.checks(dg.AssetCheckKey(asset, check)))
+    hub = build_definitions()
+    alone = dg.Definitions(assets=assets_of(hub), jobs=[job], resources=hub.resources)
+    return alone.resolve_job_def("one_check").execute_in_process(instance=dagster.instance, raise_on_error=False)
+
+
+def verdicts(result: dg.ExecuteInProcessResult, key: str) -> dict[str, Any]:
+    return {
+        found.check_name: (found.passed, values(found))
+        for found in result.get_asset_check_evaluations()
+        if found.asset_key.to_user_string() == key
+    }
+
+
+@pytest.mark.parametrize(("key", "check"), ONE_OF_EACH_LAYER.items())
+def test_a_check_alone_is_that_of_the_last_whole_run(dagster: Dagster, key: str, check: str) -> None:
+    before = dagster.state(), dagster.sql(RUN_ROWS)
+    dagster.campus.reset_calls()
+    result = evaluate(dagster, key, check)
+    assert result.success, failures(result)
+    assert verdicts(result, key) == {}, "nothing ran yet"
+    assert (dagster.state(), dagster.sql(RUN_ROWS)) == before
+
+    whole = verdicts(dagster.run("hub_daily"), key)
+    dagster.campus.live_one_day()
+    dagster.campus.reset_calls()
+    before = dagster.state(), dagster.sql(RUN_ROWS)
+    result = evaluate(dagster, key, check)
+    assert result.success, failures(result)
+    assert verdicts(result, key) == {check: whole[check]}
+    assert (materializations(result), dagster.campus.calls()) == ({}, {})
+    assert (dagster.state(), dagster.sql(RUN_ROWS)) == before
+
+
+def test_a_dry_run_leaves_a_red_check_red(filled: Dagster) -> None:
+    key = "bronze/umapi_departments"
+    for gone in sorted(filled.campus.truth("umich_api/department"))[:60]:
+        filled.campus.delete("umich_api/department", gone)
+    red = verdicts(filled.run("umich_api_ingest"), key)
+    assert not red["removal_guard"][0]
+    dry = filled.run("umich_api_ingest", {key: {"dry_run": True}, "silver/umapi_departments": {"dry_run": True}})
+    assert dry.success, failures(dry)
+    assert verdicts(dry, key) == red
+    assert materializations(dry) == {}
+
+
+def test_a_read_of_a_part_leaves_a_red_check_red(filled: Dagster) -> None:
+    """It judges no removals, so that the check stands as the last whole read left it."""
+    key = "bronze/umapi_departments"
+    for gone in sorted(filled.campus.truth("umich_api/department"))[:60]:
+        filled.campus.delete("umich_api/department", gone)
+    red = verdicts(filled.run("umich_api_ingest"), key)
+    part = filled.run("umich_api_ingest", {key: {"limit": 7}})
+    assert part.success, failures(part)
+    assert verdicts(part, key)["removal_guard"] == red["removal_guard"]

@@ -1,0 +1,91 @@
+"""A run of details that is stopped in the middle keeps every answer that came, says so, and waits for nobody."""
+
+import signal
+import threading
+from typing import Any
+
+import pytest
+
+from lsats_dagster.database import Database
+from lsats_dagster.ingestion import detail_calls
+from lsats_dagster_tests.ingestion.memory import Thing, Things, send_to_paused_run
+
+
+class StopError(BaseException):
+    """Ends a run as no error of a source does."""
+
+
+def interrupt() -> None:
+    """As somebody who presses Ctrl+C."""
+    signal.pthread_kill(threading.main_thread().ident or 0, signal.SIGINT)
+
+
+def stop() -> None:
+    raise StopError
+
+
+@pytest.mark.parametrize(("how", "error"), [(interrupt, KeyboardInterrupt), (stop, StopError)])
+@pytest.mark.parametrize("per_commit", [1, 7, 100])
+def test_all_answers_that_came_are_kept(
+    hub: Database, monkeypatch: pytest.MonkeyPatch, how: Any, error: type[BaseException], per_commit: int
+) -> None:
+    monkeypatch.setattr(detail_calls, "CALLS_PER_COMMIT", per_commit)
+    things = Things(hub, 50)
+    things.ingest()
+    things.denied.add("1")
+    answer, ended = things.fetch, threading.Event()
+
+    def fetch(client: Any, key: str) -> Thing | None:
+        if len(things.asked) == 20:
+            how()
+            ended.wait()  # as in a rate window: the run must not wait for it
+        return answer(client, key)
+
+    things.fetch = fetch  # type: ignore[method-assign]
+    former = signal.signal(signal.SIGINT, signal.default_int_handler)
+    try:
+        with pytest.raises(error):
+            things.enrich()
+    finally:
+        signal.signal(signal.SIGINT, former)
+    answered = list(things.asked)
+    things.fetch = answer  # type: ignore[method-assign]
+    ended.set()
+    run = things.last_run("thing_detail")
+    assert (run.status, run.records_processed, run.records_created) == ("failed", 19, 19)
+    assert run.metadata["extract"]["reason"] == "the read has not ended"
+    assert len(things.present("thing_detail")) == 19
+    calls = things.rows("select external_id, outcome from meta.detail_fetches")
+    assert {(row.external_id, row.outcome) for row in calls} == {
+        (key, "denied" if key == "1" else "found") for key in answered
+    }
+
+
+def test_after_an_interrupt_only_the_others_are_asked(hub: Database) -> None:
+    things = Things(hub, 50)
+    things.ingest()
+    send_to_paused_run(hub, "details", signal.SIGINT)
+    run = things.last_run("thing_detail")
+    assert (run.status, run.error_message, run.records_created) == ("failed", "KeyboardInterrupt", 10)
+    answered = things.present("thing_detail")
+    assert len(answered) == 10
+    things.enrich()
+    assert sorted(things.asked) == sorted({str(number) for number in range(50)} - answered)
+
+
+def test_answers_are_committed_after_a_while(hub: Database, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A slow source answers a hundred calls in minutes; a run that is killed then has lost no more than seconds."""
+    monkeypatch.setattr(detail_calls, "SECONDS_PER_COMMIT", 0.0)
+    things = Things(hub, 10)
+    things.ingest()
+    answer = things.fetch
+
+    def fetch(client: Any, key: str) -> Thing | None:
+        if len(things.asked) == 5:
+            # The run has the time of so many queries for its commit.
+            assert any(len(things.rows("select from meta.detail_fetches")) == 5 for _ in range(2000))
+            assert len(things.present("thing_detail")) == 5
+        return answer(client, key)
+
+    things.fetch = fetch  # type: ignore[method-assign]
+    assert things.enrich().counts.created == 10
