@@ -103,12 +103,15 @@ def serialize(stream: Stream[Any], record: Mapping[str, Any]) -> tuple[Mapping[s
 
 def content_hash(payload: Mapping[str, Any], body: bytes, rule: HashRule) -> bytes:
     """SHA-256 of the canonical JSON of what `rule` calls the content of `payload`: sets in sorted order, 8.0 as 8."""
-    if rule.volatile or rule.sets or rule.texts or rule.known is not None or b".0" in body:
+    decimals = b".0" in body
+    if rule.volatile or rule.sets or rule.texts or rule.known is not None or decimals:
         content = {
-            name: _number(value)
+            name: value
             for name, value in payload.items()
             if name not in rule.volatile and (rule.known is None or name in rule.known)
         }
+        if decimals:
+            content = {name: _number(value) for name, value in content.items()}
         for name in rule.sets & content.keys():
             if isinstance(content[name], list):
                 content[name] = sorted(content[name], key=lambda item: orjson.dumps(item, option=SERIALIZATION))
