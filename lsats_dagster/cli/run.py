@@ -103,7 +103,10 @@ def execute(selection: str, instance: dg.DagsterInstance, config: dict[str, Any]
         job = definitions.resolve_implicit_global_asset_job_def()
         chosen = list(keys)
     require_a_source(keys)
-    run_config = {"ops": op_config(definitions, keys, config), "loggers": QUIET_CONSOLE}
+    ops = op_config(definitions, keys, config)
+    if "since" in config and not any("since" in op["config"] for op in ops.values()):
+        raise ConfigurationError("nothing selected can tell what changed since a moment: leave out --since")
+    run_config = {"ops": ops, "loggers": QUIET_CONSOLE}
     return outcome_of(
         job.execute_in_process(
             instance=instance, run_config=run_config, asset_selection=chosen, raise_on_error=False, tags=IN_REPOSITORY

@@ -77,7 +77,10 @@ class BatchWriter:
             prepared = prepare(self._stream, record)
             self.taken += 1
             written = self._batch.admit(prepared, self._appender.doubles)
-            self._note_in_part(prepared.external_id if written else None)
+            if not written:
+                self._appender.doubles.check_count()
+            if self._part is not None:
+                self._note_in_part(prepared.external_id if written else None)
         except SkippedRecordError as reason:
             self.taken += 1
             self.passed_over[str(reason)] += 1
@@ -85,7 +88,6 @@ class BatchWriter:
         except RejectedRecordError as rejection:
             self.reject(record, rejection)
             accepted = False
-        self._appender.doubles.check_count()
         if self._batch.taken >= self._batch_size:
             self._hand_over()
         return accepted

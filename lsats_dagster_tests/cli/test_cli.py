@@ -261,3 +261,15 @@ def test_docs_are_written_where_they_are_asked_for(tmp_path: Path) -> None:
     done = in_process(*words, folder=tmp_path, variables=environment(tmp_path))
     assert done.returncode == 0, done.stderr
     assert {path.name for path in (tmp_path / "pages").iterdir()} >= {"README.md", "departments.md"}
+
+
+@pytest.mark.parametrize(
+    ("command", "word"),
+    [
+        (("run", "bronze/tdx_departments", "--since", "2026-01-31T08:00:00"), "with a zone"),
+        (("run", "bronze/tdx_departments", "--since", "2026-01-31T08:00:00-05:00"), "leave out --since"),
+        (("backfill", "tdx", "--since", "2026-01-31T08:00:00-05:00"), "leave out --since"),
+    ],
+)
+def test_since_is_refused_where_nothing_can_tell(lsats: Lsats, command: tuple[str, ...], word: str) -> None:
+    assert_wrong_use(lsats(*command), word)
