@@ -21,7 +21,7 @@ JSON = Annotated[bool, typer.Option("--json", help="Print the result as JSON.")]
 
 
 def main() -> None:
-    """Entry point: what users can mend is one sentence and exit code 2, never a traceback."""
+    """Entry point: what users can fix is one sentence and exit code 2, never a traceback."""
     from lsats_dagster.cli import backfill, database, demo, dev, doctor, explain, quarantine, reports, run
     from lsats_dagster.database import LockTimeoutError
 
@@ -35,7 +35,7 @@ def main() -> None:
         log_to_stderr(load_settings().log_level)
         app()
     except Exception as error:
-        if not isinstance(error, _mendable()):
+        if not isinstance(error, _fixable()):
             raise
         print(f"❌ {error}", file=sys.stderr)
         # That another run takes its time is nobody's mistake.
@@ -56,7 +56,7 @@ def log_to_stderr(level: str) -> None:
     logging.getLogger().addHandler(logging.NullHandler())
 
 
-def _mendable() -> tuple[type[Exception], ...]:
+def _fixable() -> tuple[type[Exception], ...]:
     """Errors whose message says what the user can do."""
     from lsats_dagster.database import DatabaseError
     from lsats_dagster.demo.campus import CampusError

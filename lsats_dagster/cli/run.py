@@ -23,7 +23,6 @@ from lsats_dagster.sources import SOURCES
 FIGURES = ("processed", "created", "updated", "skipped", "removed", "failed")
 HEADINGS = ("processed", "new", "updated", "skipped", "removed", "failed", "quality", "duration")
 
-# Dagster's console log stays silent: the hub's own lines say the same in fewer words.
 # By this tag the UI counts a run among those of its job; runs that Dagster launches have it. It has no public name.
 IN_REPOSITORY = {".dagster/repository": "__repository__@lsats_dagster"}
 SINCE = Annotated[
@@ -32,6 +31,7 @@ SINCE = Annotated[
         metavar="TIME", help="Read what changed since then, where the source can tell (2026-01-31T08:00-05:00)."
     ),
 ]
+# Dagster's console log stays silent: the hub's own lines say the same in fewer words.
 QUIET_CONSOLE: dict[str, Any] = {"console": {"config": {"log_level": "CRITICAL"}}}
 
 

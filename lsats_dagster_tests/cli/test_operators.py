@@ -66,7 +66,7 @@ def test_quarantine_shows_contents_only_when_asked(lsats: Lsats, operation: Oper
 
 
 def test_a_replay_says_what_silver_needs_to_follow(lsats: Lsats, operation: Operation) -> None:
-    """Two records that a rule of before could not convert; the rule is mended since."""
+    """Two records that a rule of before could not convert; the rule is fixed since."""
     assert operation.run("umich_api_ingest").success
     for key in ("990001", "990002"):
         operation.sql(
