@@ -32,7 +32,7 @@ from lsats_dagster_tests.contracts.stream_cases import (
 
 EXAMPLES = 10 * depth.FACTOR
 # What a history is made of; several of them happen before each read. The number chooses the record.
-CHANGES = ("new", "change", "volatile", "delete", "restore", "poison", "poison without key", "cure")
+CHANGES = ("new", "change", "volatile", "delete", "restore", "poison", "poison without key", "cure", "reorder")
 READS = ("whole", "whole", "whole", "limited", "failed", "dry")
 Step = tuple[list[tuple[str, int]], str]
 STEPS = st.lists(
@@ -106,6 +106,8 @@ class History:
                 self._poisoned([self.bad.keyed(None), "null"], unkeyed=2)
             case "cure":
                 self._poisoned([], unkeyed=0)
+            case "reorder":
+                self.campus.reorder(self.stream.name, number)
 
     def _poisoned(self, records: list[str], *, unkeyed: int) -> None:
         self.campus.poison(self.stream.name, records)

@@ -15,14 +15,14 @@ SIGNS = {"red": "✅", "lived": "❌", "stale": "❌", "broken": "❌"}
 def main(arguments: Sequence[str] | None = None, repository: Path = REPOSITORY) -> int:
     parser = argparse.ArgumentParser(prog="python -m lsats_dagster_tests.mutants", description=__doc__)
     parser.add_argument(
-        "--only", metavar="PATTERN", default="", help="those whose file, sentence or tests contain this"
+        "--only", metavar="PATTERN", default="", help="those whose files, sentence or tests contain this"
     )
     parser.add_argument("--workers", type=int, default=2, help="how many at once (default: 2)")
     parser.add_argument("--json", action="store_true", help="the verdicts as JSON on standard output")
     options = parser.parse_args(arguments)
     out = sys.stderr if options.json else sys.stdout
 
-    mutants = [m for m in load(repository) if options.only.lower() in f"{m} {' '.join(m.tests)}".lower()]
+    mutants = [m for m in load(repository) if options.only.lower() in f"{m.listed_in} {m} {' '.join(m.tests)}".lower()]
     if not mutants:
         print(f"no mutant contains {options.only!r}", file=out)
         return 2

@@ -31,8 +31,12 @@ PYTEST = ("-q", "-p", "no:cacheprovider")
 
 @dataclass(frozen=True)
 class Mutant:
-    """`old`, which stands once in `file`, becomes `new`; each of `tests` (node ids, files, folders) must turn red."""
+    """`old`, which stands once in `file`, becomes `new`; each of `tests` (node ids, files, folders) must turn red.
 
+    listed_in: the TOML file that it stands in.
+    """
+
+    listed_in: str
     file: str
     old: str
     new: str
@@ -59,8 +63,11 @@ class Verdict:
 def load(repository: Path) -> list[Mutant]:
     """The mutants of all TOML files of the folder; TypeError or KeyError where an entry is not as `Mutant` says."""
     files = sorted((repository / MUTANTS).glob("*.toml"))
-    entries = [entry for file in files for entry in tomllib.loads(file.read_text(encoding="utf-8"))["mutant"]]
-    return [Mutant(**{**entry, "tests": tuple(entry["tests"])}) for entry in entries]
+    return [
+        Mutant(listed_in=file.name, **{**entry, "tests": tuple(entry["tests"])})
+        for file in files
+        for entry in tomllib.loads(file.read_text(encoding="utf-8"))["mutant"]
+    ]
 
 
 def judge(mutant: Mutant, repository: Path) -> Verdict:

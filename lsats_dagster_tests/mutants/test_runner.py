@@ -101,7 +101,8 @@ def test_tests_that_are_red_without_a_mutant_prove_nothing(project: Path, capfd:
 
 def test_a_mutant_that_never_ends_shows_nothing(project: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(runner, "LONGEST_SECONDS", 1)
-    endless = Mutant("program.py", "    return 10", "    while True: pass", ("test_program.py::test_limit",), "endless")
+    tests = ("test_program.py::test_limit",)
+    endless = Mutant("made.toml", "program.py", "    return 10", "    while True: pass", tests, "endless")
     verdict = runner.judge(endless, project)
     assert (verdict.outcome, verdict.detail) == ("broken", "the tests could not run: they did not end within 1 seconds")
 
