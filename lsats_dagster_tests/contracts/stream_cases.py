@@ -9,6 +9,8 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass, replace
 from typing import Any
 
+import pytest
+from _pytest.mark import ParameterSet
 from sqlalchemy import text
 
 from lsats_dagster.clients.http import Timeouts
@@ -70,10 +72,30 @@ PAGED, DOUBLED = able("pages"), able("doubles")
 ENGINE_LISTS = [*[stream for stream in LISTS if stream not in PAGED][:1], *PAGED[:1]]
 ENGINE_DETAILS = DETAILS[:1]
 ENGINE_STREAMS: list[StreamDeclaration] = [*ENGINE_LISTS, *ENGINE_DETAILS]
+# What proves a client is proved once per source and kind: its first list, its first details.
+CLIENT_STREAMS: list[StreamDeclaration] = [
+    stream
+    for source in SOURCES
+    for kind in (ListStream, DetailStream)
+    for stream in [stream for stream in source.streams if isinstance(stream, kind)][:1]
+]
 
 
 def transport(stream: StreamDeclaration) -> Transport:
     return TRANSPORTS[source_of(stream).transport]
+
+
+def fault_cases() -> list[ParameterSet]:
+    """(stream, fault): every stream meets a broken and an unreadable answer; those that prove the engine meet all faults."""
+
+    def own(stream: StreamDeclaration) -> tuple[str, str]:
+        return transport(stream).broken[0], transport(stream).unreadable[0]
+
+    return [
+        pytest.param(stream, fault, marks=() if fault in own(stream) else pytest.mark.engine)
+        for stream in STREAMS
+        for fault in (transport(stream).faults if stream in ENGINE_STREAMS else own(stream))
+    ]
 
 
 def login_route(campus: Campus, source: Source) -> str:

@@ -12,6 +12,7 @@ from lsats_dagster.sources import STREAMS
 from lsats_dagster_tests.clocks import SharedClock
 from lsats_dagster_tests.conftest import Hub, source_of
 from lsats_dagster_tests.contracts.stream_cases import (
+    CLIENT_STREAMS,
     LISTS,
     PAGED,
     able,
@@ -23,6 +24,7 @@ from lsats_dagster_tests.contracts.stream_cases import (
     changes,
     data_routes,
     dump,
+    fault_cases,
     keys,
     log,
     login_route,
@@ -40,15 +42,17 @@ from lsats_dagster_tests.contracts.stream_cases import (
 every_stream = pytest.mark.parametrize("stream", STREAMS, ids=name)
 # What concerns the whole of a source; a detail run asks for single records.
 every_list = pytest.mark.parametrize("stream", LISTS, ids=name)
-every_fault = pytest.mark.parametrize(
-    ("stream", "fault"), [(stream, fault) for stream in STREAMS for fault in transport(stream).faults], ids=name
-)
+# What concerns the client alone.
+every_client = pytest.mark.parametrize("stream", CLIENT_STREAMS, ids=name)
+every_fault = pytest.mark.parametrize(("stream", "fault"), fault_cases(), ids=name)
 every_oversized = pytest.mark.parametrize(
     ("stream", "fault"), [(stream, fault) for stream in STREAMS for fault in transport(stream).oversized], ids=name
 )
 every_paged = pytest.mark.parametrize("stream", PAGED, ids=name)
 # The others do not say how much is left; their pace is that of the settings.
-every_announcing = pytest.mark.parametrize("stream", able("announces_limit"), ids=name)
+every_announcing = pytest.mark.parametrize(
+    "stream", [stream for stream in able("announces_limit") if stream in CLIENT_STREAMS], ids=name
+)
 
 
 @every_fault
@@ -64,7 +68,8 @@ def test_one_fault_in_mid_read_is_outlasted(stream: StreamDeclaration, fault: st
     assert_mirrors(source_hub, stream)
 
 
-@every_stream
+@pytest.mark.engine
+@every_client
 def test_a_burst_of_server_errors_is_outlasted(stream: StreamDeclaration, source_hub: Hub) -> None:
     prepare(source_hub, stream)
     routes = data_routes(source_hub, stream)
@@ -233,7 +238,8 @@ def test_an_empty_second_reading_is_not_complete_either(stream: StreamDeclaratio
     assert log(source_hub, stream) == before
 
 
-@every_stream
+@pytest.mark.engine
+@every_client
 def test_a_storm_of_429_is_waited_out(stream: StreamDeclaration, source_hub: Hub) -> None:
     prepare(source_hub, stream)
     routes = data_routes(source_hub, stream)
@@ -243,6 +249,7 @@ def test_a_storm_of_429_is_waited_out(stream: StreamDeclaration, source_hub: Hub
     assert_mirrors(source_hub, stream)
 
 
+@pytest.mark.engine
 @every_announcing
 def test_an_announced_limit_is_never_overstepped(stream: StreamDeclaration, source_hub: Hub) -> None:
     prepare(source_hub, stream)
@@ -257,7 +264,8 @@ def test_an_announced_limit_is_never_overstepped(stream: StreamDeclaration, sour
     assert_mirrors(source_hub, stream)
 
 
-@every_stream
+@pytest.mark.engine
+@every_client
 def test_tokens_that_end_in_mid_read_are_renewed(stream: StreamDeclaration, source_hub: Hub) -> None:
     campus, source = source_hub.campus, campus_source(source_hub.campus, source_of(stream))
     prepare(source_hub, stream)
@@ -272,7 +280,8 @@ def test_tokens_that_end_in_mid_read_are_renewed(stream: StreamDeclaration, sour
     assert_mirrors(source_hub, stream)
 
 
-@every_stream
+@pytest.mark.engine
+@every_client
 def test_short_lived_tokens_are_renewed_in_time(stream: StreamDeclaration, source_hub: Hub) -> None:
     campus, source = source_hub.campus, source_of(stream)
     campus.token_lifetime(campus_source(campus, source), 3600)
@@ -290,7 +299,8 @@ def test_short_lived_tokens_are_renewed_in_time(stream: StreamDeclaration, sourc
     assert routes.calls("401") == 0, "before they end"
 
 
-@every_stream
+@pytest.mark.engine
+@every_client
 def test_a_refused_login_fails_the_run(stream: StreamDeclaration, source_hub: Hub) -> None:
     read(source_hub, stream)
     change_content(source_hub.campus, stream, keys(source_hub.campus, stream)[3])
