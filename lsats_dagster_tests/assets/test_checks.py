@@ -33,6 +33,7 @@ def verdicts(result: dg.ExecuteInProcessResult, key: str) -> dict[str, Any]:
     }
 
 
+@pytest.mark.engine
 @pytest.mark.parametrize(("key", "check"), ONE_OF_EACH_LAYER.items())
 def test_a_check_alone_is_that_of_the_last_whole_run(dagster: Dagster, key: str, check: str) -> None:
     before = dagster.state(), dagster.sql(RUN_ROWS)

@@ -87,6 +87,7 @@ def test_full_fetches_every_detail_again_and_changes_nothing(filled: Operation) 
     assert_daily_run_is_quiet(filled)
 
 
+@pytest.mark.budget(6, "five backfills and two nights")
 def test_a_budget_is_kept_to_the_call_and_the_next_run_goes_on(filled: Operation) -> None:
     everything = len(keys(filled, "tdx/department"))
     (before,) = filled.sql("select max(fetch_seq) from meta.detail_fetches")

@@ -206,6 +206,7 @@ def test_nothing_is_requested_of_an_empty_hub(operation: Operation) -> None:
     assert [follower.tick(), follower.tick()] == [set(), set()]
 
 
+@pytest.mark.engine
 @pytest.mark.parametrize(
     ("source", "table", "change"),
     [

@@ -12,6 +12,7 @@ from lsats_dagster_tests.cli.aids import LSATS, Lsats, rows
 
 
 @pytest.mark.budget(6, "a process of its own that loads Dagster, between runs in this one")
+@pytest.mark.engine
 @pytest.mark.parametrize("sent", [signal.SIGINT, signal.SIGTERM], ids=lambda sent: sent.name)
 @pytest.mark.parametrize(
     ("selection", "route"),

@@ -20,6 +20,7 @@ from lsats_dagster.sources import SOURCES, STREAMS
 from lsats_dagster_tests.conftest import Hub, make_client, source_of
 from lsats_dagster_tests.contracts.poison_cases import POISON, QUOTED, good_record
 from lsats_dagster_tests.contracts.stream_cases import (
+    CLIENT_STREAMS,
     TRANSPORTS,
     as_superuser,
     beside_a_silent_source,
@@ -33,11 +34,13 @@ from lsats_dagster_tests.contracts.stream_cases import (
     transport,
 )
 
+# Errors and logs are made by clients and engine.
+pytestmark = pytest.mark.engine
 WRONG = "wrong-credential-canary"
-every_stream = pytest.mark.parametrize("stream", STREAMS, ids=name)
+every_client = pytest.mark.parametrize("stream", CLIENT_STREAMS, ids=name)
 every_fault = pytest.mark.parametrize(
     ("stream", "fault"),
-    [(stream, fault) for stream in STREAMS for fault in (*transport(stream).faults, "storm")],
+    [(stream, fault) for stream in CLIENT_STREAMS for fault in (*transport(stream).faults, "storm")],
     ids=name,
 )
 # A login belongs to the source and not to its streams: the first stream of each source stands for all.
@@ -156,7 +159,7 @@ def wrong_logins(campus: Campus, source: Source) -> list[dict[str, Any]]:
     ]
 
 
-@every_stream
+@every_client
 def test_wrong_credentials(stream: StreamDeclaration, witness: Witness) -> None:
     hub, source = witness.hub, source_of(stream)
     prepare(hub, stream)
@@ -166,7 +169,7 @@ def test_wrong_credentials(stream: StreamDeclaration, witness: Witness) -> None:
         assert WRONG not in repr(source.settings(**wrong))
 
 
-@every_stream
+@every_client
 def test_bad_records(stream: StreamDeclaration, witness: Witness) -> None:
     hub, campus = witness.hub, witness.hub.campus
     good = good_record(hub, stream)
@@ -184,7 +187,7 @@ def test_bad_records(stream: StreamDeclaration, witness: Witness) -> None:
     replay(witness.hub.database, stream, origin=Origin(), batch_size=10, lock_wait_seconds=5.0)
 
 
-@every_stream
+@every_client
 def test_a_key_function_that_fails_in_an_unforeseen_way(stream: StreamDeclaration, witness: Witness) -> None:
     def careless(record: Record) -> str:
         if record.get("Canary"):
@@ -196,7 +199,7 @@ def test_a_key_function_that_fails_in_an_unforeseen_way(stream: StreamDeclaratio
     assert run.counts.failed == 1
 
 
-@every_stream
+@every_client
 def test_a_database_that_refuses_the_rows(stream: StreamDeclaration, witness: Witness) -> None:
     prepare(witness.hub, stream)
     superuser = as_superuser(witness.hub)

@@ -38,6 +38,7 @@ def test_incremental_is_full(shared_world: World, definition: Definition, part: 
         checks.check_history(shared_world, definition, number)
 
 
+@pytest.mark.deep
 def test_the_order_of_records_never_matters(shared_world: World) -> None:
     """The same records in another order make the same tables, ids and times aside; keys that come twice included."""
     world, left_out = shared_world, (*OUTSIDE_COMPARISON, *checks.IDS_AND_TIMES)
