@@ -94,8 +94,9 @@ class SourceClients(dg.ConfigurableResource[Any]):
         A dry run paces itself without the shared window, because it writes nothing.
         """
         if source.name not in self._clients:
-            window = LocalCallWindow() if dry_run else PostgresCallWindow(database, SYSTEM_CLOCK)
-            self._clients[source.name] = open_client(source, load_settings(), window)
+            settings = load_settings()
+            shared = PostgresCallWindow(database, SYSTEM_CLOCK, callers=settings.detail_workers)
+            self._clients[source.name] = open_client(source, settings, LocalCallWindow() if dry_run else shared)
         return self._clients[source.name]
 
 

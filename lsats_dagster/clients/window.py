@@ -76,10 +76,14 @@ class LocalCallWindow:
     A method's window starts with its first call. While it is open and not used up, a call is counted and
     goes; otherwise it waits for the end, and the first call after the end opens the next window. Nothing
     sleeps while holding the lock.
+
+    callers: how many calls may be under way at once. When a window ends, the source may count those still
+    under way in its next one, so all but one of them are counted there beforehand.
     """
 
-    def __init__(self, clock: Clock = SYSTEM_CLOCK) -> None:
+    def __init__(self, clock: Clock = SYSTEM_CLOCK, *, callers: int = 1) -> None:
         self._clock = clock
+        self._under_way = callers - 1
         self._lock = threading.Lock()
         self._windows: dict[str, _Window] = {}
 
@@ -91,7 +95,8 @@ class LocalCallWindow:
                 window = self._windows.get(method)
                 if window is None or now >= window.end:
                     known = window.limit if window is not None and not ceiling else limit
-                    self._windows[method] = _Window(now + seconds, seconds, known, used=1)
+                    used = 1 + (self._under_way if window is not None else 0)
+                    self._windows[method] = _Window(now + seconds, seconds, known, used)
                     return now - began
                 if window.used < window.limit:
                     window.used += 1
@@ -110,7 +115,7 @@ class LocalCallWindow:
             # next window inside ours. The end then jumps by a whole window, and the calls counted for the old
             # one no longer count: without this a slow caller would stand still for half of its time.
             begun_anew = end - window.end > window.seconds / 2
-            window.used = used if begun_anew else max(window.used, used)
+            window.used = used + self._under_way if begun_anew else max(window.used, used)
             window.end = end
             window.limit = limit
 

@@ -23,7 +23,7 @@ on conflict (method) do update set
         when :ceiling and (w.ends_at <= :now or w.ends_at > :farthest) then excluded.allowance
         else w.allowance
     end,
-    used = case when w.ends_at <= :now or w.ends_at > :farthest then 1 else w.used + 1 end,
+    used = case when w.ends_at <= :now or w.ends_at > :farthest then 1 + :under_way else w.used + 1 end,
     ends_at = case when w.ends_at <= :now or w.ends_at > :farthest then excluded.ends_at else w.ends_at end
 where w.ends_at <= :now or w.ends_at > :farthest or w.used < w.allowance
 returning true
@@ -34,7 +34,7 @@ OBSERVED = """
 update meta.call_windows set
     allowance = :allowance,
     used = case
-        when extract(epoch from :ends_at - ends_at) > seconds / 2 then :used
+        when extract(epoch from :ends_at - ends_at) > seconds / 2 then :used + :under_way
         else greatest(used, :used)
     end,
     ends_at = :ends_at
@@ -53,15 +53,17 @@ class Clock(Protocol):
 class PostgresCallWindow:
     """Fixed windows per method, kept in meta.call_windows and shared by every run on this database."""
 
-    def __init__(self, database: Database, clock: Clock) -> None:
+    def __init__(self, database: Database, clock: Clock, *, callers: int = 1) -> None:
         self._database = database
         self._clock = clock
+        self._under_way = callers - 1
 
     def wait(self, method: str, *, limit: int = 60, seconds: float = 60.0, ceiling: bool = False) -> float:
         """Block until one call of `method` may be sent, and count it; the seconds waited. `limit` calls per `seconds`
         are assumed until an answer has told better; a `ceiling` holds whatever an earlier run assumed."""
         began = self._clock.now()
         values: dict[str, Any] = {"method": method, "allowance": limit, "seconds": seconds, "ceiling": ceiling}
+        values["under_way"] = self._under_way
         while True:
             with self._database.transaction() as connection:
                 now = datetime.fromtimestamp(self._clock.now(), UTC)
@@ -82,6 +84,7 @@ class PostgresCallWindow:
                     "method": method,
                     "allowance": limit,
                     "used": limit - remaining,
+                    "under_way": self._under_way,
                     "ends_at": datetime.fromtimestamp(self._clock.now() + resets_in, UTC),
                 },
             )

@@ -61,6 +61,17 @@ def test_an_answer_tells_the_end_and_what_others_used() -> None:
     assert [window.wait("m"), window.wait("m")] == [0, 20]
 
 
+def test_calls_that_are_under_way_when_a_window_ends_count_in_the_next() -> None:
+    clock = VirtualClock(START)
+    window = LocalCallWindow(clock, callers=3)
+    assert [window.wait("m", limit=5) for _ in range(5)] == [0] * 5
+    # Two of them reach the source after its window has ended, so that it grants three more in the next.
+    assert [window.wait("m", limit=5) for _ in range(4)] == [60, 0, 0, 60]
+    # The same where an answer tells that the source has begun anew.
+    window.observed("m", limit=5, remaining=4, resets_in=100)
+    assert [window.wait("m", limit=5) for _ in range(3)] == [0, 0, 100]
+
+
 def test_an_older_answer_does_not_give_calls_back() -> None:
     window = LocalCallWindow(VirtualClock(START))
     for _ in range(3):

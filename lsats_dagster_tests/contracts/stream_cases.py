@@ -156,7 +156,9 @@ def quick(hub: Hub, **terms: Any) -> Hub:
         if source.name in hub.clients:
             hub.clients[source.name].close()
         hub.clients[source.name] = make_client(
-            hub.campus, source, **({"clock": clock, "window": LocalCallWindow(clock)} | terms)
+            hub.campus,
+            source,
+            **({"clock": clock, "window": LocalCallWindow(clock, callers=hub.detail_workers)} | terms),
         )
     return hub
 
