@@ -76,5 +76,5 @@ check: lint types sql-lint load-check test test-ui ## Everything that CI checks
 
 clean: ## Remove the environment and all demo data
 	@# The command knows where the server keeps its files, which may be outside of this folder.
-	@if [ -d "$${LSATS_HOME:-.lsats}" ]; then [ -x $(BIN)/lsats ] || $(MAKE) --no-print-directory $(RUNTIME); $(BIN)/lsats clean; fi
+	@if [ -d "$${LSATS_HOME:-.lsats}" ]; then [ -x $(BIN)/lsats ] || $(MAKE) --no-print-directory $(RUNTIME); $(BIN)/lsats clean --yes; fi
 	@rm -rf $(VENV) .lsats .pytest_cache .mypy_cache .ruff_cache .hypothesis .dg

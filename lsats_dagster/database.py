@@ -3,7 +3,7 @@
 What belongs here is true of every table. Migrations are in `migrations.py`, run records in `runs`.
 """
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from typing import Any, LiteralString, cast
 
@@ -13,6 +13,7 @@ from psycopg.pq import Format
 from sqlalchemy import URL, Connection, create_engine, event, make_url, text
 from sqlalchemy.exc import DBAPIError, SQLAlchemyError
 
+OLDEST_SERVER = 16
 OWNER = "lsats_owner"
 WRITER = "lsats_writer"
 READER = "lsats_reader"
@@ -28,17 +29,21 @@ FEW_KEYS = f"{_WORK_MEM}; set local random_page_cost = 1.1"
 # waits for an acknowledgment sends no keepalives; for it the user timeout counts, where the system has one.
 _KEEPALIVES = {"keepalives_idle": 60, "keepalives_interval": 15, "keepalives_count": 4}
 _USER_TIMEOUT = {"tcp_user_timeout": 120_000}  # ms
-# What every session says at its start, which no setting of a server, database or login overrides.
-_SESSION = {
+# What every session says at its start, which no setting of a server, database or login overrides. These read back as written,
+# so that a session can prove it was asked for them.
+_PROVEN = {
     "TimeZone": "UTC",
-    "DateStyle": "ISO",
     # Compiling a statement over 50 cleaned columns takes longer than running it.
     "jit": "off",
     # Temporary tables of a run are walked and looked into again and again; the default of 8 MB would send them to disk.
     "temp_buffers": "64MB",
     # A session that holds a lock is silent while its source is slow.
-    "idle_session_timeout": 0,
-    "idle_in_transaction_session_timeout": 0,
+    "idle_session_timeout": "0",
+    "idle_in_transaction_session_timeout": "0",
+}
+_SESSION = {
+    **_PROVEN,
+    "DateStyle": "ISO",
     **{f"tcp_{name}": value for name, value in _KEEPALIVES.items()},
     **_USER_TIMEOUT,
 }
@@ -50,9 +55,24 @@ QUOTABLE_CLASSES = ("08", "0A", "25", "28", "3D", "3F", "40", "42", "53", "54", 
 # How the client library words a refused connection, which has no SQLSTATE; only a person can fix these.
 REFUSALS = (
     "authentication failed", "does not exist", "no pg_hba.conf entry", "no password supplied", "permission denied",
-    "unrecognized configuration parameter",
 )  # fmt: skip
 TRANSIENT_CLASSES = ("08", "40", "53", "57")
+TOO_OLD = f"the hub needs Postgres {OLDEST_SERVER} or newer"
+POOLED = (
+    "a connection pooler such as PgBouncer seems to stand in between, and the hub's locks and rights need sessions of their "
+    "own: give the address of Postgres itself"
+)
+# How servers and poolers word that they do not know what a session asks for at its start.
+UNUSABLE = {"unrecognized configuration parameter": TOO_OLD, "unsupported startup parameter": POOLED}
+
+_HOLDERS = """
+select string_agg(distinct format('pid %s of login %s', s.pid, s.usename), ', ')
+from pg_locks l
+join pg_stat_activity s on s.pid = l.pid
+where l.granted and s.datname = current_database() and s.pid <> pg_backend_pid() and case l.locktype
+    when 'advisory' then l.objsubid = 1 and ((l.classid::bigint << 32) | l.objid::bigint) = hashtextextended(:lock, 0)
+    when 'relation' then l.relation = to_regclass(:table) end
+"""
 
 
 class DatabaseError(Exception):
@@ -68,6 +88,14 @@ class DatabaseError(Exception):
         if self.sqlstate is None:
             return not any(sign in str(self) for sign in REFUSALS)
         return self.sqlstate[:2] in TRANSIENT_CLASSES
+
+
+class UnusableServerError(DatabaseError):
+    """What answers is not a server that the hub can work on: too old, or a pooler. Only a person can fix it."""
+
+    @property
+    def transient(self) -> bool:
+        return False
 
 
 class LockTimeoutError(DatabaseError):
@@ -96,7 +124,11 @@ def as_database_error(error: SQLAlchemyError | psycopg.Error) -> DatabaseError:
     """What Postgres or SQLAlchemy raised, as an error that quotes no rows."""
     original = error.orig if isinstance(error, DBAPIError) else error
     if isinstance(original, psycopg.Error):
-        return DatabaseError(describe_database_error(original), original.sqlstate)
+        message = describe_database_error(original)
+        for sign, meaning in UNUSABLE.items():
+            if original.sqlstate is None and sign in message:
+                return UnusableServerError(f"{message}: {meaning}")
+        return DatabaseError(message, original.sqlstate)
     return DatabaseError(type(original).__name__)
 
 
@@ -130,11 +162,10 @@ class Database:
         self, url: str, *, role: str | None = WRITER, application: str = "lsats", read_only: bool = False
     ) -> None:
         self.url: URL = make_url(url).set(drivername="postgresql+psycopg")
-        options = " ".join(f"-c {name}={value}" for name, value in _SESSION.items())
-        if role:
-            options += f" -c role={role}"
+        proven = _PROVEN | ({"role": role} if role else {})
         if read_only:
-            options += " -c default_transaction_read_only=on"
+            proven["default_transaction_read_only"] = "on"
+        options = " ".join(f"-c {name}={value}" for name, value in (_SESSION | proven).items())
         self._engine = create_engine(
             self.url,
             pool_pre_ping=True,
@@ -152,12 +183,13 @@ class Database:
         )
 
         @event.listens_for(self._engine, "connect")
-        def register_json(connection: psycopg.Connection[Any], _record: object) -> None:
+        def prepare(connection: psycopg.Connection[Any], _record: object) -> None:
+            prove_session(connection, proven | {"client_encoding": "UTF8"})
             connection.adapters.register_dumper(None, SerializedJsonDumper)
 
     @contextmanager
     def connect(self) -> Iterator[Connection]:
-        """A connection; the caller begins and ends its transactions."""
+        """A connection; the caller begins and ends its transactions. Each new one has proved what it was asked for."""
         with database_border(), self._engine.connect() as connection:
             yield connection
 
@@ -172,8 +204,35 @@ class Database:
         self._engine.dispose()
 
 
+def prove_session(connection: psycopg.Connection[Any], settings: Mapping[str, str]) -> None:
+    """UnusableServerError unless a new connection is a session of its own, with these settings, on a server new enough.
+
+    A pooler drops what it does not know, the role and read only among it, and lets two clients share a session and its
+    locks. It answers for the server, but does not know the number of the session's process.
+    """
+    version = connection.info.server_version
+    if version < OLDEST_SERVER * 10_000:
+        raise UnusableServerError(f"Postgres {version // 10_000}.{version % 10_000} is too old: {TOO_OLD}")
+    with database_border():
+        row = connection.execute(
+            "select pg_backend_pid(), current_user, array(select current_setting(name) from unnest(%s::text[]) name)",
+            [list(settings)],
+        ).fetchone()
+        connection.rollback()
+    assert row is not None
+    pid, user, values = row
+    found = dict(zip(settings, values, strict=True))
+    if settings.get("role", user) != user or found != settings or pid != connection.info.backend_pid:
+        missing = ", ".join(f"{name} {value}" for name, value in settings.items() if found[name] != value)
+        raise UnusableServerError(
+            f"the session is not as it was asked for ({missing or 'not one of our own'}): {POOLED}"
+        )
+
+
 def take_lock(connection: Connection, name: str, wait_seconds: float) -> None:
-    """Take the session advisory lock `name`; leaves no transaction open. Raises LockTimeoutError after `wait_seconds`.
+    """Take the session advisory lock `name`; leaves no transaction open.
+
+    Raises LockTimeoutError after `wait_seconds`, which names the session that holds it.
 
     The lock belongs to the connection: when its process dies, the server frees it, and no write of it can come after.
     """
@@ -186,12 +245,25 @@ def take_lock(connection: Connection, name: str, wait_seconds: float) -> None:
     except DBAPIError as error:
         connection.rollback()
         if isinstance(error.orig, psycopg.errors.LockNotAvailable):
-            raise LockTimeoutError(f"{name} is being written by another run for more than {wait_seconds:g} s") from None
+            raise LockTimeoutError(
+                f"{name} is being written by another run for more than {wait_seconds:g} s{holders(connection, lock=name)}"
+            ) from None
         raise
     except BaseException:
         # Stopped: a connection that may have the lock must not go back to the pool with it.
         connection.invalidate()
         raise
+
+
+def holders(connection: Connection, *, lock: str | None = None, table: str | None = None) -> str:
+    """` (pid 4711 of login hub_service)`: the other sessions that hold an advisory lock or a table; nothing where none does.
+
+    Rolls back the connection's transaction.
+    """
+    connection.rollback()
+    found = connection.execute(text(_HOLDERS), {"lock": f"lsats:{lock}", "table": table}).scalar_one()
+    connection.rollback()
+    return f" ({found})" if found else ""
 
 
 def release_lock(connection: Connection, name: str) -> None:

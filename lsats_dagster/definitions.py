@@ -5,7 +5,7 @@ from typing import Any
 
 import dagster as dg
 
-from lsats_dagster.assets.silver import silver_asset, sources_of
+from lsats_dagster.assets.silver import silver_asset
 from lsats_dagster.assets.streams import stream_asset
 from lsats_dagster.automation.jobs import build_jobs
 from lsats_dagster.automation.schedules import build_schedules
@@ -15,6 +15,7 @@ from lsats_dagster.settings import SQL_ROOT
 from lsats_dagster.source import Source
 from lsats_dagster.sources import SOURCES
 from lsats_dagster.transforms.definition import Definition, load_definitions
+from lsats_dagster.watched import sources_of
 
 
 def build_definitions(

@@ -8,6 +8,7 @@ import csv
 import hashlib
 import logging
 import re
+from contextlib import ExitStack
 from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
@@ -17,9 +18,11 @@ from psycopg.sql import Identifier
 from sqlalchemy import Connection, text
 from sqlalchemy.exc import DBAPIError
 
-from lsats_dagster.database import OWNER, READER, WRITER, Database, database_border, release_lock, take_lock
+from lsats_dagster.database import OWNER, READER, WRITER, Database, release_lock, take_lock
 from lsats_dagster.ingestion.views import StreamDeclaration, view_statements
+from lsats_dagster.runs import alone
 from lsats_dagster.transforms.definition import Definition
+from lsats_dagster.transforms.engine import subject
 from lsats_dagster.transforms.tables import deploy
 
 logger = logging.getLogger(__name__)
@@ -31,6 +34,13 @@ ROLES = {
     OWNER: "owns the hub's schemas; migrations",
     WRITER: "runs the assets",
     READER: "reads the views",
+}
+
+# Where nobody has rights on the database just for being there, its logins connect by these.
+RIGHTS = {
+    OWNER: ("connect", "create", "temporary"),
+    WRITER: ("connect", "temporary"),
+    READER: ("connect", "temporary"),
 }
 
 
@@ -86,21 +96,38 @@ def upgrade(
     """Bring the database to the state of this checkout, wholly or not at all. `database` acts with its login's own rights.
 
     `service`: the login that runs the assets, where it is another one.
-    Raises MigrationError (wrong encoding, changed or unknown migration, missing rights) and DatabaseError.
+    Refreshes of silver tables wait until it is done; all others until nothing of the hub is in use for a moment.
+    Raises MigrationError (wrong encoding, changed or unknown migration, missing rights), LockTimeoutError, which names the
+    session that holds what is needed, and DatabaseError.
     """
     migrations = load_migrations(sql_root / "migrations")
-    with database.connect() as connection:
+    applied: list[str] = []
+
+    def become_owner() -> None:
+        prepare_roles(connection, service)
+        connection.exec_driver_sql(f"set local role {OWNER}")
+
+    def bring_up_to_date() -> None:
+        drop_views(connection)
+        applied[:] = apply_migrations(connection, migrations)
+        derive(connection, sql_root, streams, definitions)
+
+    with database.connect() as connection, ExitStack() as locks:
         check_encoding(connection)
-        take_lock(connection, LOCK, LOCK_SECONDS)
-        try:
-            with database_border(), connection.begin():
-                prepare_roles(connection, service)
-                connection.exec_driver_sql(f"set local role {OWNER}")
-                applied = apply_migrations(connection, migrations)
-                derive(connection, sql_root, streams, definitions)
-        finally:
-            release_lock(connection, LOCK)
+        for name in (LOCK, *(subject(definition).name for definition in definitions)):
+            take_lock(connection, name, LOCK_SECONDS)
+            locks.callback(release_lock, connection, name)
+        alone(connection, become_owner, bring_up_to_date, wait_seconds=LOCK_SECONDS)
     return Upgrade(applied, len(streams), len(definitions))
+
+
+def drop_views(connection: Connection) -> None:
+    """Take away what `derive` makes again, so that nothing depends on a table that is altered."""
+    views = connection.exec_driver_sql(
+        "select format('%%I.%%I', schemaname, viewname) from pg_views where schemaname in ('bronze', 'enriched', 'silver')"
+    ).scalars()
+    if names := ", ".join(views):
+        connection.exec_driver_sql(f"drop view {names}")
 
 
 def check_encoding(connection: Connection) -> None:
@@ -159,9 +186,10 @@ def role_statements(connection: Connection, service: str | None) -> list[str]:
         ).scalar_one():
             # A member without SET may not act as the role, and a plain grant would leave it so.
             needed.append(f"grant {role} to {quote(name)} with set true")
-    may_create = text("select has_database_privilege(:role, current_database(), 'create')")
-    if OWNER not in known or not connection.execute(may_create, {"role": OWNER}).scalar_one():
-        needed.append(f"grant create, temporary on database {quote(database)} to {OWNER}")
+    for role, rights in RIGHTS.items():
+        has = " and ".join(f"has_database_privilege('{role}', current_database(), '{right}')" for right in rights)
+        if role not in known or not connection.exec_driver_sql(f"select {has}").scalar_one():
+            needed.append(f"grant {', '.join(rights)} on database {quote(database)} to {role}")
     return needed
 
 
@@ -231,12 +259,7 @@ def derive(
     streams: tuple[StreamDeclaration, ...],
     definitions: tuple[Definition, ...],
 ) -> None:
-    """Make functions, stream views, silver tables and reader views as the checkout says. Nothing here holds data."""
-    views = connection.exec_driver_sql(
-        "select format('%%I.%%I', schemaname, viewname) from pg_views where schemaname in ('bronze', 'enriched', 'silver')"
-    ).scalars()
-    if names := ", ".join(views):
-        connection.exec_driver_sql(f"drop view {names}")
+    """Make functions, stream views, silver tables and reader views as the checkout says. No view is there any more."""
     for path in sorted((sql_root / "functions").glob("*.sql")):
         run_script(connection, path.read_text(encoding="utf-8"))
     load_flag_deductions(connection, sql_root)
@@ -300,20 +323,21 @@ def pending(
     return waiting
 
 
-def server_facts(connection: Connection) -> tuple[int, str, datetime]:
-    """(version as a number, version as text, the server's clock)."""
-    version, name, now = connection.exec_driver_sql(
-        "select current_setting('server_version_num')::integer, current_setting('server_version'), clock_timestamp()"
-    ).one()
-    return version, name, now
+def server_facts(connection: Connection) -> tuple[str, datetime]:
+    """(version as text, the server's clock)."""
+    name, now = connection.exec_driver_sql("select current_setting('server_version'), clock_timestamp()").one()
+    return name, now
 
 
 def writer_rights_hold(connection: Connection) -> bool:
     """Whether this connection may append to bronze and keep run records, and may change nothing in bronze."""
     may, may_not = connection.exec_driver_sql(
-        "select has_table_privilege('bronze.raw_entities', 'insert') "
-        "and has_table_privilege('meta.ingestion_runs', 'insert, update'), "
-        "has_table_privilege('bronze.raw_entities', 'update, delete, truncate')"
+        "select has_column_privilege('bronze.raw_entities', 'raw_data', 'insert') "
+        "and has_any_column_privilege('meta.ingestion_runs', 'insert') "
+        "and has_any_column_privilege('meta.ingestion_runs', 'update'), "
+        "has_any_column_privilege('bronze.raw_entities', 'update') "
+        "or has_table_privilege('bronze.raw_entities', 'delete, truncate') "
+        "or has_column_privilege('bronze.raw_entities', 'seq', 'insert')"
     ).one()
     return bool(may and not may_not)
 

@@ -3,28 +3,37 @@
 A source's own file in `sources/` makes one; nothing else in the package names it.
 """
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
-from datetime import date, timedelta
+from datetime import date, datetime, time, timedelta
 from enum import IntEnum
 from typing import Any
+from zoneinfo import ZoneInfo
 
 from lsats_dagster.clients.http import DEFAULT_CEILINGS, DEFAULT_TIMEOUTS, Ceilings, Timeouts
 from lsats_dagster.clients.window import SYSTEM_CLOCK, CallWindow, Clock
 from lsats_dagster.ingestion.stream import DetailStream
 from lsats_dagster.ingestion.views import StreamDeclaration
-from lsats_dagster.settings import SourceSettings
+from lsats_dagster.settings import ConfigurationError, SourceSettings, load, needed
+
+# Times of schedules are local to the university.
+TIME_ZONE = "America/Detroit"
+NIGHTLY_AT = time(2)
 
 Weekday = IntEnum("Weekday", "MONDAY TUESDAY WEDNESDAY THURSDAY FRIDAY SATURDAY SUNDAY", start=0)
 
 
 @dataclass(frozen=True)
 class Cadence:
-    """On which nights (local to the university) a table is brought up to date; after which age it shows yellow and red."""
+    """On which nights (local to the university) a table is brought up to date; after which age it shows yellow and red.
+
+    every_minutes: of what is fetched all day instead.
+    """
 
     nights: frozenset[Weekday]
     warn_after: timedelta
     late_after: timedelta
+    every_minutes: int | None = None
 
     def __post_init__(self) -> None:
         if not all(isinstance(night, Weekday) for night in self.nights):
@@ -43,6 +52,17 @@ NIGHTLY = Cadence(frozenset(Weekday), timedelta(hours=26), timedelta(hours=36))
 def weekly(night: Weekday) -> Cadence:
     """The cadence of a table that is read once a week, in the night of this day."""
     return Cadence(frozenset({night}), timedelta(days=7, hours=2), timedelta(days=8))
+
+
+def next_due(cadence: Cadence, now: datetime) -> datetime | None:
+    """When the schedule next brings such a table up to date; None if it never does."""
+    local = now.astimezone(ZoneInfo(TIME_ZONE))
+    if cadence.every_minutes:
+        step = timedelta(minutes=cadence.every_minutes)
+        hour = local.replace(minute=0, second=0, microsecond=0)
+        return hour + step * ((local - hour) // step + 1)
+    nights = (datetime.combine(local.date() + timedelta(days), NIGHTLY_AT, local.tzinfo) for days in range(9))
+    return next((night for night in nights if night > local and cadence.is_due_on(night.date())), None)
 
 
 @dataclass(frozen=True)
@@ -64,7 +84,7 @@ class DetailSchedule:
     @property
     def cadence(self) -> Cadence:
         """Never in the nightly run: they have a schedule of their own."""
-        return Cadence(frozenset(), self.warn_after, self.late_after)
+        return Cadence(frozenset(), self.warn_after, self.late_after, self.every_minutes)
 
 
 @dataclass(frozen=True)
@@ -97,6 +117,10 @@ class Source:
     details: DetailSchedule | None = None
 
     def __post_init__(self) -> None:
+        if wrong := [table for table, cadence in self.cadences.items() if not isinstance(cadence, Cadence)]:
+            raise ValueError(f"{self.name}: what cadences says of {', '.join(map(str, wrong))} is not of type Cadence")
+        if not isinstance(self.details, DetailSchedule | None):
+            raise ValueError(f"{self.name}: details is not of type DetailSchedule")
         tables = {stream.table for stream in self.streams}
         if unknown := self.cadences.keys() - tables:
             raise ValueError(f"{self.name}: cadences of tables that it does not have: {', '.join(sorted(unknown))}")
@@ -113,3 +137,17 @@ class Source:
             assert self.details is not None
             return self.details.cadence
         return self.cadences.get(stream.table, NIGHTLY)
+
+    @property
+    def is_set_up(self) -> bool:
+        """Whether any of its settings is there at this moment, an unusable one too: its own runs fail with it, and no others."""
+        try:
+            return load(self.settings).is_set_up
+        except ConfigurationError:
+            return True
+
+
+def lacking(sources: Sequence[Source]) -> str:
+    """The sentence that names the settings which these sources lack at this moment."""
+    missing = {source.name: load(source.settings).missing for source in sources}
+    return needed([name for names in missing.values() for name in names], " and ".join(missing))

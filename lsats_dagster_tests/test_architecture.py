@@ -28,17 +28,18 @@ PRIVATE = re.compile(r"dagster\w*(\.\w+)*\._")
 # Room -> what of the package it may import, as prefixes of module names; its own files besides.
 DECLARATION = ("ingestion.stream", "ingestion.views")
 ENGINES = ("runs", "database", "ingestion", "transforms", "settings", "migrations")
-SHELLS = (*ENGINES, "clients", "source", "resources", "assets", "automation")
+SHELLS = (*ENGINES, "clients", "source", "watched", "resources", "assets", "automation")
 ROOMS: dict[str, tuple[str, ...]] = {
     "clients": (),
     "source": ("clients", "settings", *DECLARATION),
     "sources": ("clients", "settings", "source", *DECLARATION),
     "ingestion": ("runs", "database"),
     "transforms": ("runs", "database"),
-    "settings": (),
+    "settings": ("clients.addresses",),
     "database": (),
     "runs": ("database",),
     "migrations": ("runs", "database", "ingestion", "transforms", "settings"),
+    "watched": ("runs", "source", "transforms"),
     "resources": (*ENGINES, "clients", "source"),
     "assets": SHELLS,
     "automation": SHELLS,
@@ -57,7 +58,7 @@ OUTSIDE: dict[str, set[str]] = {
     "runs": {"sqlalchemy", "psycopg", "orjson"},
     "database": {"sqlalchemy", "psycopg", "orjson"},
     "migrations": {"sqlalchemy", "psycopg"},
-    "settings": {"pydantic", "pydantic_settings", "sqlalchemy"},
+    "settings": {"dotenv", "pydantic", "pydantic_settings", "sqlalchemy"},
 }
 
 

@@ -9,15 +9,25 @@ import subprocess
 import sys
 import time
 from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
 import psycopg
 import pytest
 from sqlalchemy import Connection, event, text
+from sqlalchemy.exc import ProgrammingError
 
-from lsats_dagster.cli.doctor import explain_database, look_at_database
-from lsats_dagster.database import READER, Database, DatabaseError, database_border, release_lock, take_lock
+from lsats_dagster.cli.doctor import look_at_database
+from lsats_dagster.database import (
+    READER,
+    Database,
+    LockTimeoutError,
+    UnusableServerError,
+    database_border,
+    release_lock,
+    take_lock,
+)
 from lsats_dagster.demo.campus import Campus
 from lsats_dagster.demo.postgres import EmbeddedPostgres
 from lsats_dagster.migrations import MigrationError, pending, upgrade
@@ -25,6 +35,7 @@ from lsats_dagster.runs import Origin
 from lsats_dagster.settings import SQL_ROOT, load_settings
 from lsats_dagster.sources import STREAMS
 from lsats_dagster.transforms.engine import refresh
+from lsats_dagster_tests import wire
 from lsats_dagster_tests.cli.aids import assert_wrong_use, environment, in_process
 from lsats_dagster_tests.conftest import DEFINITIONS, Hub, new_database
 
@@ -98,13 +109,111 @@ def test_a_database_in_another_encoding_is_refused(
         assert_wrong_use(done, str(refused.value))
 
 
-def test_a_server_that_lacks_what_we_ask_for_is_too_old(url: str, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_server_that_lacks_what_we_ask_for_is_too_old(url: str) -> None:
     """An error as an older server words it."""
-    monkeypatch.setenv("DATABASE_URL", url)
-    with pytest.raises(DatabaseError) as refused, database_border():
+    with pytest.raises(UnusableServerError, match="16 or newer") as refused, database_border():
         psycopg.connect(url, options="-c no_such_setting=0")
     assert not refused.value.transient
-    assert "16 or newer" in explain_database(refused.value, load_settings())
+
+
+def refused_first(address: str, folder: Path, *words: str) -> None:
+    """Commands say so, and nothing else."""
+    for command in (("db", "upgrade"), ("doctor",), ("doctor", "--json")):
+        variables = environment(folder, DATABASE_URL=address, DAGSTER_PG_DATABASE="dagster")
+        done = in_process(*command, folder=folder, variables=variables)
+        assert_wrong_use(done, *words)
+        assert done.stdout == ""
+
+
+def test_an_older_server_is_refused_before_anything_else(url: str, tmp_path: Path) -> None:
+    """Also by one that does not know the hub's roles."""
+
+    def without_roles(asked: dict[str, str]) -> dict[str, str]:
+        return {name: value.replace("role=lsats_writer", "role=no_such_role") for name, value in asked.items()}
+
+    older = wire.of_version("15.18 (Debian 15.18-0+deb12u1)")
+    with wire.proxy(url, answer=older, startup=without_roles) as address:
+        refused_first(address, tmp_path, "Postgres 15.18 is too old", "Postgres 16 or newer")
+
+
+POOLERS: dict[str, dict[str, Any]] = {
+    "drops options": {"startup": wire.without_options},
+    "shares sessions": {"answer": wire.with_a_key_of_its_own},
+    # As the login's own settings would make up for.
+    "drops options, and the role is given otherwise": {"startup": lambda asked: asked | {"options": "-c role=lsats_writer"}},
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("pooler", POOLERS)
+def test_a_pooler_is_refused_so_that_no_two_runs_write_through_it(
+    url: str, campus: Campus, pooler: str, tmp_path: Path
+) -> None:
+    with wire.proxy(url, **POOLERS[pooler]) as address:
+        for asked in ({}, {"role": READER, "read_only": True}, {"role": None}):
+            database = Database(address, **asked)
+            with pytest.raises(UnusableServerError, match=r"PgBouncer.*Postgres itself") as refused, database.connect():
+                pass
+            assert not refused.value.transient
+            assert len(str(refused.value).splitlines()) == 1
+            database.dispose()
+        runs = [Hub(Database(address), campus) for _ in range(2)]
+        with ThreadPoolExecutor(2) as pool:
+            ended = [pool.submit(run.run, STREAMS[0]) for run in runs]
+            assert {type(one.exception()) for one in ended} == {UnusableServerError}
+        for run in runs:
+            run.database.dispose()
+        refused_first(address, tmp_path, "PgBouncer")
+    direct = Hub(Database(url), campus)
+    assert direct.rows("select 1 from bronze.raw_entities union all select 1 from meta.ingestion_runs") == []
+    direct.database.dispose()
+
+
+def test_a_proxy_that_hands_everything_on_is_none_of_these(url: str) -> None:
+    with wire.proxy(url) as address:
+        database = Database(address, role=READER, read_only=True)
+        with database.connect() as connection:
+            assert connection.exec_driver_sql("select current_user").scalar_one() == READER
+        database.dispose()
+
+
+def test_whoever_holds_a_lock_is_named(url: str, connection: Connection) -> None:
+    """By process and login, also where it is no run of the hub."""
+    with psycopg.connect(url) as stranger, psycopg.connect(url) as other:
+        stranger.execute("select pg_advisory_lock(hashtextextended('lsats:example', 0))")
+        other.execute("select pg_advisory_lock(1)")
+        with pytest.raises(LockTimeoutError) as refused:
+            take_lock(connection, "example", 0)
+        assert f"(pid {stranger.info.backend_pid} of login {stranger.info.user})" in str(refused.value)
+
+
+FORGED = {
+    "log": (
+        "bronze.raw_entities (seq, source_system, entity_type, external_id, change, raw_data, entity_hash, hash_version, "
+        "ingestion_run_id)",
+        "999999, 'tdx', 'department', 'x', 'new', '{}', '', 1, gen_random_uuid()",
+    ),
+    "runs": ("meta.ingestion_runs (run_seq, source_system, entity_type, mode)", "999999, 'tdx', 'department', 'full'"),
+    "details": (
+        "meta.detail_fetches (fetch_seq, source_system, entity_type, external_id, list_seq, outcome, run_id)",
+        "999999, 'tdx', 'department', 'x', 1, 'found', gen_random_uuid()",
+    ),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("table", FORGED)
+def test_numbers_of_the_history_come_from_the_server_alone(connection: Connection, table: str) -> None:
+    target, row = FORGED[table]
+    with pytest.raises(ProgrammingError, match="permission denied"):
+        connection.exec_driver_sql(f"insert into {target} overriding system value values ({row})")
+    connection.rollback()
+    driver: Any = connection.connection.driver_connection
+    with pytest.raises(psycopg.errors.InsufficientPrivilege), driver.cursor().copy(f"copy {target} from stdin"):
+        pass
+    driver.rollback()
+    name, _, columns = target.partition(" (")
+    number = columns.partition(",")[0]
+    with pytest.raises(ProgrammingError, match="permission denied"):
+        connection.exec_driver_sql(f"update {name} set {number} = default")
 
 
 def test_every_connection_asks_for_keepalives_and_no_idle_limit(connection: Connection) -> None:

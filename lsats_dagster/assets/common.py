@@ -1,10 +1,11 @@
 """What all assets share: metadata keys, checks, column schemas, and the border where errors become Dagster's."""
 
+import logging
 import time
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, TypeVar
 from uuid import UUID
 
 import dagster as dg
@@ -17,9 +18,16 @@ from lsats_dagster.runs import Check, Mode, Origin, Run, Subject, describe_error
 from lsats_dagster.settings import ConfigurationError
 from lsats_dagster.source import Cadence
 
+T = TypeVar("T")
+logger = logging.getLogger(__name__)
+
 OWNERS = ["team:lsats"]
-# How a step is tried again; see `attempt`.
+# Metadata of a failure: the class of its error, by which alerts tell one failure from another.
+ERROR_KIND = "lsats/error_kind"
+# How a step is tried again; see `guarded`.
 RETRIES = dg.RetryPolicy(max_retries=3, delay=30, backoff=dg.Backoff.EXPONENTIAL, jitter=dg.Jitter.FULL)
+# A run with this tag tries no step again: a person waits for its answer.
+NO_STEP_RETRY = {"lsats/no_retry": "true"}
 
 APPROVE_REMOVALS = "Run id (lsats/ingestion_run_id) whose refused removals you have found to be right."
 
@@ -67,12 +75,13 @@ def table_asset(
     checks: Sequence[tuple[str, str]],
     cadence: Cadence,
     inputs: Iterable[str] = (),
+    pool: str | None = None,
     **more: Any,
 ) -> Callable[[Callable[..., Iterator[AssetEvent]]], dg.AssetsDefinition]:
     """The decorator of every asset: one table, its step, and the checks that the step reports.
 
     A step may yield nothing, checks included: a dry run is no materialization. Only a subsettable multi-asset of one
-    allows that, because the checks of a plain asset are always required.
+    allows that, because the checks of a plain asset are always required. pool: runs that hold it queue for one another.
     """
     spec = dg.AssetSpec(
         key=asset_key(table),
@@ -93,6 +102,7 @@ def table_asset(
         specs=[spec],
         check_specs=check_specs(table, *checks),
         can_subset=True,
+        pool=pool,
     )
 
 
@@ -168,8 +178,12 @@ def materialize(step: Step, work: Callable[[Database, Origin], Run]) -> Iterator
 
 def standing(step: Step) -> Iterator[dg.AssetCheckResult]:
     """What the last whole run found of the table, once more."""
-    with step.hub.open().transaction() as connection:
-        found = standing_checks(connection, step.subject)
+
+    def look() -> list[Check]:
+        with step.hub.open().transaction() as connection:
+            return standing_checks(connection, step.subject)
+
+    found = guarded(step, look)
     selected = {key.name for key in step.context.selected_asset_check_keys}
     yield from (check_result(step, check) for check in found if check.name in selected)
 
@@ -187,15 +201,11 @@ def check_result(step: Step, check: Check) -> dg.AssetCheckResult:
 
 
 def attempt(step: Step, work: Callable[[Database, Origin], Run]) -> Run:
-    """Do `work`; a run that could not begin has its row all the same.
-
-    Whatever is raised becomes a Failure without cause, because causes may quote rows. Only what another try can change is
-    tried again: time-outs, 429, 5xx, lost connections. An interrupt ends the step.
-    """
-    context = step.context
+    """Do `work`; a run that could not begin has its row all the same."""
+    asked_by = Origin(asset_key(step.table).to_user_string(), step.context.run.run_id)
     began = time.monotonic()
-    asked_by = Origin(asset_key(step.table).to_user_string(), context.run.run_id)
-    try:
+
+    def recorded() -> Run:
         database = step.hub.open()
         try:
             return work(database, asked_by)
@@ -205,19 +215,35 @@ def attempt(step: Step, work: Callable[[Database, Origin], Run]) -> Run:
                 with suppress(DatabaseError):
                     record_failure(database, step.subject, mode, asked_by, error, elapsed=time.monotonic() - began)
             raise
+
+    return guarded(step, recorded)
+
+
+def guarded(step: Step, work: Callable[[], T]) -> T:
+    """Do `work`; whatever it raises becomes a Failure of one sentence without cause, because causes may quote rows.
+
+    Only what another try can change is tried again: time-outs, 429, 5xx, lost connections. An interrupt ends the step.
+    """
+    try:
+        return work()
     except Exception as error:
         transient = isinstance(error, TransientSourceError) or (isinstance(error, DatabaseError) and error.transient)
-        retry = transient and context.retry_number < RETRIES.max_retries
-        message = f"{describe_error(error)} ({outlook(error, transient, context.retry_number)})"
-    failure = dg.Failure(message, metadata={"lsats/error": message}, allow_retries=False)
+        most = 0 if step.context.run.tags.keys() & NO_STEP_RETRY.keys() else RETRIES.max_retries
+        made = step.context.retry_number
+        retry = transient and made < most
+        message = f"{describe_error(error)} ({outlook(error, transient, made, most)})"
+        kind = type(error).__name__
+    failure = dg.Failure(message, metadata={"lsats/error": message, ERROR_KIND: kind}, allow_retries=False)
     if retry:
         # Not a policy of the asset: Dagster would apply it to interrupts too, and nothing could stop a step.
-        wait = RETRIES.calculate_delay(context.retry_number + 1)
+        wait = RETRIES.calculate_delay(made + 1)
+        told = (asset_key(step.table).to_user_string(), message, made + 2, most + 1, wait)
+        logger.warning("🔄 %s: %s; try %d of %d in %.0f s", *told, extra={"wait": wait})
         raise dg.RetryRequested(max_retries=RETRIES.max_retries, seconds_to_wait=wait) from failure
     raise failure
 
 
-def outlook(error: Exception, transient: bool, retries_made: int) -> str:
+def outlook(error: Exception, transient: bool, retries_made: int, most: int) -> str:
     """Whether another try can help, for people who read the failure."""
     if isinstance(error, UnprovenReadError):
         return "what was read is kept; the next run reads it all again"
@@ -225,6 +251,6 @@ def outlook(error: Exception, transient: bool, retries_made: int) -> str:
         return "nothing was read or written"
     if not transient:
         return "another try does not help before its cause is fixed"
-    if retries_made < RETRIES.max_retries:
+    if retries_made < most:
         return "it is tried again"
-    return f"tried {retries_made + 1} times; the next run may do better"
+    return f"tried {retries_made + 1} time{'s' * (retries_made > 0)}; the next run may do better"

@@ -1,6 +1,6 @@
 """Silver assets: one per definition in sql/silver."""
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 
 import dagster as dg
 from pydantic import Field
@@ -11,7 +11,7 @@ from lsats_dagster.database import Database
 from lsats_dagster.resources import HubDatabase
 from lsats_dagster.runs import Origin, Run
 from lsats_dagster.settings import load_settings
-from lsats_dagster.source import NIGHTLY, Source
+from lsats_dagster.source import NIGHTLY
 from lsats_dagster.transforms.checks import QUALITY_THRESHOLD
 from lsats_dagster.transforms.definition import Definition
 from lsats_dagster.transforms.engine import refresh, subject
@@ -22,19 +22,6 @@ class RefreshConfig(dg.Config):
 
     full: bool = Field(False, description="Compute every row, not only what changed inputs reach.")
     dry_run: bool = Field(False, description="Compute and compare, write nothing.")
-
-
-def sources_of(definition: Definition, sources: Sequence[Source], tables: Sequence[Definition]) -> set[str]:
-    """Names of the sources whose streams reach this table, also through other tables."""
-    streams = {f"{stream.layer}.{stream.table}": source.name for source in sources for stream in source.streams}
-    by_name = {table.name: table for table in tables}
-    found: set[str] = set()
-    for name in definition.inputs:
-        if name in by_name:
-            found |= sources_of(by_name[name], sources, tables)
-        elif name in streams:
-            found.add(streams[name])
-    return found
 
 
 def silver_asset(definition: Definition, reached_by: set[str]) -> dg.AssetsDefinition:

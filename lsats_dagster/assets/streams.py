@@ -124,6 +124,9 @@ def stream_asset(source: Source, stream: StreamDeclaration) -> dg.AssetsDefiniti
         checks=[BALANCE, REMOVAL_GUARD],
         inputs=[f"{parent.layer}.{parent.table}" for parent in upstream_of(stream)],
         cadence=source.cadence_of(stream),
+        # Details take longer than anyone should wait for a lock. A list does not, and a backfill, which works on details for
+        # days, must not keep a night from reading it.
+        pool=f"{source.name}_details" if isinstance(stream, DetailStream) else None,
     )
     return decorate(run_stream)
 

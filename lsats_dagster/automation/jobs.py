@@ -1,21 +1,24 @@
 """Jobs: what is run together. A source's job covers its bronze, enriched and source tables."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from typing import Any
 
 import dagster as dg
 from pydantic import Field, create_model
 
 from lsats_dagster.assets.common import APPROVE_REMOVALS
-from lsats_dagster.assets.silver import RefreshConfig, sources_of
+from lsats_dagster.assets.silver import RefreshConfig
 from lsats_dagster.assets.streams import ChangesConfig, config_of
 from lsats_dagster.source import Source
 from lsats_dagster.transforms.definition import Definition
+from lsats_dagster.watched import sources_of
 
 # What define_asset_job returns has no public name.
 UnresolvedJob = Any
 # For a call budget: more than any source holds.
 NO_LIMIT = 10**9
+# Dagster's console log stays silent: the hub's own lines say the same in fewer words.
+QUIET_CONSOLE: dict[str, Any] = {"console": {"config": {"log_level": "CRITICAL"}}}
 INGEST_SUFFIX, BACKFILL_SUFFIX, DETAILS_SUFFIX = "_ingest", "_backfill", "_details"
 SILVER_REFRESH, HUB_DAILY = "silver_refresh", "hub_daily"
 
@@ -66,25 +69,26 @@ def backfill_config(source: Source) -> type[BackfillConfig]:
 
 
 def op_configs(
-    source: Source, sources: Sequence[Source], tables: Sequence[Definition], asked: Mapping[str, Any]
+    sources: Sequence[Source], tables: Sequence[Definition], steps: Collection[str], asked: Mapping[str, Any]
 ) -> dict[str, dict[str, Any]]:
-    """Step -> the part of `asked` that its config knows."""
-    kinds: dict[str, type[dg.Config]] = {f"{s.layer}__{s.table}": config_of(s) for s in source.streams}
-    kinds |= {
-        f"silver__{definition.table}": RefreshConfig
-        for definition in tables
-        if source.name in sources_of(definition, sources, tables)
+    """The run config of these steps: each gets the part of `asked` that it knows."""
+    kinds: dict[str, type[dg.Config]] = {
+        f"{stream.layer}__{stream.table}": config_of(stream) for source in sources for stream in source.streams
     }
-    return {step: {name: asked[name] for name in kind.model_fields if name in asked} for step, kind in kinds.items()}
+    kinds |= {f"silver__{definition.table}": RefreshConfig for definition in tables}
+    known = {step: {name: asked[name] for name in kinds[step].model_fields if name in asked} for step in steps}
+    return {step: {"config": values} for step, values in known.items() if values}
 
 
 def backfill_job(source: Source, sources: Sequence[Source], tables: Sequence[Definition]) -> UnresolvedJob:
     """The job that brings one source up to date through to the merged tables, whatever its schedule."""
 
+    steps = [f"{stream.layer}__{stream.table}" for stream in source.streams]
+    steps += [f"silver__{table.table}" for table in tables if source.name in sources_of(table, sources, tables)]
+
     def to_assets(config: BackfillConfig) -> dg.RunConfig:
         asked = {"budget": NO_LIMIT} | config.model_dump(exclude_none=True)
-        configs = op_configs(source, sources, tables, asked)
-        return dg.RunConfig(ops={step: {"config": values} for step, values in configs.items()})
+        return dg.RunConfig(ops=op_configs(sources, tables, steps, asked), loggers=QUIET_CONSOLE)
 
     # Dagster reads the type of the config from the annotation.
     to_assets.__annotations__["config"] = backfill_config(source)

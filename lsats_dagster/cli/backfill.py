@@ -4,11 +4,13 @@ from typing import Annotated
 
 import typer
 
+from lsats_dagster.assets.common import NO_STEP_RETRY
 from lsats_dagster.automation.jobs import BACKFILL_SUFFIX, backfill_config
 from lsats_dagster.cli import FAILED, JSON
-from lsats_dagster.cli.environment import dagster_instance, hub_database, hub_environment
+from lsats_dagster.cli.environment import hub_database, hub_environment
+from lsats_dagster.cli.execution import dagster_instance, execute_here
 from lsats_dagster.cli.run import (
-    IN_REPOSITORY,
+    RETRY,
     SINCE,
     checked_moment,
     checked_run_id,
@@ -41,6 +43,7 @@ def backfill(
     ] = None,
     dry_run: Annotated[bool, typer.Option("--dry-run", help="Read and compare, write nothing.")] = False,
     since: SINCE = None,
+    no_retry: RETRY = False,
     as_json: JSON = False,
 ) -> None:
     """Bring one source up to date, whatever its schedule: after an outage, a changed rule, a refused removal.
@@ -63,18 +66,9 @@ def backfill(
     keys = set(job.asset_layer.executable_asset_keys)
     with hub_environment(sources=True) as settings, hub_database(settings), dagster_instance() as instance:
         require_a_source(keys)
-        result = job.execute_in_process(
-            instance=instance,
-            run_config={name: value for name, value in asked.items() if value is not None},
-            raise_on_error=False,
-            tags=IN_REPOSITORY,
-        )
+        config = {name: value for name, value in asked.items() if value is not None}
+        result = execute_here(job, instance, config, tags=NO_STEP_RETRY if no_retry else {})
     outcome = outcome_of(result, keys)
     show(outcome, as_json=as_json, dry_run=dry_run)
-    if not as_json:
-        for table, row in outcome.tables.items():
-            if row.get("remaining"):
-                finish = f"; at this pace until {row['expected_finish']}" if "expected_finish" in row else ""
-                print(f"⏭️ {table}: {row['remaining']} details are left{finish}. The same command goes on there")
     if not outcome.success:
         raise typer.Exit(FAILED)

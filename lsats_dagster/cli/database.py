@@ -30,7 +30,7 @@ def upgrade_command(as_json: JSON = False) -> None:
 
     Uses DATABASE_ADMIN_URL when it is set, and lets the login of DATABASE_URL run the assets. Example: lsats db upgrade
     """
-    with hub_environment() as settings:
+    with hub_environment(make=True) as settings:
         done = upgrade_database(settings)
     if as_json:
         print(json.dumps(asdict(done), indent=2))

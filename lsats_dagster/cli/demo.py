@@ -2,12 +2,13 @@
 
 import fcntl
 import json
+import logging
 import os
 import shutil
 import sys
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass, field, replace
 from functools import partial
 from pathlib import Path
 from typing import Annotated
@@ -21,19 +22,25 @@ from lsats_dagster.cli.dev import PORT, check_port, open_ui
 from lsats_dagster.cli.environment import (
     CAMPUS_SIZE,
     campus_state,
-    dagster_instance,
     hub_database,
     hub_environment,
     variables,
 )
+from lsats_dagster.cli.execution import dagster_instance
+from lsats_dagster.cli.explain import EXAMPLE, show_fields
+from lsats_dagster.cli.names import asset_keys, resolved
+from lsats_dagster.cli.output import console
 from lsats_dagster.cli.run import Outcome, execute, show
-from lsats_dagster.demo.campus import Campus, running_campus
-from lsats_dagster.demo.postgres import remove_cluster
+from lsats_dagster.demo.campus import BAD_RECORD, Campus, running_campus
+from lsats_dagster.demo.postgres import cluster_folder, remove_cluster
 from lsats_dagster.runs import status
-from lsats_dagster.settings import ConfigurationError, Settings, load_settings
+from lsats_dagster.settings import SQL_ROOT, ConfigurationError, Settings, load_settings
 from lsats_dagster.sources import STREAMS
+from lsats_dagster.transforms.definition import load_definitions
+from lsats_dagster.transforms.explain import explain as explain_row
 
 EVERYTHING = "hub_daily"
+FIGURES_SHOWN = {"created": "new", "updated": "updated", "removed": "removed", "failed": "quarantined"}
 
 
 @dataclass
@@ -60,15 +67,23 @@ def demo(
     days: Annotated[int, typer.Option(min=0, help="Campus days to live through after the first run.")] = 1,
     ui: Annotated[bool, typer.Option("--ui", help="Open Dagster on the demo data afterwards, until Ctrl-C.")] = False,
     port: PORT = 3000,
+    verbose: Annotated[
+        bool, typer.Option("-v", "--verbose", help="Show the log, and the whole summary of each run.")
+    ] = False,
     as_json: JSON = False,
 ) -> None:
-    """Start Postgres and a simulated campus, materialize everything, live a day, and show what the day changed.
+    """Start a simulated campus, materialize everything, live a day, and show what the day changed.
 
-    A later demo goes on from the day and the data of the one before. Example: lsats demo --days 3
+    Its data goes into the database of DATABASE_URL, which must be empty or of a demo, or else into a Postgres that it
+    starts. A later demo goes on from the day and the data of the one before. Example: lsats demo --days 3
     """
+    own_server = load_settings().database_url is None
     if ui:
         check_port(port)
-    with hub_environment() as settings, only_one(settings.lsats_home):
+    if not (verbose or as_json):
+        for handler in logging.getLogger("lsats_dagster").handlers:
+            handler.setLevel(logging.WARNING)
+    with hub_environment(make=True) as settings, only_one(settings.lsats_home):
         state = campus_state(settings)
         say = partial(print, file=sys.stderr if as_json else sys.stdout)
         say("🔄 Preparing the database")
@@ -81,31 +96,47 @@ def demo(
                 for day in live(campus, instance, days, say):
                     lived.append(day)
                     if not as_json:
-                        show_day(day)
+                        show_day(day, verbose=verbose)
             if as_json:
                 print(json.dumps([asdict(day) | {"whole": day.whole} for day in lived], indent=2))
             else:
-                print_directions(settings)
+                show_example(settings)
+                print_directions(settings, own_server)
             if ui:
                 open_ui(port)
     if not all(day.whole for day in lived):
         raise typer.Exit(FAILED)
 
 
-def clean() -> None:
-    """Remove the embedded Postgres with all its data, and what the demo keeps in LSATS_HOME.
+def clean(
+    yes: Annotated[bool, typer.Option("--yes", help="Remove without asking.")] = False,
+) -> None:
+    """Remove the embedded Postgres with all its data, and what the demo and Dagster keep in LSATS_HOME. Asks first.
 
-    Example: lsats clean
+    The database of DATABASE_URL is not touched. Example: lsats clean --yes
     """
-    home = load_settings().lsats_home
+    settings = load_settings()
+    home = settings.lsats_home.absolute()
+    cluster, dagster, files = (
+        cluster_folder(home),
+        home / "dagster",
+        (campus_state(settings).absolute(), home / "demo.lock"),
+    )
+    doomed = [path for path in (cluster, dagster, *files) if path and path.exists()]
+    if doomed and not yes:
+        what = "".join(f"\n  {path}" for path in doomed)
+        kept = "\nThe database of DATABASE_URL stays as it is." if settings.database_url else ""
+        whole = "\nAll data of the embedded database is lost." if cluster else ""
+        if not typer.confirm(f"This removes{what}{whole}{kept}\nRemove?"):
+            raise typer.Exit(FAILED)
     remove_cluster(home)
-    for path in (campus_state(load_settings()), home / "demo.lock"):
+    for path in files:
         path.unlink(missing_ok=True)
-    shutil.rmtree(home / "dagster", ignore_errors=True)
+    shutil.rmtree(dagster, ignore_errors=True)
     # LSATS_HOME may be a folder that holds other things; these stay.
     with suppress(OSError):
         home.rmdir()
-    print(f"✅ The demo data of {home} is gone")
+    print(f"✅ Removed {', '.join(map(str, doomed))}" if doomed else f"✅ Nothing to remove in {home}")
 
 
 @contextmanager
@@ -133,11 +164,12 @@ def refuse_foreign_data(settings: Settings, state: Path) -> None:
 
 
 def live(campus: Campus, instance: dg.DagsterInstance, days: int, say: Callable[[str], None]) -> Iterator[Day]:
-    """Materialize everything, then live and materialize day by day."""
+    """Materialize everything, then live and materialize day by day, with one record that cannot be read among the others."""
     say(f"🔄 Campus day {campus.day()}: materializing everything through Dagster")
     yield Day(campus.day(), execute(EVERYTHING, instance, {}))
     for _ in range(days):
         changes = campus.live_one_day()
+        campus.poison(BAD_RECORD[0], [BAD_RECORD[1]])
         say(f"\n🔄 Campus day {campus.day()}: a day has passed; the incremental run")
         day = Day(campus.day(), execute(EVERYTHING, instance, {}))
         for stream in (stream for stream in STREAMS if stream.name in changes):
@@ -148,26 +180,60 @@ def live(campus: Campus, instance: dg.DagsterInstance, days: int, say: Callable[
         yield day
 
 
-def show_day(day: Day) -> None:
-    """The summary of a day's run, and what the hub saw beside what the campus did."""
+def show_day(day: Day, *, verbose: bool) -> None:
+    """A line about a day that went well; else, or when asked for, its summary, and what the hub saw and the campus did."""
+    if day.whole and not verbose:
+        sums = {
+            name: sum(row.get(figure, 0) for row in day.run.tables.values()) for figure, name in FIGURES_SHOWN.items()
+        }
+        told = ", ".join(f"{number} {name}" for name, number in sums.items() if number)
+        print(f"✅ {len(day.run.tables)} tables: {told}" + ("; exactly what the campus did" if day.seen else ""))
+        return
     show(day.run, as_json=False, dry_run=False)
     for name, seen in day.seen.items():
         done = day.done[name]
-        print(
-            f"{'✅' if seen == done else '❌'} {name}: new, updated, removed {tuple(seen)}; the campus says {tuple(done)}"
-        )
+        mark = "✅" if seen == done else "❌"
+        print(f"{mark} {asset_keys()[name]}: new, updated, removed {tuple(seen)}; the campus says {tuple(done)}")
 
 
-def print_directions(settings: Settings) -> None:
+def show_example(settings: Settings) -> None:
+    """One row, with the values on which its sources disagree."""
+    entity, key = EXAMPLE
+    definitions = load_definitions(SQL_ROOT)
+    wanted = resolved(entity, "silver")
+    definition = next(declared for declared in definitions if f"silver/{declared.table}" == wanted)
+    with hub_database(settings) as database, database.transaction() as connection:
+        explanation = explain_row(connection, definition, key, definitions)
+    if explanation is not None:
+        print()
+        disputed = [field for field in explanation.fields if field.losing]
+        show_fields(console(120), replace(explanation, table=wanted), disputed)
+
+
+def print_directions(settings: Settings, own_server: bool) -> None:
     """Where to look next, with the command as it can be typed here."""
-    lsats = os.path.relpath(sys.argv[0])
-    print(
-        f"""
-Where to look next
-  make ui                              Dagster over this data: lineage, runs, figures (http://127.0.0.1:3000)
-  {lsats} status               last run and last success of every table
-  {lsats} verify               proof that incremental and full refreshes agree
-  {lsats} run group:tdx        read one source again
-  docs/tables/README.md                every silver column and what it means
-Data, logs and the embedded Postgres are in {settings.lsats_home.absolute()}; `make clean` removes them."""
-    )
+    lsats = "lsats" if shutil.which("lsats") else os.path.relpath(sys.argv[0])
+    home = settings.lsats_home.absolute()
+    table = asset_keys()[BAD_RECORD[0]]
+    steps = {
+        "make ui": "Dagster over this data: lineage, runs, figures; prints its address",
+        f"{lsats} status": "how fresh and good every table is, and what needs an answer",
+        f"{lsats} explain {' '.join(EXAMPLE)}": "the whole row above: where every value came from",
+        f"{lsats} quarantine list": "the record of today that could not be stored",
+        f"{lsats} quarantine replay {table}": "tries it again; it is still bad",
+        f"{lsats} run {table}": "the source has repaired it since: the read resolves it",
+        f"{lsats} verify": "proof that incremental and full refreshes agree",
+        "docs/tables/README.md": "every silver column and what it means",
+    }
+    print("\nWhere to look next")
+    for step, about in steps.items():
+        print(f"  {step:<{max(map(len, steps))}}  {about}")
+    if own_server:
+        print(
+            f"Data and embedded Postgres are in {cluster_folder(home)}, the rest in {home}; `{lsats} clean` removes them."
+        )
+    else:
+        print(
+            f"The data is in the database of DATABASE_URL, the rest in {home}; `{lsats} clean` removes the rest alone. "
+            "A new demo then needs an empty database."
+        )

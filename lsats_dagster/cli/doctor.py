@@ -2,6 +2,7 @@
 
 import json
 from collections.abc import Iterator
+from contextlib import suppress
 from dataclasses import asdict, dataclass
 from datetime import UTC, datetime
 from urllib.parse import urlsplit
@@ -12,10 +13,11 @@ from sqlalchemy import Connection, make_url
 
 from lsats_dagster.automation.alerts import channels
 from lsats_dagster.cli import JSON
-from lsats_dagster.cli.environment import dagster_instance, hub_environment
+from lsats_dagster.cli.environment import hub_environment
+from lsats_dagster.cli.execution import dagster_instance
 from lsats_dagster.clients.errors import SourceError, TransientSourceError
 from lsats_dagster.clients.window import LocalCallWindow
-from lsats_dagster.database import READER, Database, DatabaseError
+from lsats_dagster.database import READER, Database, DatabaseError, UnusableServerError
 from lsats_dagster.ingestion.call_window import call_allowances
 from lsats_dagster.migrations import (
     MigrationError,
@@ -29,11 +31,11 @@ from lsats_dagster.migrations import (
     writer_rights_hold,
 )
 from lsats_dagster.resources import open_client, open_database
-from lsats_dagster.settings import SQL_ROOT, Settings, load
+from lsats_dagster.runs import status
+from lsats_dagster.settings import SQL_ROOT, ConfigurationError, Settings, load
 from lsats_dagster.sources import SOURCES, STREAMS
 from lsats_dagster.transforms.definition import load_definitions
 
-OLDEST_SERVER = 160_000
 CLOCK_SECONDS = 5.0
 
 
@@ -75,13 +77,14 @@ def doctor(as_json: JSON = False) -> None:
 def look_at_database(settings: Settings) -> Iterator[Finding]:
     """Connection, server, clock, rights, schema of the hub's database, and what it knows of the sources' limits."""
     database = open_database(settings, "lsats doctor")
+    # A server that cannot be used says so to a login with its own rights; it need not know the hub's roles.
+    plain = Database(settings.require_database(), role=None, application="lsats doctor")
     try:
+        with plain.connect():
+            pass
         with database.transaction() as connection:
-            version, name, now = server_facts(connection)
-            if version >= OLDEST_SERVER:
-                yield Finding("database", "ok", f"Postgres {name} answers")
-            else:
-                yield Finding("database", "fault", f"Postgres {name} is too old: 16 or newer is needed")
+            name, now = server_facts(connection)
+            yield Finding("database", "ok", f"Postgres {name} answers")
             yield clock("database", (now - datetime.now(UTC)).total_seconds())
             check_encoding(connection)
             if writer_rights_hold(connection):
@@ -93,11 +96,15 @@ def look_at_database(settings: Settings) -> Iterator[Finding]:
             yield look_at_schema(connection)
             yield from look_at_allowances(connection)
         yield look_at_reader(settings)
+    except UnusableServerError:
+        # Nothing else is worth a look before this is put right.
+        raise
     except DatabaseError as error:
         yield Finding("database", "fault", explain_database(error, settings))
     except MigrationError as error:
         yield Finding("database", "fault", str(error))
     finally:
+        plain.dispose()
         database.dispose()
 
 
@@ -120,17 +127,21 @@ def look_at_allowances(connection: Connection) -> Iterator[Finding]:
     """The calls that each source still grants, as the runs' answers told; sources on one host share a finding."""
     sources: dict[str, list[str]] = {}
     for source in SOURCES:
-        address = getattr(load(source.settings), source.settings.address())
-        if host := urlsplit(address or "").netloc.lower():
-            sources.setdefault(host, []).append(source.name)
+        with suppress(ConfigurationError):  # that source's own finding
+            address = getattr(load(source.settings), source.settings.address())
+            if host := urlsplit(address or "").netloc.lower():
+                sources.setdefault(host, []).append(source.name)
     windows = call_allowances(connection)
+    called = {row.name for row in status(connection)}
     for host, names in sources.items():
         seen = [
             f"{method}: {left} of {most} calls left until {ends_at:%Y-%m-%d %H:%M:%S} UTC"
             for method, left, most, ends_at in windows
             if method.startswith(f"{host} ")
         ]
-        sentence = f"as runs last saw it, {'; '.join(seen)}" if seen else "no run has called it yet"
+        read = any(stream.name in called for source in SOURCES if source.name in names for stream in source.streams)
+        none = "runs told of no limits at this address" if read else "no run has called it yet"
+        sentence = f"as runs last saw it, {'; '.join(seen)}" if seen else none
         yield Finding(" and ".join(names), "ok", sentence)
 
 
@@ -143,8 +154,6 @@ def explain_database(error: DatabaseError, settings: Settings) -> str:
             f"the login may not act as the hub's roles ({error}): ask an administrator of the server to run "
             f"`{service_grant(login)}`; `lsats db upgrade` does it where DATABASE_ADMIN_URL may"
         )
-    if "unrecognized configuration parameter" in str(error):
-        return f"this Postgres is too old ({error}): 16 or newer is needed"
     if error.sqlstate in ("3F000", "42P01") or "lsats_writer" in str(error):
         return f"the hub's schema is not there ({error}): run `lsats db upgrade`"
     return f"{error}: look at DATABASE_URL, and whether the server runs and lets this host in"
@@ -188,7 +197,7 @@ def look_at_dagster() -> Iterator[Finding]:
         yield Finding(
             "dagster",
             "fault",
-            f"its storage does not answer ({type(error).__name__}): look at the DAGSTER_PG_ variables",
+            f"its storage does not answer ({type(error).__name__}): look at DAGSTER_PG_URL",
         )
 
 
@@ -205,7 +214,11 @@ def look_at_alerts(settings: Settings) -> Finding:
 def look_at_sources(settings: Settings) -> Iterator[Finding]:
     """Settings, login, rights, limits and clock of every source."""
     for source in SOURCES:
-        given = load(source.settings)
+        try:
+            given = load(source.settings)
+        except ConfigurationError as error:
+            yield Finding(source.name, "fault", str(error))
+            continue
         if given.missing:
             state = "fault" if given.is_set_up else "warning"
             yield Finding(

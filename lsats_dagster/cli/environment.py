@@ -6,31 +6,30 @@ from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
 
-import dagster as dg
 from sqlalchemy import make_url
 
+from lsats_dagster.cli.names import tables
 from lsats_dagster.database import Database
 from lsats_dagster.demo.campus import running_campus
-from lsats_dagster.demo.postgres import embedded_postgres
+from lsats_dagster.demo.postgres import cluster_folder, embedded_postgres
 from lsats_dagster.migrations import pending
-from lsats_dagster.resources import open_database
-from lsats_dagster.settings import REPOSITORY, SQL_ROOT, ConfigurationError, Settings, load, load_settings
+from lsats_dagster.settings import REPOSITORY, SQL_ROOT, ConfigurationError, Settings, load_settings
 from lsats_dagster.sources import SOURCES, STREAMS
-from lsats_dagster.transforms.definition import load_definitions
 
 CAMPUS_SIZE = "demo"
 
 
 @contextmanager
-def hub_environment(*, sources: bool = False) -> Iterator[Settings]:
-    """Settings with a reachable database. Without DATABASE_URL the embedded server runs as long as the block.
+def hub_environment(*, sources: bool = False, make: bool = False) -> Iterator[Settings]:
+    """Settings with a reachable database. Without DATABASE_URL the embedded server runs as long as the block; its database
+    is made with `make` only, otherwise ConfigurationError says where one was looked for.
 
-    Sets DATABASE_URL, DAGSTER_PG_* and DAGSTER_HOME where they are not set, so that Dagster and its children find them.
+    Sets DATABASE_URL, DAGSTER_PG_URL and DAGSTER_HOME where they are not set, so that Dagster and its children find them.
     With `sources`, over the data of a demo and without a source of its own, the demo's campus runs as well.
     """
-    with database_environment() as settings:
+    with database_environment(make) as settings:
         state = campus_state(settings)
-        if sources and state.exists() and not any(load(source.settings).is_set_up for source in SOURCES):
+        if sources and state.exists() and not any(source.is_set_up for source in SOURCES):
             with running_campus(size=CAMPUS_SIZE, state=state) as campus, variables(campus.environment):
                 yield load_settings()
         else:
@@ -43,9 +42,14 @@ def campus_state(settings: Settings) -> Path:
 
 
 @contextmanager
-def database_environment() -> Iterator[Settings]:
+def database_environment(make: bool) -> Iterator[Settings]:
     """The part of `hub_environment` that is about Postgres."""
     settings = load_settings()
+    if not (make or settings.database_url or cluster_folder(settings.lsats_home)):
+        raise ConfigurationError(
+            f"there is no hub here: DATABASE_URL is not set, and {settings.lsats_home.absolute()} holds no database. Go to the "
+            "folder of your hub, set DATABASE_URL or LSATS_HOME, or make a hub by `lsats demo` or `lsats db upgrade`"
+        )
     with folder_of("LSATS_HOME", settings.lsats_home):
         (settings.lsats_home / ".writable").touch()
         (settings.lsats_home / ".writable").unlink()
@@ -72,21 +76,16 @@ def folder_of(variable: str, folder: Path) -> Iterator[None]:
 
 
 def dagster_variables(settings: Settings, database_url: str) -> dict[str, str]:
-    """What dagster.yaml reads: by default a second database on the hub's own server."""
-    url = make_url(database_url)
+    """What Dagster and its dagster.yaml read: by default a second database on the hub's own server."""
     home = (settings.dagster_home or settings.lsats_home / "dagster").absolute()
     with folder_of("DAGSTER_HOME", home):
         if home != REPOSITORY:
             shutil.copyfile(REPOSITORY / "dagster.yaml", home / "dagster.yaml")
-    password = settings.dagster_pg_password
-    return {
-        "DAGSTER_HOME": str(home),
-        "DAGSTER_PG_HOST": settings.dagster_pg_host or url.host or "127.0.0.1",
-        "DAGSTER_PG_PORT": str(settings.dagster_pg_port or url.port or 5432),
-        "DAGSTER_PG_USERNAME": settings.dagster_pg_username or url.username or "",
-        "DAGSTER_PG_PASSWORD": password.get_secret_value() if password else url.password or "",
-        "DAGSTER_PG_DATABASE": settings.dagster_pg_database,
-    }
+    beside = make_url(database_url).set(drivername="postgresql+psycopg2", database="dagster")
+    storage = beside.difference_update_query(["dbname"]).render_as_string(hide_password=False)
+    if settings.dagster_pg_url is not None:
+        storage = settings.dagster_pg_url.get_secret_value()
+    return {"DAGSTER_HOME": str(home), "DAGSTER_PG_URL": storage}
 
 
 @contextmanager
@@ -107,25 +106,12 @@ def variables(values: Mapping[str, str]) -> Iterator[None]:
 @contextmanager
 def hub_database(settings: Settings) -> Iterator[Database]:
     """The hub's database, of a schema that fits this checkout; ConfigurationError names `lsats db upgrade` otherwise."""
-    database = open_database(settings)
+    database = Database(settings.require_database())
     try:
         with database.connect() as connection:
-            waiting = pending(connection, SQL_ROOT, STREAMS, load_definitions(SQL_ROOT))
+            waiting = pending(connection, SQL_ROOT, STREAMS, tables())
         if waiting:
             raise ConfigurationError(f"the database is behind this checkout ({waiting[0]}): run `lsats db upgrade`")
         yield database
     finally:
         database.dispose()
-
-
-def dagster_instance() -> dg.DagsterInstance:
-    """Dagster's instance of DAGSTER_HOME; ConfigurationError when its storage does not answer."""
-    name = os.environ["DAGSTER_PG_DATABASE"]
-    try:
-        return dg.DagsterInstance.get()
-    except Exception as error:
-        reason = type(error).__name__
-    raise ConfigurationError(
-        f"Dagster's own storage does not answer ({reason}): make the database {name!r} on the hub's server "
-        f'(create database "{name}"), or name another one in DAGSTER_PG_DATABASE'
-    )

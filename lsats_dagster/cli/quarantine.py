@@ -6,19 +6,19 @@ from typing import Annotated
 from uuid import UUID
 
 import typer
-from rich.console import Console
-from rich.table import Table
 
-from lsats_dagster.automation.jobs import SILVER_REFRESH
 from lsats_dagster.cli import JSON
 from lsats_dagster.cli.environment import hub_database, hub_environment
+from lsats_dagster.cli.names import asset_keys, resolved
+from lsats_dagster.cli.output import show as show_table
+from lsats_dagster.cli.output import table
 from lsats_dagster.ingestion.quarantine import Kept, kept, payload, replay
 from lsats_dagster.ingestion.views import StreamDeclaration
 from lsats_dagster.runs import Origin
 from lsats_dagster.settings import ConfigurationError
 from lsats_dagster.sources import STREAMS
 
-FOLLOW_UP = f"lsats run {SILVER_REFRESH}"
+FOLLOW_UP = "lsats run silver_refresh"
 commands = typer.Typer(help="Records that could not be read, keyed or converted.", no_args_is_help=True)
 
 
@@ -38,24 +38,23 @@ def list_kept(
     with hub_environment() as settings, hub_database(settings) as database, database.transaction() as connection:
         rows = kept(connection, every=every)
     if as_json:
-        print(json.dumps([asdict(row) for row in rows], indent=2, default=str))
+        told = [asdict(row) | {"stream": asset_keys().get(row.stream, row.stream)} for row in rows]
+        print(json.dumps(told, indent=2, default=str))
         return
     print_table(rows)
 
 
 def print_table(rows: list[Kept]) -> None:
     """One line per record."""
-    console = Console()
-    if not console.is_terminal:
-        console.width = 160
     if not rows:
-        console.print("✅ Nothing is quarantined")
+        print("✅ Nothing is quarantined")
         return
-    table = Table("id", "stream", "stage", "reason", "since", "resolved")
+    shown = table("id", "table", "stage", "reason", "since", "resolved")
     for row in rows:
         since = f"{row.quarantined_at:%Y-%m-%d %H:%M}"
-        table.add_row(str(row.quarantine_id), row.stream, row.stage, row.reason, since, row.resolution or "")
-    console.print(table)
+        name = asset_keys().get(row.stream, row.stream)
+        shown.add_row(str(row.quarantine_id), name, row.stage, row.reason, since, row.resolution or "")
+    show_table(shown)
 
 
 @commands.command("show")
@@ -79,13 +78,14 @@ def show(quarantine_id: Annotated[str, typer.Argument(help="An id that `list` sh
 @commands.command("replay")
 def replay_command(
     stream: Annotated[
-        str | None, typer.Argument(help="A stream (tdx/department); all of them when none is named.")
+        str | None,
+        typer.Argument(metavar="[TABLE]", help="A table (bronze/tdx_departments); all of them when none is named."),
     ] = None,
     as_json: JSON = False,
 ) -> None:
     """Put what is quarantined through the engine again, after its cause was fixed.
 
-    Example: lsats quarantine replay tdx/department
+    Example: lsats quarantine replay bronze/tdx_departments
     """
     streams = chosen(stream)
     done: dict[str, dict[str, int | str]] = {}
@@ -99,22 +99,29 @@ def replay_command(
                 lock_wait_seconds=settings.lock_wait_seconds,
             )
             written = run.counts.created + run.counts.updated
-            done[declaration.name] = {"replayed": run.counts.processed, "written": written}
+            key = asset_keys()[declaration.name]
+            with database.transaction() as connection:
+                stay = sum(row.stream == declaration.name for row in kept(connection, every=False))
+            done[key] = {"replayed": run.counts.processed, "written": written, "left": stay}
             if written:
                 # A replay is no materialization, so nothing in Dagster tells silver of it.
-                done[declaration.name]["next"] = FOLLOW_UP
+                done[key]["next"] = FOLLOW_UP
     if as_json:
         print(json.dumps(done, indent=2))
         return
     for name, figures in done.items():
-        print(f"✅ {name}: {figures['replayed']} replayed, {figures['written']} of them written")
+        left = f"; {figures['left']} stay, as bad as before" if figures["left"] else ""
+        print(f"✅ {name}: {figures['replayed']} replayed, {figures['written']} of them written{left}")
     if any("next" in figures for figures in done.values()):
         print(f"⏭️ Silver follows with `{FOLLOW_UP}`, or with the next nightly run")
 
 
-def chosen(stream: str | None) -> list[StreamDeclaration]:
-    """The named stream, or all."""
-    found = [declaration for declaration in STREAMS if stream in (None, declaration.name)]
+def chosen(spelling: str | None) -> list[StreamDeclaration]:
+    """The stream of the named table, or all."""
+    wanted = None if spelling is None else resolved(spelling)
+    found = [stream for stream in STREAMS if wanted in (None, asset_keys()[stream.name])]
     if not found:
-        raise ConfigurationError(f"no such stream: {stream}. Streams: {', '.join(d.name for d in STREAMS)}")
+        raise ConfigurationError(
+            f"{wanted} is made of other tables and quarantines nothing: name one of bronze or enriched"
+        )
     return found

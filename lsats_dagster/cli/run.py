@@ -2,48 +2,55 @@
 
 import json
 import logging
-from collections.abc import Collection
-from dataclasses import dataclass, field
+from collections.abc import Collection, Mapping
+from dataclasses import asdict, dataclass, field
 from typing import Annotated, Any
 from uuid import UUID
 
 import dagster as dg
 import typer
-from rich.console import Console
-from rich.table import Table
 
+from lsats_dagster.assets.common import NO_STEP_RETRY
 from lsats_dagster.assets.streams import moment
-from lsats_dagster.automation.jobs import BACKFILL_SUFFIX
-from lsats_dagster.cli import FAILED, JSON
-from lsats_dagster.cli.environment import dagster_instance, hub_database, hub_environment
+from lsats_dagster.automation.jobs import BACKFILL_SUFFIX, QUIET_CONSOLE, op_configs
+from lsats_dagster.cli import FAILED, JSON, StorageError
+from lsats_dagster.cli.environment import hub_database, hub_environment
+from lsats_dagster.cli.execution import dagster_instance, execute_here
+from lsats_dagster.cli.findings import Finding, of_check, of_details, of_quarantine, print_findings
+from lsats_dagster.cli.names import offer, resolve
+from lsats_dagster.cli.output import show as show_table
+from lsats_dagster.cli.output import table
 from lsats_dagster.definitions import build_definitions
-from lsats_dagster.settings import ConfigurationError, load, needed
+from lsats_dagster.settings import SQL_ROOT, ConfigurationError, load
+from lsats_dagster.source import lacking
 from lsats_dagster.sources import SOURCES
+from lsats_dagster.transforms.definition import load_definitions
 
 FIGURES = ("processed", "created", "updated", "skipped", "removed", "failed")
 HEADINGS = ("processed", "new", "updated", "skipped", "removed", "failed", "quality", "duration")
 
-# By this tag the UI counts a run among those of its job; runs that Dagster launches have it. It has no public name.
-IN_REPOSITORY = {".dagster/repository": "__repository__@lsats_dagster"}
 SINCE = Annotated[
     str | None,
     typer.Option(
         metavar="TIME", help="Read what changed since then, where the source can tell (2026-01-31T08:00-05:00)."
     ),
 ]
-# Dagster's console log stays silent: the hub's own lines say the same in fewer words.
-QUIET_CONSOLE: dict[str, Any] = {"console": {"config": {"log_level": "CRITICAL"}}}
+RETRY = Annotated[
+    bool,
+    typer.Option("--no-retry", help="End at the first failure of a step; by default it is tried three times more."),
+]
 
 
 @dataclass
 class Outcome:
-    """What one Dagster run did: figures per table, and a sentence per step that failed."""
+    """What one Dagster run did: figures per table, a sentence per step that failed, and what needs an answer."""
 
     dagster_run_id: str
     success: bool
     tables: dict[str, dict[str, Any]] = field(default_factory=dict)
     failures: dict[str, str] = field(default_factory=dict)
     skipped: list[str] = field(default_factory=list)
+    findings: list[Finding] = field(default_factory=list)
 
 
 def register(app: typer.Typer) -> None:
@@ -64,6 +71,7 @@ def run(
         typer.Option(metavar="RUN_ID", help="The run whose refused removals you found to be right."),
     ] = None,
     since: SINCE = None,
+    no_retry: RETRY = False,
     as_json: JSON = False,
 ) -> None:
     """Materialize assets now.
@@ -79,17 +87,21 @@ def run(
             "approve_removals": checked_run_id(approve_removals),
             "since": checked_moment(since),
         }
-        outcome = execute(selection, instance, {name: value for name, value in config.items() if value is not None})
+        given = {name: value for name, value in config.items() if value is not None}
+        outcome = execute(selection, instance, given, NO_STEP_RETRY if no_retry else {})
     show(outcome, as_json=as_json, dry_run=dry_run)
     if not outcome.success:
         raise typer.Exit(FAILED)
 
 
-def execute(selection: str, instance: dg.DagsterInstance, config: dict[str, Any]) -> Outcome:
+def execute(
+    selection: str, instance: dg.DagsterInstance, config: dict[str, Any], tags: Mapping[str, str] | None = None
+) -> Outcome:
     """Run a job or an asset selection in this process. ConfigurationError when nothing is meant by `selection`, or no source
     that it reads is set up.
     """
-    definitions = build_definitions()
+    tables = load_definitions(SQL_ROOT)
+    definitions = build_definitions(tables=tables)
     jobs = {job.name for job in definitions.resolve_all_job_defs()}
     if selection in jobs and selection.endswith(BACKFILL_SUFFIX):
         source = selection.removesuffix(BACKFILL_SUFFIX)
@@ -103,16 +115,11 @@ def execute(selection: str, instance: dg.DagsterInstance, config: dict[str, Any]
         job = definitions.resolve_implicit_global_asset_job_def()
         chosen = list(keys)
     require_a_source(keys)
-    ops = op_config(definitions, keys, config)
+    ops = op_configs(SOURCES, tables, ["__".join(key.path) for key in keys], config)
     if "since" in config and not any("since" in op["config"] for op in ops.values()):
         raise ConfigurationError("nothing selected can tell what changed since a moment: leave out --since")
     run_config = {"ops": ops, "loggers": QUIET_CONSOLE}
-    return outcome_of(
-        job.execute_in_process(
-            instance=instance, run_config=run_config, asset_selection=chosen, raise_on_error=False, tags=IN_REPOSITORY
-        ),
-        keys,
-    )
+    return outcome_of(execute_here(job, instance, run_config, chosen, tags), keys)
 
 
 def require_a_source(keys: Collection[dg.AssetKey]) -> None:
@@ -122,40 +129,27 @@ def require_a_source(keys: Collection[dg.AssetKey]) -> None:
     """
     names = {key.to_user_string() for key in keys}
     read = [source for source in SOURCES if any(f"{s.layer}/{s.table}" in names for s in source.streams)]
-    missing = {source.name: load(source.settings).missing for source in read}
-    if missing and all(missing.values()):
-        raise ConfigurationError(needed([name for names in missing.values() for name in names], " and ".join(missing)))
+    if read and all(load(source.settings).missing for source in read):
+        raise ConfigurationError(lacking(read))
 
 
 def select(selection: str, definitions: dg.Definitions, jobs: set[str]) -> Collection[dg.AssetKey]:
-    """The assets that `selection` means, in Dagster's selection syntax; a bare `layer/table` is its key."""
+    """The assets that `selection` means, in Dagster's selection syntax; one that names a table in any spelling is its key."""
     graph = definitions.resolve_asset_graph()
     known = {key.to_user_string() for key in graph.get_all_asset_keys()}
-    if selection in known:
-        return [dg.AssetKey.from_user_string(selection)]
+    if key := resolve(selection):
+        return [dg.AssetKey.from_user_string(key)]
     try:
         keys = dg.AssetSelection.from_string(selection).resolve(graph)
     except Exception:
         keys = set()
     if not keys:
+        named = sorted(name for name in jobs if not name.startswith("_"))
         raise ConfigurationError(
-            f"{selection!r} is no job and selects no asset. Jobs: {', '.join(sorted(n for n in jobs if not n.startswith('_')))}. "
+            f"{selection!r} is no job and selects no asset{offer(selection, [*named, *known])}. Jobs: {', '.join(named)}. "
             f"Assets: {', '.join(sorted(known))}"
         )
     return keys
-
-
-def op_config(definitions: dg.Definitions, keys: Collection[dg.AssetKey], config: dict[str, Any]) -> dict[str, Any]:
-    """The run config: each asset gets those of `config` that it knows."""
-    graph = definitions.resolve_asset_graph()
-    ops = {}
-    for key in keys:
-        assets = graph.get(key).assets_def
-        fields = assets.op.config_schema.config_type.fields  # type: ignore[union-attr]
-        known = {name: value for name, value in config.items() if name in fields}
-        if known:
-            ops[assets.op.name] = {"config": known}
-    return ops
 
 
 def checked_run_id(text: str | None) -> str | None:
@@ -184,16 +178,27 @@ def outcome_of(result: dg.ExecuteInProcessResult, keys: Collection[dg.AssetKey])
             entry = event.asset_observation_data.asset_observation
         elif event.is_step_failure:
             error = event.step_failure_data.user_failure_data or event.step_failure_data.error
-            description = getattr(error, "description", None) or getattr(error, "message", "failed")
+            description = str(getattr(error, "description", None) or getattr(error, "message", "failed"))
             if getattr(error, "cls_name", None) == dg.DagsterExecutionInterruptedError.__name__:
                 description = "stopped; what it had finished is kept, the next run goes on from there"
-            outcome.failures[(event.step_key or "").replace("__", "/")] = str(description)
+            description = description.removeprefix(f"{StorageError.__module__}.{StorageError.__name__}: ").strip()
+            outcome.failures[(event.step_key or "").replace("__", "/")] = description
+        elif event.event_type_value == "ASSET_CHECK_EVALUATION":
+            check = event.asset_check_evaluation_data
+            if not check.passed:
+                key = check.asset_key.to_user_string()
+                outcome.findings.append(of_check(key, check.check_name, check.description or ""))
         elif event.event_type_value == "STEP_START":
             started.add((event.step_key or "").replace("__", "/"))
         if entry is not None:
             outcome.tables[entry.asset_key.to_user_string()] = figures(entry.metadata)
     # Dagster has no event for steps behind a failed one.
     outcome.skipped = sorted({key.to_user_string() for key in keys} - started)
+    for name, row in outcome.tables.items():
+        if row.get("failed"):
+            outcome.findings.append(of_quarantine(name, row["failed"]))
+        if row.get("remaining"):
+            outcome.findings.append(of_details(name, row["remaining"], row.get("expected_finish")))
     return outcome
 
 
@@ -205,22 +210,30 @@ def figures(metadata: dict[str, dg.MetadataValue[Any]]) -> dict[str, Any]:
 def show(outcome: Outcome, *, as_json: bool, dry_run: bool) -> None:
     """Print an outcome for a person or, as JSON, for a script."""
     if as_json:
-        print(json.dumps(outcome.__dict__, indent=2))
+        print(json.dumps(asdict(outcome), indent=2))
         return
-    console = Console()
-    if not console.is_terminal:
-        console.width = 120
     title = "📊 Summary" + (" 🧪 dry run, nothing written" if dry_run else "")
-    table = Table("table", *HEADINGS, title=title, title_justify="left")
+    shown = table("table", *HEADINGS, title=title)
     for name, row in outcome.tables.items():
         quality = f"{row['quality_mean']:.2f}" if "quality_mean" in row else ""
-        table.add_row(name, *(str(row.get(figure, 0)) for figure in FIGURES), quality, f"{row.get('seconds', 0):.2f} s")
-    console.print(table)
+        figures = (str(row.get(figure, 0)) for figure in FIGURES)
+        shown.add_row(name, *figures, quality, f"{row.get('seconds', 0):.2f} s")
+    for name in outcome.failures:
+        shown.add_row(f"❌ {name}", "failed")
+    for name in outcome.skipped:
+        shown.add_row(f"⏭️ {name}", "not run")
+    show_table(shown, 140)
     for step, message in outcome.failures.items():
-        console.print(f"❌ {step}: {message}", highlight=False)
+        print(f"❌ {step}: {message}")
     for step in outcome.skipped:
-        console.print(f"⏭️ {step}: not run, because something before it failed or wrote nothing", highlight=False)
-    console.print("🎉 Completed" if outcome.success else f"❌ Failed (Dagster run {outcome.dagster_run_id})")
+        print(f"⏭️ {step}: not run, because something before it failed or wrote nothing")
+    print_findings(outcome.findings)
+    if not outcome.success:
+        print(f"❌ Failed (Dagster run {outcome.dagster_run_id})")
+    else:
+        print(
+            "⚠️ Completed, with findings: `lsats status` shows those that stand" if outcome.findings else "🎉 Completed"
+        )
 
 
 logging.getLogger("dagster").setLevel(logging.CRITICAL)

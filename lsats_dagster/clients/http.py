@@ -5,7 +5,6 @@ requests and urllib3 quote whole URLs and headers.
 """
 
 import http.client
-import ipaddress
 import json
 import logging
 import random
@@ -21,6 +20,7 @@ import requests
 import urllib3
 from requests.auth import AuthBase
 
+from lsats_dagster.clients.addresses import is_loopback, may_be_called
 from lsats_dagster.clients.answer import Answer, spooled
 from lsats_dagster.clients.connections import BoundedAdapter
 from lsats_dagster.clients.errors import (
@@ -207,7 +207,9 @@ class HttpClient:
             if final or tries >= most or spent > RETRY_SECONDS:
                 story = f"tries: {tries}" + (f", answers 429: {throttles}" if throttles else "")
                 raise type(failure)(f"{call.label}: {failure} ({story})")
-            logger.warning("🔄 %s: %s; try %d in %.1f s", call.label, failure, tries + 1, pause)
+            # What shows it to people counts the wait down.
+            told = (call.label, failure, tries + 1, most, pause)
+            logger.warning("🔄 %s: %s; try %d of %d in %.1f s", *told, extra={"wait": pause})
             self._count(retries=1, waited_seconds=pause)
             self._clock.sleep_until(self._clock.now() + pause)
 
@@ -221,7 +223,8 @@ class HttpClient:
         resets_in = min(5.0 * 2**throttles, LONGEST_WAIT) if told is None else told
         known = None if call.allowance.ceiling else limit_headers(answer.headers)
         limit = call.allowance.limit if known is None else known[0]
-        logger.warning("⚠️ %s: HTTP 429, the limit is used up for %.0f s", call.label, resets_in)
+        shut = {"wait": resets_in}
+        logger.warning("⚠️ %s: HTTP 429, the limit is used up for %.0f s", call.label, resets_in, extra=shut)
         self._count(throttled=1)
         self._window.observed(call.allowance.method, limit=limit, remaining=0, resets_in=resets_in)
 
@@ -281,13 +284,7 @@ class HttpClient:
 
 def checked_url(url: str, setting: str) -> str:
     """`url` without closing slashes. PermanentSourceError naming `setting` if no secret should go there."""
-    try:
-        parts = urlsplit(url.strip())
-        host, _ = parts.hostname, parts.port
-    except ValueError:
-        parts, host = urlsplit(""), None
-    secure = parts.scheme == "https" or (parts.scheme == "http" and host is not None and _is_loopback(host))
-    if not host or not secure or parts.username or parts.password or parts.query or parts.fragment:
+    if not may_be_called(url.strip()):
         raise PermanentSourceError(
             f"{setting} is not usable: it must be an https address (http on loopback only) "
             "with a host and without user, query or fragment"
@@ -320,11 +317,4 @@ def _oversized(content: Content, most: int) -> SourceError:
 def _past_proxies(url: str) -> dict[str, str] | None:
     """What keeps the proxies of the environment out of calls to this machine, which they could not reach."""
     host = urlsplit(url).hostname or ""
-    return {"no_proxy": host} if _is_loopback(host) else None
-
-
-def _is_loopback(host: str) -> bool:
-    try:
-        return host == "localhost" or ipaddress.ip_address(host).is_loopback
-    except ValueError:
-        return False
+    return {"no_proxy": host} if is_loopback(host) else None

@@ -38,7 +38,7 @@ from lsats_dagster.demo.postgres_server import (
     stop,
 )
 
-__all__ = ["EmbeddedPostgres", "EmbeddedPostgresError", "embedded_postgres", "remove_cluster"]
+__all__ = ["EmbeddedPostgres", "EmbeddedPostgresError", "cluster_folder", "embedded_postgres", "remove_cluster"]
 
 DATABASES = ("lsats", "dagster")  # the hub's, and Dagster's own storage
 SYSTEM_FOLDER = Path("/var/lib/lsats")  # of clusters whose LSATS_HOME the server's account cannot enter
@@ -64,9 +64,10 @@ def embedded_postgres(home: Path, *, binaries: Path | None = None) -> Iterator[E
 
     The first call makes the cluster; calls at the same time share one server; it stops within about a second
     after the last of them ended, in whatever way. `binaries` (LSATS_PG_BIN) counts only while no server runs.
-    Raises EmbeddedPostgresError.
+    Meanwhile the environment has no variable of libpq's, also for what is started. Raises EmbeddedPostgresError.
     """
     with contextlib.ExitStack() as stack:
+        stack.enter_context(_without_libpq_variables())
         try:
             cluster, commands = _join(home)
             stack.callback(os.close, commands)
@@ -79,6 +80,31 @@ def embedded_postgres(home: Path, *, binaries: Path | None = None) -> Iterator[E
             reason = f"{home} cannot be used ({why}): set LSATS_HOME to a folder that can be written"
             raise EmbeddedPostgresError(reason) from None
         yield server
+
+
+@contextmanager
+def _without_libpq_variables() -> Iterator[None]:
+    """PGSERVICE, PGSSLMODE, PGHOSTADDR and the like speak of another server, and not all can be overruled by a connection."""
+    others = {name: os.environ.pop(name) for name in list(os.environ) if name.startswith("PG")}
+    try:
+        yield
+    finally:
+        os.environ.update(others)
+
+
+def cluster_folder(home: Path) -> Path | None:
+    """Where the data of this LSATS_HOME lies, which may be outside of it; None where there is none."""
+    home = home.resolve()
+    return next((folder for folder in (home / "postgres", _system_folder(home)) if _has_data(folder)), None)
+
+
+def _has_data(folder: Path) -> bool:
+    try:
+        return bool((folder / "data").lstat())
+    except PermissionError:  # of another account
+        return True
+    except OSError:
+        return False
 
 
 def remove_cluster(home: Path) -> None:
@@ -215,8 +241,7 @@ def ensure_databases(cluster: Cluster) -> int:
     if not port:
         raise psycopg.OperationalError("it has not started yet")
     ours = f"host={HOST} hostaddr={HOST} port={port} user={USER} dbname=postgres connect_timeout=30"
-    plain = "options='' sslmode=disable gssencmode=disable"  # whatever PG* variables are set
-    with psycopg.connect(f"{ours} {plain}", password=cluster.read("password"), autocommit=True) as connection:
+    with psycopg.connect(ours, password=cluster.read("password"), autocommit=True) as connection:
         row = connection.execute("show data_directory").fetchone()
         if row is None or os.path.realpath(row[0]) != os.path.realpath(cluster.data):
             raise psycopg.OperationalError(f"another server answers on port {port}")

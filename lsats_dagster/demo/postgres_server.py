@@ -9,6 +9,7 @@ import fcntl
 import hashlib
 import importlib.util
 import os
+import pwd
 import re
 import secrets
 import shlex
@@ -223,6 +224,11 @@ def _make_data(cluster: Cluster, binaries: Path, major: int) -> None:
                 f"name binaries of {made_by} in LSATS_PG_BIN, or run `make clean` for a new database"
             )
         return
+    if not _has_name(cluster.uid):
+        raise EmbeddedPostgresError(
+            f"initdb of Postgres refuses an account without a name, and user id {cluster.uid} has none here: "
+            "add it to /etc/passwd, run as an account that has a name, or set DATABASE_URL to a server of yours"
+        )
     with os.fdopen(cluster.open("password", os.O_WRONLY | os.O_CREAT | os.O_TRUNC), "w") as file:
         file.write(secrets.token_urlsafe(24))
     language = "C.UTF-8" if sys.platform == "linux" else "C"  # macOS has no such locale
@@ -236,6 +242,13 @@ def _make_data(cluster: Cluster, binaries: Path, major: int) -> None:
             f"the database could not be made in {cluster.folder}, see why and try again: {reason}"
         )
     os.rename(new, cluster.data)
+
+
+def _has_name(uid: int) -> bool:
+    try:
+        return bool(pwd.getpwuid(uid))
+    except KeyError:
+        return False
 
 
 def _make_socket_folder(cluster: Cluster) -> None:

@@ -277,7 +277,7 @@ class Appender:
         counts.skipped += len(batch.prepared) - len(changes) + batch.repeated + batch.passed_over
         counts.failed += len(batch.rejected)
         if self._balance() != before:
-            raise UnbalancedRunError(f"{self._stream.name}: a batch of {batch.taken} records does not balance")
+            raise UnbalancedRunError(f"{self._stream.label}: a batch of {batch.taken} records does not balance")
 
     def _balance(self) -> int:
         counts = self._run.counts
@@ -380,4 +380,4 @@ class Appender:
         if not self._run.dry:
             self._connection.execute(text(QUARANTINE), rows)
         for reason in sorted({rejection.reason for _, rejection in rejected}):
-            logger.warning("⚠️ %s: quarantined: %s", self._stream.name, reason)
+            logger.warning("⚠️ %s: quarantined: %s", self._stream.label, reason)

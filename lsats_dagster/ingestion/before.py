@@ -66,11 +66,11 @@ def before(
     with connection.begin():
         if request.since is not None and stream.whole_every is None:
             raise RefusedRequestError(
-                f"{stream.name}: the source cannot tell what changed since a moment; leave out `since`"
+                f"{stream.label}: the source cannot tell what changed since a moment; leave out `since`"
             )
         if stream.parent is not None and last_complete(connection, stream.parent) is None:
             raise RefusedRequestError(
-                f"{stream.name} is asked by the keys of {stream.parent.name}, which has not been read whole: read that first"
+                f"{stream.label} is asked by the keys of {stream.parent.label}, which has not been read whole: read that first"
             )
         memory = connection.execute(text(MEMORY), stream.values).scalar_one_or_none() or {}
         parts = {row.part: row.records for row in connection.execute(text(PLAN), stream.values)}
@@ -122,7 +122,7 @@ def check_versions(connection: Connection, stream: Stream[Any]) -> None:
     stored = connection.execute(text(NEWEST_VERSION), stream.values).scalar_one()
     if stored is not None and stored > version:
         raise NewerRecordsError(
-            f"{stream.name}: records are stored by hash rule {stored}, this checkout knows rule {version}: it is older than "
+            f"{stream.label}: records are stored by hash rule {stored}, this checkout knows rule {version}: it is older than "
             "the one that wrote them. Use that one, or a newer"
         )
 

@@ -193,7 +193,7 @@ class Calls:
             self._asked += 1
             self._answered += not answer.failure
             if self._asked % CALLS_PER_LINE == 0:
-                logger.info("🔄 %s: %d of %d details", self._stream.name, self._asked, self._total)
+                logger.info("🔄 %s: %d of %d details", self._stream.label, self._asked, self._total)
             if answer.usable:
                 self._failed_in_a_row = self._unreadable_in_a_row = 0
                 return
@@ -206,7 +206,7 @@ class Calls:
                 self._end = self._end or answer.failure
             elif self._unreadable_in_a_row >= UNREADABLE_IN_A_ROW:
                 self._end = self._end or UnprovenReadError(
-                    f"{self._stream.name}: {self._unreadable_in_a_row} answers in a row could not be read, or were about "
+                    f"{self._stream.label}: {self._unreadable_in_a_row} answers in a row could not be read, or were about "
                     "other records"
                 )
             if self._end:

@@ -126,7 +126,7 @@ def enrich(
         )
         work.note(fetched_before=fetched_before.isoformat(), stored_as=stream.stored_as)
         calls, due = queue(work.connection, stream, fetched_before, budget, request.approve_removals)
-        logger.info("🔄 %s: %d details are due, budget %d calls", stream.name, due, budget)
+        logger.info("🔄 %s: %d details are due, budget %d calls", stream.label, due, budget)
         counted = stream.evidence(client)
         try:
             with BatchWriter(work, stream, CALLS_PER_COMMIT) as writer:

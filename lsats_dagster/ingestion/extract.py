@@ -47,7 +47,7 @@ def ingest(
     UnprovenReadError when the read ended without proof; RefusedRequestError, NewerRecordsError, DatabaseError and
     LockTimeoutError.
     """
-    logger.info("🔄 %s: reading", stream.name)
+    logger.info("🔄 %s: reading", stream.label)
     with running(
         database,
         stream.subject,
@@ -109,7 +109,7 @@ def read(
             writer.flush()
             if attempt == 2:
                 raise
-            logger.warning("⚠️ %s: %s; reading once more", stream.name, error)
+            logger.warning("⚠️ %s: %s; reading once more", stream.label, error)
         except Exception:
             run.metadata["extract"] = {"state": "partial", "reason": "the read failed", **extract.evidence}
             writer.flush()
@@ -125,7 +125,7 @@ def confirm(stream: ListStream[Any], client: Any, writer: BatchWriter, work: Wor
     with work.connection.begin():
         allowed = may_go(work.connection, stream)
     if absent and len(absent) <= allowed:
-        logger.info("🔄 %s: asking singly for %d records that the read lacks", stream.name, len(absent))
+        logger.info("🔄 %s: asking singly for %d records that the read lacks", stream.label, len(absent))
         read_all(writer, stream.confirm(client, absent))
 
 
@@ -154,7 +154,7 @@ def certify(work: Work, stream: ListStream[Any], writer: BatchWriter, extract: E
     if not extract.stated:
         reason = "the read ended without stating that it is complete"
         run.metadata["extract"] = {"state": "partial", "reason": reason, **evidence}
-        raise UnprovenReadError(f"{stream.name}: {reason}")
+        raise UnprovenReadError(f"{stream.label}: {reason}")
     if extract.memory and request.limit is None and request.since is None and not run.dry:
         run.metadata["memory"] = extract.memory
     if extract.completed_by is None:
@@ -163,7 +163,7 @@ def certify(work: Work, stream: ListStream[Any], writer: BatchWriter, extract: E
     if not (writer.read_anew or writer.not_read or extract.before.finished) and present(work.connection, stream):
         run.metadata["extract"] = {"state": "partial", "reason": "no record at all", **evidence}
         raise UnprovenReadError(
-            f"{stream.name}: the source answered with no record at all while entities are present; nothing was removed"
+            f"{stream.label}: the source answered with no record at all while entities are present; nothing was removed"
         )
     run.mode = "full"
     run.metadata["extract"] = {"state": "complete", "terminating_condition": extract.completed_by, **evidence}
@@ -181,7 +181,7 @@ def integrity_check(run: Run, taken: int, unanswered: int = 0) -> Check:
     """
     counts = run.counts
     if taken != counts.processed:
-        raise UnbalancedRunError(f"{run.subject.name}: {taken} records were read, {counts.processed} were counted")
+        raise UnbalancedRunError(f"{run.subject.label}: {taken} records were read, {counts.processed} were counted")
     limit = max(LEAST_REJECTS, round(REJECT_SHARE * counts.processed))
     return Check(
         "integrity",

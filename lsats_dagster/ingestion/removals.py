@@ -218,7 +218,7 @@ def _remove(
             )
             numbers["approve_removals"] = str(run.run_id)
             description += f"; if they are really gone, run again with approve_removals {run.run_id}"
-        logger.warning("⚠️ %s: %s", stream.name, description)
+        logger.warning("⚠️ %s: %s", stream.label, description)
     run.checks.append(Check("removal_guard", not refused, description, numbers, severe=True))
     return refused
 

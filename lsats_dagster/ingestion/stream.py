@@ -6,7 +6,7 @@ Sources import this module and nothing else of the engine. A declaration holds p
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import asdict, dataclass, field
 from datetime import datetime, timedelta
-from typing import Any, Generic, TypeVar
+from typing import Any, ClassVar, Generic, TypeVar
 
 from lsats_dagster.runs import Subject
 
@@ -95,14 +95,20 @@ class Stream(Generic[Client]):
     hash_rule: HashRule = HashRule()
     former_hash_rules: tuple[HashRule, ...] = ()
     evidence: Callable[[Client], Mapping[str, Any]] = no_evidence
+    layer: ClassVar[str]
 
     @property
     def subject(self) -> Subject:
-        return Subject(self.source_system, self.entity_type)
+        return Subject(self.source_system, self.entity_type, f"{self.layer}/{self.table}")
 
     @property
     def name(self) -> str:
         return self.subject.name
+
+    @property
+    def label(self) -> str:
+        """Its asset key, for messages."""
+        return self.subject.label
 
     @property
     def values(self) -> dict[str, Any]:
@@ -187,7 +193,7 @@ class ListStream(Stream[Client]):
     whole_every: timedelta | None = None
     confirm: Callable[[Client, list[str]], Iterator[list[Any]]] | None = None
     read: Callable[[Client, Extract], Iterator[list[Any]]]
-    layer = "bronze"
+    layer: ClassVar[str] = "bronze"
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -196,7 +202,7 @@ class DetailStream(Stream[Client]):
 
     list_stream: ListStream[Client]
     fetch: Callable[[Client, str], Any | None]
-    layer = "enriched"
+    layer: ClassVar[str] = "enriched"
 
     @property
     def values(self) -> dict[str, Any]:

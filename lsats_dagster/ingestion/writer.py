@@ -160,7 +160,7 @@ class BatchWriter:
         counts = self._run.counts
         logger.info(
             "🔄 %s: %d processed (🆕 %d new, 📝 %d changed, ⏭️ %d unchanged, ❌ %d quarantined)",
-            self._stream.name,
+            self._stream.label,
             counts.processed,
             counts.created,
             counts.updated,

@@ -1,5 +1,6 @@
 """meta.ingestion_runs: every materialization opens a row and closes it, whatever happens."""
 
+from lsats_dagster.runs.exclusive import alone
 from lsats_dagster.runs.protocol import DIED, Work, reap, running, sole_writer
 from lsats_dagster.runs.records import (
     Check,
@@ -34,6 +35,7 @@ __all__ = [
     "Status",
     "Subject",
     "Work",
+    "alone",
     "close_dead_runs",
     "close_run",
     "describe_error",

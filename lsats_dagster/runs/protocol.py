@@ -86,13 +86,13 @@ def running(
         try:
             yield work
             if not work.ended:
-                raise RuntimeError(f"{subject.name}: the run was not ended")
+                raise RuntimeError(f"{subject.label}: the run was not ended")
         except BaseException as error:
             if dry:
                 connection.rollback()
             else:
                 fail_run(database, connection, run, error)
-            logger.error("❌ %s: failed after %d records", subject.name, run.counts.processed)
+            logger.error("❌ %s: failed after %d records", subject.label, run.counts.processed)
             raise
         if not dry:
             renew_statistics(connection, run, statistics)
@@ -110,7 +110,8 @@ def sole_writer(database: Database, *subjects: Subject, wait_seconds: float) -> 
                     take_lock(connection, subject.name, wait_seconds)
                 except LockTimeoutError as error:
                     holder = holder_of(connection, subject) or "another command"
-                    raise LockTimeoutError(f"{error}: {holder}. Try again when it has ended") from None
+                    told = str(error).replace(subject.name, subject.label, 1)
+                    raise LockTimeoutError(f"{told}: {holder}. Try again when it has ended") from None
                 taken.append(subject)
             yield connection
         finally:
@@ -147,7 +148,7 @@ def reap(connection: Connection, subject: Subject) -> int:
     ).rowcount
     connection.commit()
     if closed:
-        logger.warning("⚠️ %s: closed %d run(s) whose process had died", subject.name, closed)
+        logger.warning("⚠️ %s: closed %d run(s) whose process had died", subject.label, closed)
     return closed
 
 
@@ -164,7 +165,7 @@ def fail_run(database: Database, connection: Connection, run: Run, error: BaseEx
                 close_run(other, run, error=error)
         except DatabaseError as second:
             # The row stays open until the next owner of the lock reaps it; the run's own error is what is raised.
-            logger.error("❌ %s: the run row could not be closed: %s", run.subject.name, second)
+            logger.error("❌ %s: the run row could not be closed: %s", run.subject.label, second)
 
 
 def renew_statistics(connection: Connection, run: Run, tables: Mapping[str, Sequence[str]]) -> None:

@@ -32,14 +32,24 @@ class Counts:
 
 @dataclass(frozen=True)
 class Subject:
-    """What a run writes: a stream, or a silver table under the source system `silver_transformation`."""
+    """What a run writes: a stream, or a silver table under the source system `silver_transformation`.
+
+    asset: its asset key, by which people know it; rows of runs are found without it.
+    """
 
     source_system: str
     entity_type: str
+    asset: str | None = field(default=None, compare=False)
 
     @property
     def name(self) -> str:
+        """Of its lock."""
         return f"{self.source_system}/{self.entity_type}"
+
+    @property
+    def label(self) -> str:
+        """Of its messages."""
+        return self.asset or self.name
 
 
 @dataclass(frozen=True)
@@ -163,7 +173,7 @@ def summary(run: Run) -> str:
     unchanged = f" ({counts.skipped / counts.processed:.0%} unchanged)" if counts.processed else ""
     lines = [
         f"{'=' * 60}",
-        f"📊 {run.subject.name}{' 🧪 dry run, nothing written' if run.dry else ''}",
+        f"📊 {run.subject.label}{' 🧪 dry run, nothing written' if run.dry else ''}",
         f"Processed: {counts.processed}",
         f"├─ 🆕 New: {counts.created}",
         f"├─ 📝 Updated: {counts.updated}",

@@ -17,6 +17,22 @@ LARGEST_FALL, LARGEST_RISE, LEAST_RISE = 0.10, 0.50, 20
 
 # A run that was asked for a part (a limit, a replay) says nothing of the whole table.
 WHOLE = "status = 'completed' and not coalesce(metadata -> 'extract' ? 'reason', false)"
+# Each check of the subject `s` as the newest whole run left it that made it. A read of what changed makes not all of them, so
+# those of the last complete read stand; what is older, such as a check under an earlier name, does not.
+STANDING = f"""
+select distinct on (c ->> 'name') c as finding
+from meta.ingestion_runs r cross join lateral jsonb_array_elements(r.metadata -> 'checks') c
+where r.source_system = s.source_system and r.entity_type = s.entity_type and {WHOLE}
+    and r.run_seq >= coalesce((
+        select b.run_seq
+        from meta.ingestion_runs b
+        where b.source_system = s.source_system and b.entity_type = s.entity_type
+            and {WHOLE} and not coalesce(b.metadata -> 'extract' ? 'changes_since', false)
+        order by b.run_seq desc
+        limit 1
+    ), 0)
+order by c ->> 'name', r.run_seq desc
+"""
 
 
 def last_metadata(connection: Connection, subject: Subject) -> dict[str, Any]:
@@ -32,15 +48,11 @@ def last_metadata(connection: Connection, subject: Subject) -> dict[str, Any]:
 
 
 def standing_checks(connection: Connection, subject: Subject) -> list[Check]:
-    """Each check of `subject` as the newest whole run left it that made it: what holds as long as nothing is written.
-
-    A read of what changed makes no check of removals; that of the last complete read stands.
-    """
+    """What holds of `subject` as long as nothing is written: its checks as the last whole runs left them."""
     found = connection.execute(
         text(
-            "select distinct on (c ->> 'name') c from meta.ingestion_runs, jsonb_array_elements(metadata -> 'checks') c "
-            f"where source_system = :source_system and entity_type = :entity_type and {WHOLE} "
-            "order by c ->> 'name', run_seq desc"
+            "select k.finding from (select cast(:source_system as text) as source_system, "
+            f"cast(:entity_type as text) as entity_type) s cross join lateral ({STANDING}) k"
         ),
         asdict(subject),
     ).scalars()
@@ -65,10 +77,10 @@ def volume_check(run: Run, before: Mapping[str, Any], *, filling: bool = False) 
 
 @dataclass(frozen=True)
 class Status:
-    """The newest run of one stream or table, and its last success.
+    """The newest run of one stream or table, its last success, and the checks that stand as failed (name -> description).
 
     A run that was asked for a part (`--limit`, a replay) is no success: it says nothing of how fresh the table is, and its
-    checks say nothing of what the last whole run found.
+    checks say nothing of what the last whole run found. dagster_run_id: of the last success, else of the newest run.
     """
 
     name: str
@@ -80,28 +92,32 @@ class Status:
     records_processed: int
     error_message: str | None
     failed_checks: dict[str, str]
+    dagster_run_id: str | None
 
 
 STATUS = f"""
 select s.source_system || '/' || s.entity_type as name, s.status, s.started_at, s.completed_at, f.first_started_at,
-    w.completed_at as last_success, s.records_processed, s.error_message, coalesce(w.failed_checks, '{{}}') as failed_checks
+    w.completed_at as last_success, s.records_processed, s.error_message, coalesce(k.failed, '{{}}') as failed_checks,
+    coalesce(w.dagster_run_id, n.dagster_run_id) as dagster_run_id
 from meta.current_ingestion_status s
+join meta.ingestion_runs n using (run_id)
 cross join lateral (
     select min(r.started_at) as first_started_at
     from meta.ingestion_runs r
     where r.source_system = s.source_system and r.entity_type = s.entity_type
 ) f
 left join lateral (
-    select r.completed_at, (
-        select jsonb_object_agg(c ->> 'name', c ->> 'description')
-        from jsonb_array_elements(r.metadata -> 'checks') c
-        where c -> 'passed' = 'false'
-    ) as failed_checks
+    select r.completed_at, r.dagster_run_id
     from meta.ingestion_runs r
     where r.source_system = s.source_system and r.entity_type = s.entity_type and {WHOLE}
     order by r.run_seq desc
     limit 1
 ) w on true
+cross join lateral (
+    select jsonb_object_agg(finding ->> 'name', finding ->> 'description') as failed
+    from ({STANDING}) k
+    where finding -> 'passed' = 'false'
+) k
 order by 1
 """
 

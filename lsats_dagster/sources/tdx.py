@@ -19,7 +19,7 @@ from lsats_dagster.ingestion.stream import (
     UnkeyedRecordError,
     UnreadableRecordError,
 )
-from lsats_dagster.settings import SourceSettings
+from lsats_dagster.settings import HttpAddress, SourceSettings
 from lsats_dagster.source import DetailSchedule, Source, Terms
 
 LARGEST_ID = 2**31 - 1
@@ -39,7 +39,7 @@ class TdxSettings(SourceSettings):
         ("tdx_base_url", "tdx_api_token"),
     )
 
-    tdx_base_url: str = Field("", description="TeamDynamix Web API root, https://host/TDWebApi/api.")
+    tdx_base_url: HttpAddress = Field("", description="TeamDynamix Web API root, https://host/TDWebApi/api.")
     tdx_beid: SecretStr | None = Field(None, description="Administrative login of TeamDynamix, first choice.")
     tdx_web_services_key: SecretStr | None = Field(None, description="Goes with TDX_BEID.")
     tdx_username: str | None = Field(None, description="User login of TeamDynamix, second choice.")

@@ -8,7 +8,7 @@ from pydantic import Field, SecretStr
 from lsats_dagster.clients.errors import PartialFetchError
 from lsats_dagster.clients.umich_api import UmichApiClient
 from lsats_dagster.ingestion.stream import BLANKS, Extract, ListStream, Record, UnkeyedRecordError, UnprovenReadError
-from lsats_dagster.settings import SourceSettings
+from lsats_dagster.settings import HttpAddress, SourceSettings
 from lsats_dagster.source import Source, Terms
 
 
@@ -17,15 +17,17 @@ class GatewaySettings(SourceSettings):
 
     ways: ClassVar = (("um_base_url", "um_category_id", "um_client_key", "um_client_secret"),)
 
-    um_base_url: str = Field("", description="UMich API gateway root, https://host or https://host/um.")
-    um_token_url: str | None = Field(
+    um_base_url: HttpAddress = Field("", description="UMich API gateway root, https://host or https://host/um.")
+    um_token_url: HttpAddress | None = Field(
         None,
         description="Token endpoint of the gateway; default: /um/oauth2/token on the host of UM_BASE_URL.",
     )
     um_category_id: str = Field("", description="Path segment before /Department, for example bf.")
     um_client_key: SecretStr = Field(SecretStr(""), description="OAuth client id of the gateway.")
     um_client_secret: SecretStr = Field(SecretStr(""), description="OAuth client secret of the gateway.")
-    um_calls_per_minute: int = Field(200, gt=0, description="Calls the gateway grants this application per minute.")
+    um_calls_per_minute: int = Field(
+        200, gt=0, le=100_000, description="Calls the gateway grants this application per minute."
+    )
 
 
 def open_client(settings: GatewaySettings, terms: Terms) -> UmichApiClient:

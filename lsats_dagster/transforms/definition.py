@@ -12,10 +12,10 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
+from typing import TYPE_CHECKING
 
-import sqlglot
-from sqlglot import exp
-from sqlglot.errors import SqlglotError
+if TYPE_CHECKING:
+    from sqlglot import exp
 
 IDENTIFIER = re.compile(r"^[a-z][a-z0-9_]*$")
 HEADER = re.compile(r"\A/\*\n(?P<header>.*?)\n\*/\n(?P<select>.*)\Z", re.DOTALL)
@@ -142,6 +142,13 @@ class Definition:
 
 def parse(path: Path, deductions: Mapping[str, tuple[str, str]]) -> Definition:
     """Read one definition file. DefinitionError says what is wrong with it."""
+    definition = declaration(path, deductions)
+    check_output(definition)
+    return definition
+
+
+def declaration(path: Path, deductions: Mapping[str, tuple[str, str]]) -> Definition:
+    """The same without a look at its SELECT, which takes most of the time."""
     match = HEADER.match(path.read_text(encoding="utf-8"))
     if match is None:
         raise DefinitionError(f"{path.name}: begins with /* on a line of its own, TOML, and */ before the SELECT")
@@ -171,7 +178,7 @@ def parse(path: Path, deductions: Mapping[str, tuple[str, str]]) -> Definition:
 
 
 def check(definition: Definition) -> None:
-    """Raise DefinitionError where names, key or output do not fit together."""
+    """Raise DefinitionError where names and key do not fit together."""
     names = [column.name for column in definition.columns]
     problems = [f"column name {name!r}" for name in names if not IDENTIFIER.match(name)]
     problems += [f"column {name} stands twice" for name in names if names.count(name) > 1]
@@ -183,18 +190,26 @@ def check(definition: Definition) -> None:
     problems += [f"{reach}: schema and table" for reach in definition.reaches if reach.count(".") != 1]
     if definition.scope not in names:
         problems.append(f"scope {definition.scope} is not a column")
-    output = tuple(select_of(definition).named_selects)
-    if output != definition.selected:
-        unlike = set(output) ^ set(definition.selected)
-        problems.append(
-            f"the SELECT gives other columns, or another order, than the header: {sorted(unlike) or 'order'}"
-        )
     if problems:
         raise DefinitionError(f"{definition.path.name}: {'; '.join(problems)}")
 
 
-def select_of(definition: Definition) -> exp.Select:
+def check_output(definition: Definition) -> None:
+    """Raise DefinitionError where the SELECT gives other columns than the header names."""
+    output = tuple(select_of(definition).named_selects)
+    if output != definition.selected:
+        unlike = sorted(set(output) ^ set(definition.selected)) or "order"
+        raise DefinitionError(
+            f"{definition.path.name}: the SELECT gives other columns, or another order, than the header: {unlike}"
+        )
+
+
+def select_of(definition: Definition) -> "exp.Select":
     """The parsed SELECT."""
+    import sqlglot
+    from sqlglot import exp
+    from sqlglot.errors import SqlglotError
+
     try:
         tree = sqlglot.parse_one(definition.select, dialect="postgres")
     except SqlglotError as error:
@@ -207,6 +222,9 @@ def select_of(definition: Definition) -> exp.Select:
 
 def tables_read(sql: str) -> set[str]:
     """The `schema.table` names that a statement reads, by its own text."""
+    import sqlglot
+    from sqlglot import exp
+
     tree = sqlglot.parse_one(sql, dialect="postgres")
     return {f"{table.db}.{table.name}" for table in tree.find_all(exp.Table) if table.db}
 
@@ -217,6 +235,8 @@ def candidates(definition: Definition) -> dict[str, list[tuple[str, str]]]:
     Read from the SELECT itself: `coalesce(u.name, t.name)` means u before t. Columns made otherwise have no entry. This is
     the one place where precedence is known, so value, field_sources and explanation cannot disagree.
     """
+    from sqlglot import exp
+
     found: dict[str, list[tuple[str, str]]] = {}
     for output in select_of(definition).selects:
         expression = output.unalias()
@@ -257,9 +277,17 @@ def load_deductions(sql_root: Path) -> dict[str, dict[str, tuple[str, str]]]:
 
 def load_definitions(sql_root: Path) -> tuple[Definition, ...]:
     """All definitions below `sql_root`/silver, each after its inputs."""
+    found = declared(sql_root)
+    for definition in found:
+        check_output(definition)
+    return found
+
+
+def declared(sql_root: Path) -> tuple[Definition, ...]:
+    """The same for those who only read tables: the SELECTs are not looked at."""
     deductions = load_deductions(sql_root)
-    found = [parse(path, deductions.get(path.stem, {})) for path in sorted((sql_root / "silver").glob("*/*.sql"))]
-    return in_order(found)
+    paths = sorted((sql_root / "silver").glob("*/*.sql"))
+    return in_order(declaration(path, deductions.get(path.stem, {})) for path in paths)
 
 
 def in_order(definitions: Iterable[Definition]) -> tuple[Definition, ...]:

@@ -50,7 +50,7 @@ class Scope:
 
 def subject(definition: Definition) -> Subject:
     """How runs of this table are recorded."""
-    return Subject(SOURCE_SYSTEM, definition.table)
+    return Subject(SOURCE_SYSTEM, definition.table, definition.name.replace(".", "/"))
 
 
 def refresh(
@@ -67,7 +67,7 @@ def refresh(
     Incremental unless `full`, the definition changed, or more keys are affected than pays. Raises OutdatedTableError,
     DefinitionError, LockTimeoutError, DatabaseError; the table is then as it was.
     """
-    logger.info("🔄 %s: refreshing", definition.name)
+    logger.info("🔄 %s: refreshing", subject(definition).label)
     with running(
         database,
         subject(definition),
@@ -100,7 +100,9 @@ def apply(connection: Connection, definition: Definition, run: Run, *, full: boo
         count(connection, definition, run, scope)
         if scope.keys and not run.counts.processed:
             # No row can have these keys: the reach of an input is wrong, and what changed there is not in the table.
-            logger.warning("⚠️ %s: %d keys were reached, and no row has one of them", definition.name, len(scope.keys))
+            logger.warning(
+                "⚠️ %s: %d keys were reached, and no row has one of them", subject(definition).label, len(scope.keys)
+            )
             run.metadata["keys_without_rows"] = len(scope.keys)
         if not run.dry:
             write(connection, definition, run, scope)
@@ -131,7 +133,7 @@ def check_deployed(connection: Connection, definition: Definition) -> dict[str, 
     own = made.get(definition.name)
     if own is None or own.definition_hash != definition.hash:
         what = "has not been made yet" if own is None else "was made from another definition than this checkout's"
-        raise OutdatedTableError(f"{definition.name} {what}: run `lsats db upgrade`")
+        raise OutdatedTableError(f"{subject(definition).label} {what}: run `lsats db upgrade`")
     return {name: row.deployed_at.isoformat() for name, row in made.items()}
 
 
@@ -165,7 +167,8 @@ def decide_scope(connection: Connection, definition: Definition, deployed_at: di
     if emptied:
         # Nothing leaves a silver table otherwise. Rows that are made from it would all pass for removed.
         raise OutdatedTableError(
-            f"{definition.name}: {', '.join(emptied)} was emptied by a changed key: refresh it first (`lsats run`)"
+            f"{subject(definition).label}: {', '.join(emptied).replace('.', '/')} was emptied by a changed key: "
+            "refresh it first (`lsats run`)"
         )
     everything = Scope("full", None, watermarks, as_of, previous)
     same_tables = (previous.get("definition"), previous.get("deployed_at")) == (definition.hash, deployed_at)

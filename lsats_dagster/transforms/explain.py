@@ -50,12 +50,6 @@ class Explanation:
     bronze: list[BronzeRow]
 
 
-def find_definition(entity: str, definitions: Sequence[Definition]) -> Definition | None:
-    """The definition that `entity` means: `department`, `departments` or `silver.departments`."""
-    names = {definition.name: definition for definition in definitions}
-    return next((names[n] for n in (entity, f"silver.{entity}", f"silver.{entity}s") if n in names), None)
-
-
 def explain(
     connection: Connection, definition: Definition, key: str, definitions: Sequence[Definition]
 ) -> Explanation | None:
@@ -81,6 +75,27 @@ def explain(
         fields,
         bronze,
     )
+
+
+NEAR = """
+select {key} as key, {name} as name
+from {table}
+where {key} ilike :pattern or {name} ilike :pattern
+order by not is_present, length({key}), {key}
+limit 5
+"""
+
+
+def near(connection: Connection, definition: Definition, key: str) -> dict[str, str]:
+    """Keys like `key`, or of rows whose name holds it, with the name: at most five, of what is most alike."""
+    by_key = "concat_ws(':', " + ", ".join(definition.key) + ")"
+    named = next((column.name for column in definition.business_columns if column.name.endswith("name")), "null")
+    statement = text(NEAR.format(key=by_key, name=f"cast({named} as text)", table=definition.name))
+    plain = key.replace("\\", "\\\\").replace("%", r"\%").replace("_", r"\_")
+    for pattern in (f"%{plain}%", f"{plain[: len(plain) * 2 // 3]}%", f"{plain[:2]}%"):
+        if found := connection.execute(statement, {"pattern": pattern}).all():
+            return {row.key: row.name or "" for row in found}
+    return {}
 
 
 def _offers(

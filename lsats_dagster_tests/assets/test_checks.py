@@ -4,6 +4,7 @@ from typing import Any
 
 import dagster as dg
 import pytest
+from sqlalchemy import make_url
 
 from lsats_dagster.definitions import build_definitions
 from lsats_dagster_tests.assets.conftest import Dagster, assets_of, failures, materializations, values
@@ -75,3 +76,13 @@ def test_a_read_of_a_part_leaves_a_red_check_red(filled: Dagster) -> None:
     part = filled.run("umich_api_ingest", {key: {"limit": 7}})
     assert part.success, failures(part)
     assert verdicts(part, key).get("removal_guard") == red["removal_guard"]
+
+
+def test_a_check_alone_that_finds_no_database_fails_with_its_sentence(
+    dagster: Dagster, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    url = make_url(dagster.url).set(database="not_there").render_as_string(hide_password=False)
+    monkeypatch.setenv("DATABASE_URL", url)
+    said = failures(evaluate(dagster, "silver/departments", "quality"))["silver/departments"]
+    assert said.startswith("DatabaseError: ")
+    assert "another try does not help" in said

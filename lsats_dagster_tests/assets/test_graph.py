@@ -3,6 +3,7 @@
 import os
 import subprocess
 import sys
+import tomllib
 from collections.abc import Mapping
 from functools import cache
 from pathlib import Path
@@ -10,7 +11,10 @@ from typing import Any
 
 import dagster as dg
 import pytest
+import yaml
 
+from lsats_dagster import definitions as definitions_module
+from lsats_dagster.cli.execution import CODE_LOCATION
 from lsats_dagster.definitions import build_definitions
 from lsats_dagster.ingestion.stream import DetailStream
 from lsats_dagster.settings import REPOSITORY
@@ -84,6 +88,28 @@ def test_both_of_dagsters_ways_load_it(tmp_path: Path, command: tuple[str, ...])
         check=False,
     )
     assert done.returncode == 0, done.stdout + done.stderr
+
+
+def test_the_hub_has_one_name_and_module_however_it_is_loaded() -> None:
+    """Dagster keeps the state of schedules and the history of runs by the name of the location."""
+    (location,) = yaml.safe_load((REPOSITORY / "workspace.yaml").read_text())["load_from"]
+    tools = tomllib.loads((REPOSITORY / "pyproject.toml").read_text())["tool"]
+    project = tools["dg"]["project"]
+    assert {tuple(sorted(named)) for named in (
+        {location["python_module"]["location_name"], location["python_module"]["module_name"]},
+        {tools["dagster"]["code_location_name"], tools["dagster"]["module_name"]},
+        {project["code_location_name"], project["code_location_target_module"]},
+        {CODE_LOCATION, definitions_module.__name__},
+    )} == {("lsats_dagster", "lsats_dagster.definitions")}  # fmt: skip
+
+
+def test_people_read_what_a_sensor_targets() -> None:
+    """Dagster shows a selection that it cannot write in its own words as Python."""
+    for sensor in definitions().get_repository_def().sensor_defs:
+        if sensor.asset_selection is not None:
+            shown = str(sensor.asset_selection)
+            assert "AssetSelection(" not in shown
+            assert dg.AssetSelection.from_string(shown) == sensor.asset_selection
 
 
 def test_definitions_are_new_each_time_and_take_other_resources() -> None:

@@ -1,6 +1,7 @@
 """A hub as it is operated: its jobs and sensors on a Dagster instance, and catchers for what it sends to people."""
 
 import json
+import logging
 import os
 import signal
 import socketserver
@@ -59,11 +60,18 @@ class Operation:
             raise_on_error=False,
         )
 
-    def tick(self, sensor: str, cursor: str | None = None) -> Any:
-        """What one tick of a sensor returns."""
+    def tick(self, sensor: str, cursor: str | None = None) -> "Tick":
+        """One tick of a sensor, as the daemon evaluates it."""
+        said: list[str] = []
+        handler = logging.Handler()
+        handler.emit = lambda record: said.append(record.getMessage())  # type: ignore[method-assign]
         resources = {"hub": HubDatabase()}
         with dg.build_sensor_context(instance=self.instance, cursor=cursor, resources=resources) as context:
-            return self.definitions.resolve_sensor_def(sensor)(context)
+            context.log.setLevel(logging.INFO)
+            context.log.addHandler(handler)
+            result = self.definitions.resolve_sensor_def(sensor).evaluate_tick(context)
+        runs = [reaction.dagster_run.run_id for reaction in result.dagster_run_reactions or []]
+        return Tick(said[-1] if said else str(result.skip_message), result.cursor, runs, result.skip_message)
 
     def sql(self, statement: str, **values: Any) -> list[Any]:
         """Rows, or nothing, of a statement run with the rights of the server's superuser."""
@@ -78,6 +86,16 @@ class Operation:
     def contents(self) -> dict[str, list[Any]]:
         """What must be equal in two hubs of one history: all but run ids, times, and the order of streams."""
         return {name: self.sql(statement) for name, statement in CONTENTS.items()}
+
+
+@dataclass
+class Tick:
+    """What a tick said in its log (else as it was skipped), its cursor, the runs it names, and why it was skipped, if it was."""
+
+    said: str
+    cursor: str | None
+    runs: list[str]
+    skipped: str | None
 
 
 CONTENTS = {

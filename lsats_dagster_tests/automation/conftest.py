@@ -1,5 +1,6 @@
 """The hub under operation."""
 
+import logging
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
@@ -9,7 +10,8 @@ import pytest
 from lsats_dagster.clients import http
 from lsats_dagster.demo.campus import Campus
 from lsats_dagster.sources import KINDS
-from lsats_dagster_tests.automation.aids import Operation
+from lsats_dagster_tests.automation.aids import Operation, mail_relay, webhook
+from lsats_dagster_tests.automation.alert_aids import CREDENTIALS, HOOK, PERSON, Channels
 
 
 @pytest.fixture
@@ -41,3 +43,23 @@ def filled(operation: Operation) -> Operation:
     """After the first complete run."""
     assert operation.run("hub_daily").success
     return operation
+
+
+@pytest.fixture
+def channels(
+    operation: Operation, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> Iterator[Channels]:
+    """Both channels set; in the end, nothing that was sent or logged holds a secret or a row."""
+    caplog.set_level(logging.INFO)
+    caplog.set_level(logging.DEBUG, logger="lsats_dagster")
+    with webhook() as posted, mail_relay() as mailed:
+        for name, value in {
+            "WEBHOOK_URL": f"http://127.0.0.1:{posted.port}/{HOOK}", "SMTP_HOST": "127.0.0.1",
+            "SMTP_PORT": str(mailed.port), "EMAIL_TO": "hub-owners@example.edu",
+        }.items():  # fmt: skip
+            monkeypatch.setenv(f"ALERT_{name}", value)
+        found = Channels(posted, mailed)
+        yield found
+        said = "\n".join([caplog.text, *posted.caught, *mailed.caught])
+        secrets = [HOOK, PERSON, *(operation.campus.environment[name] for name in CREDENTIALS)]
+        assert [secret for secret in secrets if secret in said] == []

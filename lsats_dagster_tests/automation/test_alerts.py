@@ -3,80 +3,24 @@
 import logging
 import socket
 import traceback
-from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any
 
-import dagster as dg
 import pytest
 
 from lsats_dagster.automation.alerts import AlertError
-from lsats_dagster.automation.sensors import is_started_again
-from lsats_dagster.database import Database
-from lsats_dagster.runs import Origin, Subject, open_run, sole_writer
-from lsats_dagster_tests.automation.aids import Catcher, Operation, failures, mail_relay, webhook
-
-HOOK = "canary-of-the-webhook"
-PERSON = "Canarius Rowcontent"
-CREDENTIALS = ("TDX_BEID", "TDX_WEB_SERVICES_KEY", "TDX_PASSWORD", "UM_CLIENT_KEY", "UM_CLIENT_SECRET")
-
-
-@dataclass
-class Channels:
-    """The catchers of both channels."""
-
-    posted: Catcher
-    mailed: Catcher
-
-    def counts(self) -> tuple[int, int]:
-        return len(self.posted.caught), len(self.mailed.caught)
-
-
-@pytest.fixture
-def channels(
-    operation: Operation, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
-) -> Iterator[Channels]:
-    """Both channels set; in the end, nothing that was sent or logged holds a secret or a row."""
-    caplog.set_level(logging.INFO)
-    caplog.set_level(logging.DEBUG, logger="lsats_dagster")
-    with webhook() as posted, mail_relay() as mailed:
-        for name, value in {
-            "WEBHOOK_URL": f"http://127.0.0.1:{posted.port}/{HOOK}", "SMTP_HOST": "127.0.0.1",
-            "SMTP_PORT": str(mailed.port), "EMAIL_TO": "hub-owners@example.edu",
-        }.items():  # fmt: skip
-            monkeypatch.setenv(f"ALERT_{name}", value)
-        found = Channels(posted, mailed)
-        yield found
-        said = "\n".join([caplog.text, *posted.caught, *mailed.caught])
-        secrets = [HOOK, PERSON, *(operation.campus.environment[name] for name in CREDENTIALS)]
-        assert [secret for secret in secrets if secret in said] == []
-
-
-def fail(operation: Operation, source: str = "tdx", tags: dict[str, str] | None = None) -> dg.ExecuteInProcessResult:
-    """A run that fails because its source refuses."""
-    operation.campus.fault({"tdx": "tdx/accounts/search", "umich_api": "gateway/DeptData"}[source], "status",
-                           times=1, status=403)  # fmt: skip
-    result = operation.run(f"{source}_ingest", tags=tags)
-    assert not result.success
-    return result
-
-
-def let_the_window_pass(operation: Operation) -> None:
-    operation.sql("update meta.alerts set last_sent_at = last_sent_at - interval '13 hours'")
-
-
-def failure_tick(operation: Operation, cursor: str | None = None) -> tuple[str, str]:
-    """Words and cursor of one tick."""
-    result = operation.tick("failure_alerts", cursor)
-    return result.skip_reason.skip_message, result.cursor
-
-
-def finding_tick(operation: Operation) -> str:
-    return str(operation.tick("finding_alerts").skip_message)
-
-
-def subjects(channels: Channels) -> set[str]:
-    return {message.splitlines()[0] for message in channels.posted.caught}
+from lsats_dagster.automation.failures import is_started_again
+from lsats_dagster_tests.automation.aids import Operation, failures
+from lsats_dagster_tests.automation.alert_aids import (
+    HOOK,
+    PERSON,
+    Channels,
+    fail,
+    failure_tick,
+    finding_tick,
+    let_the_window_pass,
+    subjects,
+)
 
 
 def test_a_failure_arrives_once_and_tells_how_often_it_was_held_back(operation: Operation, channels: Channels) -> None:
@@ -85,7 +29,7 @@ def test_a_failure_arrives_once_and_tells_how_often_it_was_held_back(operation: 
     assert (said, channels.counts()) == ("1 failed runs, 1 alerts", (1, 1))
     sentence = failures(result)["bronze/tdx_departments"]
     message = channels.posted.caught[0]
-    assert message.splitlines() == ["tdx_ingest failed", f"bronze__tdx_departments: {sentence}", f"Run {result.run_id}"]
+    assert message.splitlines() == ["tdx_ingest failed", f"bronze/tdx_departments: {sentence}", f"Run {result.run_id}"]
     assert "HTTP 403" in sentence
     assert "To: hub-owners@example.edu" in channels.mailed.caught[0]
     assert "Subject: [hub] tdx_ingest failed" in channels.mailed.caught[0]
@@ -232,16 +176,17 @@ def test_refused_removals_are_told_without_ids_or_contents(filled: Operation, ch
         filled.campus.delete(stream, key)
     assert filled.run("umich_api_ingest").success
     assert finding_tick(filled) == "1 findings, 1 alerts"
-    assert subjects(channels) == {"bronze.umapi_departments: check removal_guard failed"}
+    assert subjects(channels) == {"bronze/umapi_departments: check removal_guard failed"}
     message = channels.posted.caught[0]
     assert "11 of 110 entities are absent" in message
     assert [key for key in keys if key in message] == []
     assert (finding_tick(filled), channels.counts()) == ("1 findings, 0 alerts", (1, 1))
-    # A finding that went away is no finding; what was told stays told.
     for key in keys[:11]:
         filled.campus.restore(stream, key)
     assert filled.run("umich_api_ingest").success
-    assert (finding_tick(filled), channels.counts()) == ("0 findings, 0 alerts", (1, 1))
+    assert (finding_tick(filled), channels.counts()) == ("0 findings, 1 alerts", (2, 2))
+    assert channels.posted.caught[1].startswith("bronze/umapi_departments: check removal_guard is no longer red")
+    assert (finding_tick(filled), channels.counts()) == ("0 findings, 0 alerts", (2, 2))
 
 
 def test_poor_quality_is_told(operation: Operation, channels: Channels) -> None:
@@ -251,70 +196,4 @@ def test_poor_quality_is_told(operation: Operation, channels: Channels) -> None:
         operation.campus.put("tdx/department", key, fields, touch=False)
     assert operation.run("tdx_ingest").success
     finding_tick(operation)
-    assert "silver.tdx_departments: check quality failed" in subjects(channels)
-
-
-def make_older(operation: Operation, name: str, hours: int) -> None:
-    operation.sql(
-        "update meta.ingestion_runs set started_at = started_at - make_interval(hours => :hours), "
-        "completed_at = completed_at - make_interval(hours => :hours) where source_system || '/' || entity_type = :name",
-        name=name, hours=hours,
-    )  # fmt: skip
-
-
-def test_a_late_table_is_told_and_one_that_recovered_is_not(filled: Operation, channels: Channels) -> None:
-    # A daily table may be older than one that is due every half hour.
-    make_older(filled, "umich_api/department", 27)
-    assert finding_tick(filled) == "0 findings, 0 alerts"
-    make_older(filled, "tdx/department_detail", 27)
-    make_older(filled, "silver_transformation/departments", 37)
-    assert finding_tick(filled) == "2 findings, 2 alerts"
-    assert subjects(channels) == {"enriched.tdx_department_details is late", "silver.departments is late"}
-    assert "expected within 1 day, 12:00:00" in "".join(channels.posted.caught)
-    # A failed try does not make it younger.
-    filled.campus.fault("tdx/accounts/search", "status", status=403)
-    assert not filled.run("hub_daily").success
-    let_the_window_pass(filled)
-    assert finding_tick(filled) == "2 findings, 2 alerts"
-    assert filled.run("hub_daily").success
-    let_the_window_pass(filled)
-    assert (finding_tick(filled), channels.counts()) == ("0 findings, 0 alerts", (4, 4))
-
-
-def test_a_run_that_was_asked_for_a_part_hides_nothing(filled: Operation, channels: Channels) -> None:
-    """It makes a table no fresher, and a red check of the last whole run no greener."""
-    stream = "umich_api/department"
-    for key in sorted(filled.campus.truth(stream))[:11]:
-        filled.campus.delete(stream, key)
-    assert filled.run("umich_api_ingest").success
-    make_older(filled, stream, 40)
-    part = {"ops": {"bronze__umapi_departments": {"config": {"limit": 5}}}}
-    assert filled.run("umich_api_ingest", part).success
-    finding_tick(filled)
-    assert subjects(channels) >= {
-        "bronze.umapi_departments is late", "bronze.umapi_departments: check removal_guard failed"
-    }  # fmt: skip
-
-
-def test_a_table_that_never_ran_is_late(operation: Operation, channels: Channels) -> None:
-    assert operation.run("umich_api_ingest").success
-    assert finding_tick(operation) == "0 findings, 0 alerts"
-    for name in ("umich_api/department", "silver_transformation/umapi_departments"):
-        make_older(operation, name, 30)
-    assert finding_tick(operation) == "1 findings, 1 alerts"
-    assert subjects(channels) == {"enriched.tdx_department_details is late"}
-    assert "It never ran" in channels.posted.caught[0]
-
-
-def test_a_table_in_its_first_run_is_not_late(operation: Operation, channels: Channels) -> None:
-    """The first fetch of all details takes longer than the time between two looks."""
-    subject = Subject("tdx", "department_detail")
-    database = Database(operation.url)
-    with sole_writer(database, subject, wait_seconds=5) as connection:
-        open_run(connection, subject, "incremental", Origin(), {})
-        assert finding_tick(operation) == "0 findings, 0 alerts"
-    database.dispose()
-    make_older(operation, subject.name, 48)
-    finding_tick(operation)
-    (message,) = [said for said in channels.posted.caught if said.startswith("enriched.tdx_department_details is late")]
-    assert "Last success: never" in message
+    assert "silver/tdx_departments: check quality failed" in subjects(channels)

@@ -211,7 +211,7 @@ def test_a_backfill_beside_the_daily_run(
         [lsats, "run", "hub_daily"],
         stdout=subprocess.DEVNULL,
         stderr=subprocess.DEVNULL,
-        env={**os.environ, "DAGSTER_PG_DATABASE": "dagster", "LSATS_HOME": str(tmp_path), "DAGSTER_HOME": ""},
+        env={**os.environ, "LSATS_HOME": str(tmp_path), "DAGSTER_HOME": ""},
     ) as daily:
         assert shared.run("tdx_backfill", {"full": True}).success
         assert daily.wait(120) == 0

@@ -55,3 +55,10 @@ def test_detail_streams_and_their_schedule_go_together() -> None:
 def test_a_cadence_of_a_table_that_the_source_has_not_is_refused() -> None:
     with pytest.raises(ValueError, match="tdx_buildings"):
         declared(cadences={"tdx_buildings": NIGHTLY})
+
+
+def test_values_of_another_type_are_refused_where_they_are_declared() -> None:
+    with pytest.raises(ValueError, match="tdx: what cadences says of tdx_departments is not of type Cadence"):
+        declared(cadences={"tdx_departments": Weekday.SUNDAY})
+    with pytest.raises(ValueError, match="tdx: details is not of type DetailSchedule"):
+        declared(details=30)

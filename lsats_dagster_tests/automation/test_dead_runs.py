@@ -15,7 +15,7 @@ ROWS = "select status, error_message, completed_at is not null from meta.ingesti
 
 
 def tick(operation: Operation) -> str:
-    return str(operation.tick("dead_runs").skip_message)
+    return operation.tick("dead_runs").said
 
 
 def abandoned_row(operation: Operation, run_id: str) -> None:
@@ -122,6 +122,5 @@ def test_a_run_that_was_failed_for_its_silence_is_told_of(operation: Operation) 
     run_id = started_run(operation, silent_minutes=21)
     abandoned_row(operation, run_id)
     tick(operation)
-    result = operation.tick("failure_alerts")
-    assert result.skip_reason.skip_message == "1 failed runs, 1 alerts"
-    assert operation.sql("select alert_key, channel from meta.alerts") == [("failure:umich_api_ingest:", "log")]
+    assert operation.tick("failure_alerts").said == "1 failed runs, 1 alerts"
+    assert operation.sql("select alert_key, channel from meta.alerts") == [("failure:umich_api_ingest::", "log")]

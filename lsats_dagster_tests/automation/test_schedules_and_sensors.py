@@ -12,6 +12,7 @@ import pytest
 
 from lsats_dagster.definitions import build_definitions
 from lsats_dagster.ingestion.stream import ListStream
+from lsats_dagster.settings import ConfigurationError
 from lsats_dagster.sources import STREAMS
 from lsats_dagster_tests.automation.aids import Operation, failures, figures
 from lsats_dagster_tests.conftest import DEFINITIONS
@@ -85,9 +86,10 @@ def test_a_source_that_is_not_set_up_stays_out_and_the_others_make_the_merged_ta
             monkeypatch.delenv(name)
     (request,) = tick_of(shared, "hub_daily_at_two").run_requests or []
     assert shared.run("hub_daily", assets=request.asset_selection).success
-    assert shared.sql("select count(*), bool_and(sources = '[\"umich_api\"]') from silver.departments") == [(110, True)]
-    assert tick_of(shared, "tdx_details_all_day").skip_message == "TeamDynamix is not set up"
-    assert shared.tick("finding_alerts").skip_message.startswith("0 findings")
+    assert shared.sql("select count(*), bool_and(sources = '[\"umapi\"]') from silver.departments") == [(110, True)]
+    said = tick_of(shared, "tdx_details_all_day").skip_message
+    assert said.startswith("TeamDynamix is not set up: TDX_BASE_URL, TDX_BEID, TDX_WEB_SERVICES_KEY not set")
+    assert shared.tick("finding_alerts").said.startswith("0 findings")
     # One that is set up by half is a mistake, and seen.
     monkeypatch.setenv("TDX_BASE_URL", shared.campus.environment["TDX_BASE_URL"])
     (request,) = tick_of(shared, "hub_daily_at_two").run_requests or []
@@ -99,6 +101,24 @@ def test_a_source_that_is_not_set_up_stays_out_and_the_others_make_the_merged_ta
     assert [(row.status, "TDX_BEID, TDX_WEB_SERVICES_KEY not set" in row.error_message) for row in rows] == [
         ("failed", True)
     ]
+
+
+def test_where_no_source_is_set_up_the_night_is_skipped_and_says_what_is_missing(
+    operation: Operation, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """As a process that lacks the hub's environment evaluates it: silver alone would read like a night that went well."""
+    for name in operation.campus.environment:
+        monkeypatch.delenv(name, raising=False)
+    for schedule in SCHEDULE_CASES:
+        tick = tick_of(operation, schedule)
+        assert not tick.run_requests
+        assert "TDX_BASE_URL" in tick.skip_message
+        assert "needed for" in tick.skip_message
+    said = operation.tick("finding_alerts").said
+    assert said.startswith("0 findings, 0 alerts; no source is set up: UM_")
+    monkeypatch.delenv("DATABASE_URL")
+    with pytest.raises(ConfigurationError, match="DATABASE_URL not set"):
+        operation.tick("finding_alerts")
 
 
 def test_details_do_not_queue_up_behind_a_run_of_their_source(shared: Operation) -> None:
@@ -298,20 +318,20 @@ def quiet_automation(operation: Operation) -> None:
 
 def quiet_dead_runs(operation: Operation) -> None:
     result = operation.tick("dead_runs")
-    assert result.skip_message == "0 run rows and 0 Dagster runs were closed"
+    assert result.said == "0 run rows and 0 Dagster runs were closed"
 
 
 def quiet_failures(operation: Operation) -> None:
     result = operation.tick("failure_alerts")
-    assert result.skip_reason.skip_message == "0 failed runs, 0 alerts"
-    assert float(result.cursor) > 0
+    assert result.skipped == "0 failed runs, 0 alerts"
+    assert float(result.cursor or 0) > 0
     again = operation.tick("failure_alerts", result.cursor)
     assert again.cursor == result.cursor
 
 
 def quiet_findings(operation: Operation) -> None:
     result = operation.tick("finding_alerts")
-    assert result.skip_message == "0 findings, 0 alerts"
+    assert result.skipped == "0 findings, 0 alerts"
 
 
 QUIET_TICKS: dict[str, Callable[[Operation], None]] = {

@@ -4,6 +4,7 @@ import contextlib
 import logging
 import os
 import signal
+import socket
 import subprocess
 import sys
 import tempfile
@@ -12,9 +13,9 @@ from pathlib import Path
 from typing import Any
 from unittest import mock
 
-from sqlalchemy import text
+from sqlalchemy import make_url, text
 
-from lsats_dagster.cli import app, main
+from lsats_dagster.cli import main
 from lsats_dagster.database import Database
 from lsats_dagster_tests.automation.aids import PATIENCE
 
@@ -39,12 +40,10 @@ def installed(*arguments: str, folder: Path, variables: Mapping[str, str]) -> su
 def in_process(*arguments: str, folder: Path, variables: Mapping[str, str]) -> subprocess.CompletedProcess[str]:
     """The program's entry point as a process of its own would see it: words, environment, folder, output, exit code."""
     with (
-        tempfile.TemporaryFile("w+") as out,
-        tempfile.TemporaryFile("w+") as err,
+        tempfile.TemporaryFile("w+", encoding=variables.get("PYTHONIOENCODING", "utf-8")) as out,
+        tempfile.TemporaryFile("w+", encoding=variables.get("PYTHONIOENCODING", "utf-8")) as err,
         mock.patch.dict(os.environ, variables, clear=True),
         mock.patch.object(sys, "argv", ["lsats", *arguments]),
-        # The entry point fills these.
-        mock.patch.multiple(app, registered_commands=[], registered_groups=[]),
         contextlib.chdir(folder),
         undone(),
         contextlib.redirect_stdout(out),
@@ -78,6 +77,18 @@ def undone() -> Iterator[None]:
             log.handlers[:] = handlers
             log.setLevel(level)
             log.propagate = propagate
+
+
+def free_port() -> int:
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        return int(probe.getsockname()[1])
+
+
+def dagsters(url: str, database: str = "dagster") -> str:
+    """The address of Dagster's storage on the server and by the login of this one."""
+    address = make_url(url).set(drivername="postgresql+psycopg2", database=database)
+    return address.render_as_string(hide_password=False)
 
 
 def rows(url: str, sql: str) -> list[Any]:

@@ -21,7 +21,7 @@ def variables(url: str, campus: Campus, tmp_path: Path) -> dict[str, str]:
     """The whole environment of a command."""
     campus.limit("tdx", 100_000, 60)
     return {
-        **environment(tmp_path), **campus.environment, "DATABASE_URL": url, "DAGSTER_PG_DATABASE": "dagster",
+        **environment(tmp_path), **campus.environment, "DATABASE_URL": url,
         "ALERT_WEBHOOK_URL": "http://127.0.0.1:1/nobody",
     }  # fmt: skip
 

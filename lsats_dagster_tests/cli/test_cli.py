@@ -8,13 +8,24 @@ from pathlib import Path
 import pytest
 from sqlalchemy import make_url
 
+from lsats_dagster.cli.explain import EXAMPLE
 from lsats_dagster.demo.campus import Campus
 from lsats_dagster.demo.postgres import EmbeddedPostgres
-from lsats_dagster_tests.cli.aids import PASSWORD, Lsats, assert_wrong_use, environment, in_process, installed, rows
+from lsats_dagster.settings import REPOSITORY
+from lsats_dagster_tests.cli.aids import (
+    PASSWORD,
+    Lsats,
+    assert_wrong_use,
+    dagsters,
+    environment,
+    in_process,
+    installed,
+    rows,
+)
 from lsats_dagster_tests.conftest import new_database
 
 COMMANDS = [
-    ("demo",), ("clean",), ("dev",), ("run",), ("backfill",), ("status",), ("verify",), ("doctor",), ("explain",),
+    ("demo",), ("clean",), ("dev",), ("run",), ("backfill",), ("status",), ("runs",), ("verify",), ("doctor",), ("explain",),
     ("quarantine",), ("quarantine", "list"), ("quarantine", "show"), ("quarantine", "replay"),
     ("db",), ("db", "upgrade"), ("db", "docs"),
 ]  # fmt: skip
@@ -52,6 +63,13 @@ def test_every_command_has_help_with_an_example(tmp_path: Path, path: tuple[str,
     said = " ".join(done.stdout.split())
     assert re.search(rf"Example: lsats {' '.join(path)}\b", said), done.stdout
     assert list(tmp_path.iterdir()) == []
+
+
+def test_help_and_pages_name_the_row_that_the_demo_explains(tmp_path: Path) -> None:
+    shown = in_process("explain", "--help", folder=tmp_path, variables=environment(tmp_path)).stdout
+    pages = [path.read_text(encoding="utf-8") for path in [REPOSITORY / "README.md", *REPOSITORY.glob("docs/*.md")]]
+    named = {found for text in [shown, *pages] for found in re.findall(r"lsats explain (\w+) (\d+)", text)}
+    assert named == {EXAMPLE}
 
 
 @pytest.mark.parametrize("words", [("unknown",), ("run",), ("run", "x", "--limit", "-1")], ids=" ".join)
@@ -93,8 +111,8 @@ def test_an_empty_database_names_the_upgrade(lsats: Lsats, server: EmbeddedPostg
         assert_wrong_use(lsats(*words, DATABASE_URL=empty), "lsats db upgrade")
 
 
-def test_dagsters_missing_database_is_one_sentence(lsats: Lsats) -> None:
-    assert_wrong_use(lsats("run", "tdx_ingest", DAGSTER_PG_DATABASE="no_such"), "no_such")
+def test_dagsters_missing_database_is_one_sentence(lsats: Lsats, url: str) -> None:
+    assert_wrong_use(lsats("run", "tdx_ingest", DAGSTER_PG_URL=dagsters(url, "no_such")), "no_such")
 
 
 def test_upgrade_twice(lsats: Lsats, server: EmbeddedPostgres) -> None:
@@ -143,16 +161,11 @@ def test_run_status_and_verify_for_scripts(lsats_process: Lsats, url: str) -> No
     assert recorded == [(outcome["dagster_run_id"],)]
 
     state = json.loads(lsats_process("status", "--json").stdout)
-    assert {entry["name"] for entry in state} == {
-        "tdx/department", "tdx/department_detail", "umich_api/department", "silver_transformation/departments",
-        "silver_transformation/tdx_departments", "silver_transformation/umapi_departments",
-    }  # fmt: skip
+    assert {entry["name"] for entry in state} == TABLES
     assert {entry["status"] for entry in state} == {"completed"}
 
     verdicts = json.loads(lsats_process("verify", "--json").stdout)
-    assert {verdict["table"].replace(".", "/") for verdict in verdicts} == {
-        t for t in TABLES if t.startswith("silver/")
-    }
+    assert {verdict["table"] for verdict in verdicts} == {t for t in TABLES if t.startswith("silver/")}
     assert all(v["differing"] == v["missing"] == v["lingering"] == 0 < v["rows"] for v in verdicts)
 
 
@@ -163,10 +176,12 @@ def test_run_and_status_for_people(lsats_process: Lsats) -> None:
     for word in ("📊 Summary", "bronze/umapi_departments", "110", "🎉 Completed"):
         assert word in done.stdout
     # Progress and the closing block of each table are log lines.
-    for mark in ("🔄 umich_api/department", "🆕", "📝", "⏭️", "📊", "🎉", " - INFO - "):
+    for mark in ("🔄 bronze/umapi_departments", "🆕", "📝", "⏭️", "📊", "🎉", " - INFO - "):
         assert mark in done.stderr
     said = lsats_process("status").stdout
-    assert "umich_api/department" in said
+    assert "bronze/umapi_departments" in said
+    # Each table has one name, in the log too.
+    assert re.findall(r"umich_api/department|silver_transformation|silver[.]", done.stdout + done.stderr + said) == []
     assert "✅" in said
 
 
@@ -182,7 +197,7 @@ def test_verify_finds_a_wrong_row(lsats: Lsats, url: str) -> None:
     done = lsats("verify", "umapi_departments")
     assert done.returncode == 1
     assert "umapi_departments" in done.stdout
-    assert_wrong_use(lsats("verify", "umapi_departmnts"), "umapi_departmnts", "silver.umapi_departments")
+    assert_wrong_use(lsats("verify", "umapi_departmnts"), "umapi_departmnts", "did you mean silver/umapi_departments")
 
 
 def test_a_source_without_settings_fails_alone(lsats: Lsats) -> None:
@@ -233,6 +248,21 @@ def test_the_limit_holds_for_calls(lsats: Lsats) -> None:
         assert json.loads(done.stdout)["tables"]["enriched/tdx_department_details"]["processed"] == limit
 
 
+def test_a_failed_run_has_a_row_per_table_and_is_not_tried_again_where_a_person_waits(
+    lsats: Lsats, campus: Campus
+) -> None:
+    campus.fault("gateway/DeptData", "html", times=None)
+    done = lsats("run", "umich_api_ingest", "--no-retry")
+    assert done.returncode == 1
+    assert re.search(r"❌ bronze/umapi_departments +failed", done.stdout)
+    assert re.search(r"⏭️ +silver/umapi_departments +not run", done.stdout)
+    assert "tried 1 time; the next run may do better" in done.stdout
+    assert done.stdout.count("HTTP 200 without JSON") == 1
+    # Each pause of a call says the reason, which try, and how long.
+    assert re.search(r"HTTP 200 without JSON.*; try 2 of 3 in \d+\.\d s", done.stderr)
+    assert "try 2 of 4" not in done.stderr
+
+
 def test_an_approval_that_is_no_run_id_is_wrong_use(lsats: Lsats) -> None:
     assert_wrong_use(lsats("run", "umich_api_ingest", "--approve-removals", "all"), "all", "run id")
 
@@ -250,9 +280,9 @@ def test_a_home_that_cannot_be_written_is_one_sentence(
     assert_wrong_use(done, variable, os.fspath(tmp_path / "file"))
 
 
-def test_dagsters_variables_count_in_the_file(lsats: Lsats, tmp_path: Path) -> None:
-    (tmp_path / ".env").write_text("DAGSTER_PG_DATABASE=no_such\nDAGSTER_HOME=elsewhere\n")
-    assert_wrong_use(lsats("run", "tdx_ingest", DAGSTER_PG_DATABASE=None), "no_such")
+def test_dagsters_variables_count_in_the_file(lsats: Lsats, url: str, tmp_path: Path) -> None:
+    (tmp_path / ".env").write_text(f"DAGSTER_PG_URL={dagsters(url, 'no_such')}\nDAGSTER_HOME=elsewhere\n")
+    assert_wrong_use(lsats("run", "tdx_ingest"), "no_such")
     assert (tmp_path / "elsewhere" / "dagster.yaml").exists()
 
 

@@ -2,6 +2,7 @@
 
 import json
 import os
+import re
 import signal
 import socket
 import subprocess
@@ -10,20 +11,18 @@ import urllib.request
 from collections.abc import Callable, Set
 from contextlib import suppress
 from pathlib import Path
-from typing import Any
+from urllib.error import HTTPError
 
 import pytest
 
 from lsats_dagster.demo.campus import Campus
 from lsats_dagster.settings import REPOSITORY
 from lsats_dagster_tests.automation.aids import PATIENCE, wait_until
-from lsats_dagster_tests.cli.aids import LSATS, Lsats, assert_wrong_use
+from lsats_dagster_tests.cli.aids import LSATS, Lsats, assert_wrong_use, free_port
 
-
-def free_port() -> int:
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return int(probe.getsockname()[1])
+LAUNCH = """mutation { launchRun(executionParams: { mode: "default", runConfigData: "{}", selector: {
+    repositoryLocationName: "lsats_dagster", repositoryName: "__repository__", jobName: "hub_daily" } }) { __typename } }"""
+STATUS = "{ runsOrError { ... on Runs { results { status } } } }"
 
 
 def test_dev_refuses_a_port_in_use(lsats: Lsats) -> None:
@@ -65,45 +64,53 @@ def interrupt_terminal(process: subprocess.Popen[bytes]) -> None:
     os.killpg(process.pid, signal.SIGINT)
 
 
+def close_terminal(process: subprocess.Popen[bytes]) -> None:
+    """The terminal's last word to the group."""
+    os.killpg(process.pid, signal.SIGHUP)
+
+
 def terminate(process: subprocess.Popen[bytes]) -> None:
     """A service manager or a script: the command alone is told."""
     os.kill(process.pid, signal.SIGTERM)
 
 
-@pytest.mark.budget(12, "Dagster's launcher, web server and daemon, each a process")
+@pytest.mark.budget(16, "Dagster's web server and daemon, each with a process for the code, and a run")
 @pytest.mark.skipif(not sys.platform.startswith("linux"), reason="looks for processes in /proc")
-@pytest.mark.parametrize("end", [interrupt_terminal, terminate])
+@pytest.mark.parametrize("end", [interrupt_terminal, close_terminal, terminate])
 def test_dev_answers_and_ends_without_a_trace(
     variables: dict[str, str], campus: Campus, tmp_path: Path, end: Callable[[subprocess.Popen[bytes]], None]
 ) -> None:
-    """The sources stand in the file of the caller's folder alone, beside a line as the example has it."""
+    """With a run under way. The sources stand in the file of the caller's folder alone, beside a line as the example has it."""
     (tmp_path / ".env").write_text("DATABASE_URL=\n" + "".join(f"{n}={v}\n" for n, v in campus.environment.items()))
     variables = {name: value for name, value in variables.items() if name not in campus.environment}
-    port = free_port()
-    with (tmp_path / "said").open("wb") as said:
+    said = tmp_path / "said"
+    with said.open("wb") as output:
         process = subprocess.Popen(
-            [str(LSATS), "dev", "--port", str(port)], cwd=tmp_path, env={**variables, "PYTHONPATH": str(REPOSITORY)},
-            stdout=said, stderr=said, start_new_session=True,
+            [str(LSATS), "dev", "--port", str(free_port())], cwd=tmp_path, env={**variables, "PYTHONPATH": str(REPOSITORY)},
+            stdout=output, stderr=output, start_new_session=True,
         )  # fmt: skip
     try:
-        wait_until(lambda: process.poll() is not None or answers(port), "an answer of the web server")
-        assert process.poll() is None, (tmp_path / "said").read_text()
-        # The command, Dagster's launcher, its web server, its daemon.
-        assert len(processes_of(variables["LSATS_HOME"])) >= 4
+        wait_until(lambda: process.poll() is not None or status("".join(address(said))), "an answer of the web server")
+        assert process.poll() is None, said.read_text()
+        host, secret = address(said)
+        assert (status(f"{host}{secret}/server_info"), status(f"{host}/server_info")) == (200, 403)
+        # The command, Dagster's web server, its daemon.
+        assert len(processes_of(variables["LSATS_HOME"])) >= 3
         for child in set(processes_of(variables["LSATS_HOME"])) - {process.pid}:
             assert variables_of(child) >= {**variables, **campus.environment}.items()
             # Where Dagster finds no file of its own.
             assert not Path(f"/proc/{child}/cwd/.env").exists()
+        assert "LaunchRunSuccess" in ask(host, secret, LAUNCH)
+        wait_until(lambda: "QUEUED" not in ask(host, secret, STATUS), "the start of the run")
         end(process)
         assert process.wait(timeout=PATIENCE) == 0
-        wait_until(lambda: not processes_of(variables["LSATS_HOME"]), "the end of everything that was started")
-        assert not answers(port)
+        assert processes_of(variables["LSATS_HOME"]) == []
     finally:
         kill_processes_of(variables["LSATS_HOME"])
         process.wait(timeout=PATIENCE)
 
 
-@pytest.mark.budget(8, "Dagster's launcher, web server and daemon, each a process")
+@pytest.mark.budget(8, "Dagster's web server and daemon, each with a process for the code")
 @pytest.mark.skipif(not sys.platform.startswith("linux"), reason="looks for processes in /proc")
 def test_dev_says_when_dagster_ends_by_itself(variables: dict[str, str], tmp_path: Path) -> None:
     """Killed as soon as it is there."""
@@ -125,9 +132,28 @@ def test_dev_says_when_dagster_ends_by_itself(variables: dict[str, str], tmp_pat
     assert "❌ Dagster ended by itself" in (tmp_path / "said").read_text()
 
 
-def answers(port: int) -> Any:
+def address(said: Path) -> tuple[str, str]:
+    """The UI's address as the command printed it: the host, and the secret part."""
+    printed = re.search(r"(http://127\.0\.0\.1:\d+)(/[0-9a-f]{32}) ", said.read_text())
+    return (printed[1], printed[2]) if printed else ("", "")
+
+
+def ask(host: str, secret: str, query: str) -> str:
+    """The answer to a GraphQL query, asked as the UI's pages do."""
+    headers = {"Content-Type": "application/json", "Origin": host}
+    body = json.dumps({"query": query}).encode()
+    with urllib.request.urlopen(
+        urllib.request.Request(f"{host}{secret}/graphql", body, headers), timeout=PATIENCE
+    ) as answer:
+        return str(answer.read().decode())
+
+
+def status(url: str) -> int | None:
+    """None where nothing listens."""
     try:
-        with urllib.request.urlopen(f"http://127.0.0.1:{port}/server_info", timeout=PATIENCE) as answer:
-            return json.load(answer)["dagster_version"]
+        with urllib.request.urlopen(url, timeout=PATIENCE) as answer:
+            return int(answer.status)
+    except HTTPError as refusal:
+        return refusal.code
     except (OSError, ValueError):
         return None

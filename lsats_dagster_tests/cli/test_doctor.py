@@ -19,10 +19,11 @@ from lsats_dagster.demo.postgres import EmbeddedPostgres
 from lsats_dagster.migrations import load_migrations
 from lsats_dagster.settings import SQL_ROOT
 from lsats_dagster_tests.automation.aids import PATIENCE, Operation, serving
-from lsats_dagster_tests.cli.aids import Lsats, rows
+from lsats_dagster_tests.cli.aids import Lsats, dagsters, rows
 from lsats_dagster_tests.conftest import new_database
 
 CANARY = "canary-of-a-secret"
+NOBODY = f"postgresql://lsats:{CANARY}@127.0.0.1:1/lsats"
 UMICH = ("UM_BASE_URL", "UM_CATEGORY_ID", "UM_CLIENT_KEY", "UM_CLIENT_SECRET")
 TDX = ("TDX_BASE_URL", "TDX_BEID", "TDX_WEB_SERVICES_KEY", "TDX_USERNAME", "TDX_PASSWORD")
 
@@ -69,6 +70,18 @@ def test_doctor_of_a_hub_in_health(lsats: Lsats, url: str, campus: Campus) -> No
     assert len(re.findall(r"clock agrees with ours \([+-]\d s\)", done.stdout)) == 3
 
 
+def test_doctor_knows_that_runs_have_called_a_source_that_told_no_limits(lsats: Lsats, url: str) -> None:
+    assert "no run has called it yet" in lsats("doctor").stdout
+    rows(
+        url,
+        "insert into meta.ingestion_runs (source_system, entity_type, mode) values ('umich_api', 'department', 'full') "
+        "returning 1",
+    )
+    said = lsats("doctor").stdout
+    assert "runs told of no limits at this address" in said
+    assert "no run has called it yet" not in said
+
+
 # What is planted, and about what which words must be said; nothing else may be ill.
 Faults = dict[str, tuple[str, tuple[str, ...]]]
 PLANTED: dict[str, tuple[dict[str, str | None], Faults]] = {
@@ -88,7 +101,7 @@ PLANTED: dict[str, tuple[dict[str, str | None], Faults]] = {
         {"tdx": ("warning", ("TDX_BASE_URL", "not set")), "umich_api": ("warning", (*UMICH, "not set"))},
     ),
     "no administrator": (
-        {"DATABASE_ADMIN_URL": f"postgresql://lsats:{CANARY}@127.0.0.1:1/lsats"},
+        {"DATABASE_ADMIN_URL": NOBODY},
         {"administrator": ("fault", ("refused", "DATABASE_ADMIN_URL"))},
     ),
     "no channel": (
@@ -96,7 +109,10 @@ PLANTED: dict[str, tuple[dict[str, str | None], Faults]] = {
         {"alerts": ("warning", ("ALERT_WEBHOOK_URL", "ALERT_SMTP_HOST", "ALERT_EMAIL_TO"))},
     ),
     "no address": ({"TDX_BASE_URL": "campus"}, {"tdx": ("fault", ("TDX_BASE_URL",))}),
-    "no storage of Dagster's": ({"DAGSTER_PG_DATABASE": "no_such"}, {"dagster": ("fault", ("DAGSTER_PG_",))}),
+    "no storage of Dagster's": (
+        {"DAGSTER_PG_URL": "postgresql+psycopg2://x@127.0.0.1:1/x"},
+        {"dagster": ("fault", ("DAGSTER_PG_URL",))},
+    ),
 }
 
 
@@ -133,8 +149,7 @@ def test_doctor_names_the_grant_that_a_login_lacks_and_the_upgrade_gives_it(
 ) -> None:
     """A member that may not act as the role is refused like one that is none."""
     own = make_url(url).set(username="plain login", password=CANARY).render_as_string(hide_password=False)
-    storage = {"DAGSTER_PG_USERNAME": make_url(url).username, "DAGSTER_PG_PASSWORD": make_url(url).password}
-    changes = {"DATABASE_URL": own, **storage}
+    changes = {"DATABASE_URL": own, "DAGSTER_PG_URL": dagsters(url)}
     operation.sql(f"create role \"plain login\" login password '{CANARY}'")
     try:
         operation.sql('grant lsats_writer to "plain login" with set false')

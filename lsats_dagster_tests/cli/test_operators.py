@@ -26,7 +26,7 @@ def test_backfill_for_scripts_and_people(lsats: Lsats, url: str, campus: Campus)
     done = lsats("backfill", "tdx", "--budget", "5")
     left = len(campus.truth("tdx/department")) - 10
     assert f"{left} details are left" in done.stdout
-    assert "The same command goes on there" in done.stdout
+    assert "   -> lsats backfill tdx" in done.stdout.splitlines()
     campus.fault("tdx/accounts/search", "status", times=None, status=403)
     dry = lsats("backfill", "tdx", "--full", "--dry-run")
     assert (dry.returncode, "nothing written" in dry.stdout, "HTTP 403" in dry.stdout) == (1, True, True)
@@ -43,7 +43,7 @@ def test_quarantine_shows_contents_only_when_asked(lsats: Lsats, operation: Oper
     assert operation.materialize("bronze/umapi_departments").success
     listed = lsats("quarantine", "list", "--json")
     (entry,) = json.loads(listed.stdout)
-    assert (entry["stream"], entry["stage"], entry["resolution"]) == ("umich_api/department", "key", None)
+    assert (entry["stream"], entry["stage"], entry["resolution"]) == ("bronze/umapi_departments", "key", None)
     table = lsats("quarantine", "list")
     assert entry["quarantine_id"] in table.stdout
     assert CANARY not in listed.stdout + listed.stderr + table.stdout + table.stderr
@@ -54,9 +54,10 @@ def test_quarantine_shows_contents_only_when_asked(lsats: Lsats, operation: Oper
 
     # It is still bad: it stays where it is.
     done = lsats("quarantine", "replay", "umich_api/department", "--json")
-    assert json.loads(done.stdout) == {"umich_api/department": {"replayed": 0, "written": 0}}
+    assert json.loads(done.stdout) == {"bronze/umapi_departments": {"replayed": 0, "written": 0, "left": 1}}
     assert operation.sql("select count(*) from meta.quarantine where resolved_at is null") == [(1,)]
-    assert_wrong_use(lsats("quarantine", "replay", "umich/department"), "umich/department", "umich_api/department")
+    assert_wrong_use(lsats("quarantine", "replay", "umich/department"), "umich/department", "bronze/umapi_departments")
+    assert_wrong_use(lsats("quarantine", "replay", "department"), "silver/departments", "bronze or enriched")
     # Gone from the source, it is resolved, and no longer shown unless asked for.
     operation.campus.poison("umich_api/department", [])
     assert operation.materialize("bronze/umapi_departments").success
@@ -80,9 +81,9 @@ def test_a_replay_says_what_silver_needs_to_follow(lsats: Lsats, operation: Oper
         assert done.returncode == 0, done.stderr
         if key == "990001":
             said = json.loads(done.stdout)
-            told = {"replayed": 1, "written": 1, "next": "lsats run silver_refresh"}
-            assert said.pop("umich_api/department") == told
-            assert all(figures == {"replayed": 0, "written": 0} for figures in said.values())
+            told = {"replayed": 1, "written": 1, "left": 0, "next": "lsats run silver_refresh"}
+            assert said.pop("bronze/umapi_departments") == told
+            assert all(figures == {"replayed": 0, "written": 0, "left": 0} for figures in said.values())
     assert "`lsats run silver_refresh`" in done.stdout.splitlines()[-1]
     assert operation.run("silver_refresh").success
     assert operation.sql("select count(*) from silver.umapi_departments where dept_id like '99000_'") == [(2,)]
@@ -100,19 +101,19 @@ def test_explain_shows_where_a_row_came_from(lsats: Lsats, operation: Operation,
     )[0]
     done = lsats("explain", "department", code, "--json")
     said = json.loads(done.stdout)
-    assert (said["table"], said["key"], said["is_present"]) == ("silver.departments", code, True)
+    assert (said["table"], said["key"], said["is_present"]) == ("silver/departments", code, True)
     fields = {entry["name"]: entry for entry in said["fields"]}
-    (giving,) = [entry for entry in said["bronze"] if entry["stream"] == "umich_api/department"]
+    (giving,) = [entry for entry in said["bronze"] if entry["stream"] == "bronze/umapi_departments"]
     assert fields["department_name"] == {
         "name": "department_name", "value": name, "source": "umich_api", "losing": {"tdx": other},
         "bronze": [giving["seq"]], "read_at": giving["ingested_at"],
     }  # fmt: skip
     # List and detail of an account make one row, and every value of it.
-    assert fields["tdx_id"]["bronze"] == sorted(e["seq"] for e in said["bronze"] if e["stream"].startswith("tdx/"))
+    assert fields["tdx_id"]["bronze"] == sorted(e["seq"] for e in said["bronze"] if "tdx_department" in e["stream"])
     assert fields["dept_id"]["bronze"] == []
     assert said["score"] == float(score) == round(1 - sum(float(flag[1]) for flag in said["flags"]), 2)
     assert {entry["stream"] for entry in said["bronze"]} == {
-        "tdx/department", "tdx/department_detail", "umich_api/department"
+        "bronze/tdx_departments", "enriched/tdx_department_details", "bronze/umapi_departments"
     }  # fmt: skip
     raw_ids = {row[0] for row in rows(url, "select raw_id::text from bronze.raw_entities")}
     assert {entry["raw_id"] for entry in said["bronze"]} <= raw_ids
@@ -122,9 +123,12 @@ def test_explain_shows_where_a_row_came_from(lsats: Lsats, operation: Operation,
         assert word in shown
     unknown = lsats("explain", "department", "no-such-code")
     assert (unknown.returncode, "no-such-code" in unknown.stdout) == (1, True)
+    for near in (code[:-1], name.upper()):
+        offered = lsats("explain", "department", near)
+        assert (offered.returncode, code in offered.stdout, name in offered.stdout) == (1, True, True)
     assert_wrong_use(lsats("explain", "building", code), "building", "departments")
-    own = json.loads(lsats("explain", "umapi_department", code, "--json").stdout)
-    assert [entry["stream"] for entry in own["bronze"]] == ["umich_api/department"]
+    own = json.loads(lsats("explain", "silver_transformation/umapi_departments", code, "--json").stdout)
+    assert [entry["stream"] for entry in own["bronze"]] == ["bronze/umapi_departments"]
     assert all(entry["bronze"] == [giving["seq"]] for entry in own["fields"])
 
 

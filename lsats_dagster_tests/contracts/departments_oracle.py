@@ -36,6 +36,10 @@ PRECEDENCE: dict[str, tuple[tuple[str, str], ...]] = {
 WITHOUT_ANY: dict[str, Any] = {"tdx_ids": [], "location_info": {}}
 
 
+# `sources` for readers of the older name: its words, in its order (silver_consolidated_tables.md).
+OLDER_WORDS = {"umich_api": "umapi", "tdx": "tdx"}
+
+
 def preferred(accounts: list[Row]) -> Row | None:
     """The account to write back to: active ones first, those without a state last, then the lowest id."""
     rank = {True: 0, False: 1, None: 2}
@@ -99,7 +103,8 @@ def department(code: str, rows: list[Row], mine: list[Row], accounts: dict[int, 
                 found[name] = row[field]
                 found["field_sources"][name] = source
                 break
-    found["source_systems"] = found["sources"] = sorted(name for name, row in by_source.items() if row)
+    found["source_systems"] = sorted(name for name, row in by_source.items() if row)
+    found["sources"] = [older for name, older in OLDER_WORDS.items() if by_source[name]]
     keys = {"tdx": tdx and tdx["tdx_ids"], "umich_api": umich and [code]}
     found["source_keys"] = {name: value for name, value in keys.items() if value}
     found["quality_flags"] = flags(found, umich, tdx, parent)

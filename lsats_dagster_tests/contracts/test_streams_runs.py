@@ -175,7 +175,7 @@ def test_a_run_that_waited_too_long_names_the_live_one(stream: StreamDeclaration
             answers.set()
         assert row.status == "running", "a live run is not closed by another"
     assert str(row.run_id) in str(refused.value)
-    assert stream.name in str(refused.value)
+    assert stream.subject.label in str(refused.value)
     assert isinstance(first[0], Run)
     assert first[0].run_id == row.run_id
     assert run_row(source_hub, stream).status == "completed"

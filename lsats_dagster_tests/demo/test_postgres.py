@@ -55,6 +55,19 @@ def test_settings_and_both_databases(home: Path) -> None:
             assert (cluster_of(home).folder / method).stat().st_mode & 0o077 == 0
 
 
+def test_what_libpq_finds_in_the_environment_does_not_reach_the_server(
+    home: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("PGSERVICE", "no_such")
+    monkeypatch.setenv("PGTARGETSESSIONATTRS", "standby")
+    try:
+        with embedded_postgres(home) as server:
+            assert count(server.url("lsats"))
+    except (EmbeddedPostgresError, psycopg.Error) as error:
+        pytest.fail(str(error))
+    assert os.environ["PGSERVICE"] == "no_such"
+
+
 def test_update_and_port_survive_stop_and_restart(home: Path) -> None:
     with embedded_postgres(home) as before, psycopg.connect(before.url("lsats")) as connection:
         connection.execute("update kept set n = n + 1")
@@ -163,6 +176,21 @@ def test_home_that_cannot_be_written(tmp_path: Path) -> None:
         embedded_postgres(tmp_path / "file" / "home"),
     ):
         pass
+
+
+@pytest.mark.skipif(os.geteuid() != 0, reason="only root starts the server as another account")
+def test_an_account_without_a_name_is_told_what_to_do() -> None:
+    """As containers have it: initdb refuses it."""
+    with folder(0o755) as path:
+        cluster = path / "home" / "postgres"
+        cluster.mkdir(parents=True)
+        os.chown(cluster, 54321, 54321)
+        with (
+            pytest.raises(EmbeddedPostgresError, match=r"user id 54321 has none here: .*/etc/passwd.* DATABASE_URL"),
+            embedded_postgres(path / "home"),
+        ):
+            pass
+        shutil.rmtree(path / "home")
 
 
 def programs(place: Path, version: str) -> Path:

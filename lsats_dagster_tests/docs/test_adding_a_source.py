@@ -24,7 +24,7 @@ def test_the_guide_adds_a_source(checkout: Checkout) -> None:
     assert shown == [("1000001", "Angell Hall"), ("1000002", "Lorch Hall")]
     # The dry run left no row.
     assert runs == [("building", "completed", 2)]
-    assert "facilities/building" in checkout.said["lsats status"]
+    assert "bronze/buildings" in checkout.said["lsats status"]
     assert "\nFACILITIES_FILE=\n" in (checkout.folder / ".env.example").read_text(encoding="utf-8")
 
     found = asset(checkout, "bronze/buildings")

@@ -55,7 +55,7 @@ def test_the_guide_adds_a_stream(followed: Checkout, campus: Campus) -> None:
     assert all("Attributes" not in row.payload for row in shown)
     # The dry run left no row.
     assert runs == [("active_department", "completed", len(active))]
-    assert "tdx/active_department" in followed.said["lsats status"]
+    assert "bronze/tdx_active_departments" in followed.said["lsats status"]
 
     found = asset(followed, "bronze/tdx_active_departments")
     assert found["group"] == "tdx"

@@ -60,7 +60,7 @@ def test_the_guide_adds_a_table(checkout: Checkout, campus: Campus) -> None:
     assert comment.startswith("One college, by college code")
 
     verdicts = re.findall(
-        r"^(\S+) silver\.(\w+): \d+ rows, (.*)$", checkout.said["lsats verify colleges"], re.MULTILINE
+        r"^(\S+) silver/(\w+): \d+ rows, (.*)$", checkout.said["lsats verify colleges"], re.MULTILINE
     )
     assert verdicts[-1] == ("✅", "colleges", "0 differing, 0 missing, 0 lingering")
     page = (checkout.folder / "docs" / "tables" / "colleges.md").read_text(encoding="utf-8")

@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 import typer.main
 
-from lsats_dagster.cli import app, backfill, database, demo, dev, doctor, explain, quarantine, reports, run
+from lsats_dagster.cli import COMMANDS, app
 from lsats_dagster.definitions import build_definitions
 from lsats_dagster.settings import REPOSITORY, SQL_ROOT
 from lsats_dagster.sources import KINDS, STREAMS
@@ -61,9 +61,10 @@ def test_files_exist(page: Path) -> None:
 
 @cache
 def lsats() -> Any:
-    for module in (demo, dev, run, backfill, reports, doctor, explain, quarantine, database):
-        module.register(app)
-    return typer.main.get_command(app)
+    command: Any = typer.main.get_command(app)
+    for name in COMMANDS:
+        command.load(name)
+    return command
 
 
 def commands(page: Path) -> Iterator[str]:

@@ -180,6 +180,24 @@ def test_changes_since_a_moment_are_read_where_the_source_can_tell_them(hub: Dat
     assert len(things.befores) == 1, "the source is not asked"
 
 
+def test_a_read_of_what_changed_leaves_a_red_guard_red(hub: Database) -> None:
+    """It judges no removals; the status and the alerts look at what stands, not at the newest run alone."""
+    things = Changing(hub, 40)
+    things.ingest()
+    del things.listed[:20]
+    things.ingest(full=True)
+    things.now = 7
+    things.ingest()
+    assert things.befores[-1].changes_only
+    assert "removal_guard" in things.state().failed_checks
+    # A whole read makes every check anew; what an older one called by another name stands no longer.
+    things.rows("update meta.ingestion_runs set metadata = jsonb_set(metadata, '{checks,0,name}', '\"retired\"') "
+                "where mode = 'full' returning 1")  # fmt: skip
+    things.listed += [{"ID": number} for number in range(20)]
+    things.ingest(full=True)
+    assert things.state().failed_checks == {}
+
+
 def silent(things: Things) -> None:
     """Let the reader end without a statement."""
 

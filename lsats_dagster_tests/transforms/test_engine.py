@@ -121,7 +121,7 @@ def test_what_is_made_from_a_table_that_was_made_anew_is_filled_anew(world: Worl
     before = table_checks.all_rows(world, world.definition("departments"))
     world.redefine("umapi_departments")
     with pytest.raises(
-        OutdatedTableError, match=r"silver\.departments: silver\.umapi_departments was emptied.*refresh it"
+        OutdatedTableError, match=r"silver/departments: silver/umapi_departments was emptied.*refresh it"
     ):
         world.refresh("departments")
     assert table_checks.all_rows(world, world.definition("departments")) == before

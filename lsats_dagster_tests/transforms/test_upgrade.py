@@ -1,14 +1,17 @@
 """`upgrade`: what it makes, what it refuses, and that it does so wholly or not at all."""
 
 from collections.abc import Callable
-from concurrent.futures import ThreadPoolExecutor
+from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import pytest
+from sqlalchemy import text
+from sqlalchemy.exc import OperationalError
 
-from lsats_dagster.database import OWNER, READER, WRITER, Database, release_lock, take_lock
+from lsats_dagster import migrations
+from lsats_dagster.database import OWNER, READER, WRITER, Database, LockTimeoutError, release_lock, take_lock
 from lsats_dagster.demo.postgres import EmbeddedPostgres
 from lsats_dagster.ingestion.views import StreamDeclaration
 from lsats_dagster.migrations import MigrationError, Upgrade, pending, prepare_roles, upgrade
@@ -152,6 +155,57 @@ def test_a_failed_upgrade_frees_its_lock(checkout: Checkout) -> None:
     other.dispose()
 
 
+def waits(database: Database, upgrading: Future[Any]) -> None:
+    """Until the upgrade wants a lock that another session holds."""
+    waiting = text("select count(*) from pg_locks where not granted and locktype = 'relation'")
+    with database.connect() as connection:
+        while not connection.execute(waiting).scalar_one():
+            connection.rollback()
+            assert not upgrading.done()
+
+
+def test_an_upgrade_beside_readers_is_part_of_no_deadlock(checkout: Checkout) -> None:
+    """Whatever a session reads next, in whatever order, it gets; the upgrade goes on when the session has ended."""
+    views = "select c.oid::regclass::text from pg_class c where relkind = 'v' and relowner = 'lsats_owner'::regrole"
+    admin, reader = checkout.world.admin, Database(checkout.world.url, role=None)
+    with admin.transaction() as connection:
+        names = connection.exec_driver_sql(views).scalars().all()
+        # Of the two only the reader looks for deadlocks, after the time that is usual, and would be the one that is ended.
+        connection.exec_driver_sql(f"alter database {admin.url.database} set deadlock_timeout = '10min'")
+    admin.dispose()
+    for first, second in ((names[0], names[-1]), (names[-1], names[0])):
+        with ThreadPoolExecutor(1) as pool, reader.connect() as connection:
+            connection.exec_driver_sql(f"set deadlock_timeout = '1s'; select from {first}")
+            upgrading = pool.submit(checkout.upgrade)
+            waits(admin, upgrading)
+            try:
+                connection.exec_driver_sql(f"select from {second}")
+            except OperationalError as error:
+                pytest.fail(f"the reader was ended: {error.orig}")
+            connection.rollback()
+            assert upgrading.result().applied == []
+    reader.dispose()
+
+
+def test_an_upgrade_names_who_uses_what_it_needs(checkout: Checkout, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A session that reads and does not end, a refresh under way."""
+    monkeypatch.setattr(migrations, "LOCK_SECONDS", 0.0)
+    made = describe(checkout.world.admin)
+    other = Database(checkout.world.url)
+    with other.connect() as connection:
+        pid, login = connection.exec_driver_sql("select pg_backend_pid(), session_user").one()
+        connection.exec_driver_sql("select from silver.departments")
+        with pytest.raises(LockTimeoutError, match=f"silver.departments .*pid {pid} of login {login}"):
+            checkout.upgrade()
+        connection.rollback()
+        take_lock(connection, "silver_transformation/departments", 1)
+        with pytest.raises(LockTimeoutError, match=f"departments .*pid {pid} of login {login}"):
+            checkout.upgrade()
+        release_lock(connection, "silver_transformation/departments")
+    other.dispose()
+    assert describe(checkout.world.admin) == made
+
+
 @pytest.mark.parametrize("rights", ["login", "login createrole"])
 def test_roles_that_the_login_may_not_make(server: EmbeddedPostgres, rights: str) -> None:
     """The message is the list of statements for an administrator, ready to run; also where the database is another's."""
@@ -168,7 +222,8 @@ def test_roles_that_the_login_may_not_make(server: EmbeddedPostgres, rights: str
         lines = [line.strip() for line in str(raised.value).splitlines()[1:]]
         expected = {f"create role {role} nologin;" for role in (OWNER, WRITER, READER)}
         expected |= {f'grant {role} to "plain login";' for role in (OWNER, WRITER, READER)}
-        assert set(lines) == expected | {f'grant create, temporary on database "{name}" to {OWNER};'}
+        expected |= {f'grant connect, temporary on database "{name}" to {role};' for role in (WRITER, READER)}
+        assert set(lines) == expected | {f'grant connect, create, temporary on database "{name}" to {OWNER};'}
         assert "may not create roles" in str(raised.value)
         for line in lines:
             connection.exec_driver_sql(line)

@@ -1,22 +1,22 @@
 """The demo with its UI in a process of its own, and a Chromium that looks at it."""
 
 import os
+import re
 import shutil
 import signal
-import socket
 import subprocess
 import sys
 import time
 from collections.abc import Iterator
 from contextlib import suppress
 from pathlib import Path
-from urllib.error import URLError
 from urllib.request import urlopen
 
 import pytest
 from playwright.sync_api import Browser, BrowserContext, Page, expect, sync_playwright
 
 from lsats_dagster.demo.postgres import remove_cluster
+from lsats_dagster_tests.cli.aids import free_port
 
 # The demo makes a database cluster, lives two days and loads the code location before the UI answers.
 START_SECONDS = 240
@@ -41,18 +41,13 @@ def pytest_configure(config: pytest.Config) -> None:
     config.addinivalue_line("markers", "ui: needs Chromium; `make test-ui` runs these")
 
 
-def free_port() -> int:
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return int(probe.getsockname()[1])
-
-
-def answers(url: str) -> bool:
-    try:
-        with urlopen(f"{url}/server_info", timeout=5) as answer:
-            return bool(answer.status == 200)
-    except (URLError, OSError):
-        return False
+def answering(log: Path) -> str | None:
+    """The address that the demo printed, with its secret part; None until it answers."""
+    printed = re.search(r"http://127\.0\.0\.1:\d+/\w+(?= )", log.read_text())
+    with suppress(OSError):
+        if printed and urlopen(f"{printed[0]}/server_info", timeout=5).status == 200:
+            return printed[0]
+    return None
 
 
 def processes_of(home: Path) -> dict[int, str]:
@@ -84,11 +79,10 @@ def demo_environment(home: Path) -> dict[str, str]:
 def dagster_url(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
     """The address of Dagster's UI over fresh demo data. Afterwards no process of the demo may be left."""
     folder = tmp_path_factory.mktemp("ui")
-    home, log, port = folder / "home", folder / "demo.log", free_port()
-    url = f"http://127.0.0.1:{port}"
+    home, log = folder / "home", folder / "demo.log"
     with log.open("wb") as output:
         demo = subprocess.Popen(
-            [str(Path(sys.executable).with_name("lsats")), "demo", "--ui", "--port", str(port)],
+            [str(Path(sys.executable).with_name("lsats")), "demo", "--ui", "--port", str(free_port())],
             # Away from a developer's .env.
             cwd=folder,
             env=demo_environment(home),
@@ -101,7 +95,7 @@ def dagster_url(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
         )
     try:
         deadline = time.monotonic() + START_SECONDS
-        while not answers(url):
+        while (url := answering(log)) is None:
             assert demo.poll() is None, f"the demo ended early:\n{log.read_text()[-3000:]}"
             assert time.monotonic() < deadline, f"the UI does not answer:\n{log.read_text()[-3000:]}"
             time.sleep(0.5)
@@ -144,7 +138,8 @@ def context(browser: Browser, dagster_url: str) -> Iterator[BrowserContext]:
     """A visitor without history, with one size of window and one clock everywhere."""
     expect.set_options(timeout=PAGE_MILLISECONDS)
     visitor = browser.new_context(
-        base_url=dagster_url,
+        # The tests name pages by relative paths: they lie below the secret part.
+        base_url=f"{dagster_url}/",
         viewport={"width": 1600, "height": 800},
         locale="en-US",
         timezone_id="UTC",
@@ -158,7 +153,15 @@ def context(browser: Browser, dagster_url: str) -> Iterator[BrowserContext]:
 
 @pytest.fixture
 def page(context: BrowserContext, tmp_path: Path) -> Iterator[Page]:
-    """A new tab. What it showed last is kept in the test's folder, for whoever looks for the cause of a failure."""
+    """A new tab. What it showed last is kept in the test's folder, for whoever looks for the cause of a failure.
+
+    The gate may refuse nothing that the UI asks for. Only the small icons of a run's state are asked for beside the secret part,
+    a slip of Dagster's under any path prefix: the tab keeps its icon.
+    """
     tab = context.new_page()
+    refused: list[str] = []
+    tab.on("response", lambda answer: answer.status == 403 and refused.append(answer.url))
+    tab.on("websocket", lambda socket: socket.on("socketerror", lambda error: refused.append(error)))
     yield tab
     tab.screenshot(path=tmp_path / "last.png")
+    assert [address for address in refused if "/favicon" not in address] == []

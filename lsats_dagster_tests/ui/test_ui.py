@@ -2,14 +2,17 @@
 
 import os
 import re
+from functools import partial
+from http.server import SimpleHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from typing import Any
 
 import pytest
-from playwright.sync_api import Locator, Page, expect
+from playwright.sync_api import BrowserContext, Locator, Page, expect
 
 from lsats_dagster.definitions import build_definitions
 from lsats_dagster.settings import REPOSITORY
+from lsats_dagster_tests.automation.aids import serving
 
 pytestmark = pytest.mark.ui
 
@@ -81,7 +84,7 @@ def expect_metadata(page: Page, **figures: str) -> None:
 
 
 def test_lineage_shows_the_assets_in_their_groups(page: Page, tmp_path: Path) -> None:
-    page.goto("/asset-groups")
+    page.goto("asset-groups")
     graph = page.locator("svg").filter(has_text="silver_entities")
     expect(graph).to_be_visible()
     # Room for the graph, so that its boxes are large enough to show their figures.
@@ -100,7 +103,7 @@ def test_lineage_shows_the_assets_in_their_groups(page: Page, tmp_path: Path) ->
 
 
 def test_materializing_an_asset_ends_in_success_and_shows_its_figures(page: Page) -> None:
-    page.goto("/assets/silver/departments")
+    page.goto("assets/silver/departments")
     page.get_by_role("button", name=re.compile("Materialize$")).click()
     page.get_by_role("region", name="Notifications").get_by_role("link", name="View").click()
 
@@ -111,7 +114,7 @@ def test_materializing_an_asset_ends_in_success_and_shows_its_figures(page: Page
 
 
 def test_backfill_from_its_launchpad_ends_in_success(page: Page) -> None:
-    page.goto("/locations/lsats_dagster/jobs/tdx_backfill/playground")
+    page.goto("locations/lsats_dagster/jobs/tdx_backfill/playground")
     page.get_by_text("dry_run:").first.click()
     page.keyboard.press("Control+KeyA")
     page.keyboard.insert_text("full: true")
@@ -123,3 +126,55 @@ def test_backfill_from_its_launchpad_ends_in_success(page: Page) -> None:
     expect_success(page)
     # The last is silver/departments: the switch of the launchpad has reached it.
     expect_metadata(page, processed=r"[1-9]\d*", skipped=r"[1-9]\d*", mode="full")
+
+
+# What a page of another origin can ask for, even if it knows the secret part: as a simple request, as a form, by websocket.
+ATTACKS = """async ui => {
+    const change = 'mutation { setConcurrencyLimit(concurrencyKey: "attacked", limit: 1) }';
+    const query = new URLSearchParams({ query: change });
+    const simple = { mode: "no-cors", credentials: "include" };
+    await fetch(`${ui}/graphql?${query}`, simple);
+    await fetch(`${ui}/graphql?${query}`, { ...simple, method: "POST", body: query });
+    await fetch(`${ui}/graphql`, { ...simple, method: "POST", body: JSON.stringify({ query: change }) });
+    await fetch(`${ui}/report_asset_materialization/attacked`, { ...simple, method: "POST" });
+    const json = { "Content-Type": "application/json" };
+    const read = await fetch(`${ui}/graphql`, { method: "POST", headers: json, body: JSON.stringify({ query: change }) })
+        .then(() => "read", () => "kept");
+    const socket = await new Promise(end => {
+        const opened = new WebSocket(`${ui.replace("http", "ws")}/graphql`, "graphql-ws");
+        opened.onopen = () => end("opened");
+        opened.onerror = () => end("kept");
+    });
+    return { read, socket };
+}"""
+CHANGED = """async ui => {
+    const query = `{
+        instance { concurrencyLimits { concurrencyKey } }
+        assetsOrError { ... on AssetConnection { nodes { key { path } } } }
+    }`;
+    const headers = { "Content-Type": "application/json" };
+    const answer = await fetch(`${ui}/graphql`, { method: "POST", headers, body: JSON.stringify({ query }) });
+    return await answer.text();
+}"""
+
+
+class Quiet(SimpleHTTPRequestHandler):
+    def log_message(self, format: str, *args: object) -> None:
+        """Says nothing."""
+
+
+def test_a_page_of_another_origin_changes_nothing_reads_nothing_and_frames_nothing(
+    context: BrowserContext, page: Page, dagster_url: str, tmp_path: Path
+) -> None:
+    """It stands on another port of the same host, which for a browser is the same site."""
+    foreign = context.new_page()
+    (tmp_path / "index.html").write_text(f'<iframe src="{dagster_url}/runs"></iframe>')
+    with ThreadingHTTPServer(("127.0.0.1", 0), partial(Quiet, directory=tmp_path)) as server, serving(server):
+        foreign.goto(f"http://127.0.0.1:{server.server_address[1]}/")
+        assert foreign.evaluate(ATTACKS, dagster_url) == {"read": "kept", "socket": "kept"}
+        # What the browser shows in place of a page that may not be framed has an address of its own.
+        assert [frame.url for frame in foreign.frames[1:]] == ["chrome-error://chromewebdata/"]
+    page.goto("runs")
+    answer = page.evaluate(CHANGED, dagster_url)
+    assert "departments" in answer
+    assert "attacked" not in answer

@@ -17,8 +17,10 @@ from urllib.parse import urlsplit
 
 from lsats_dagster.demo.campus.entities import DayChanges
 
-__all__ = ["Campus", "CampusError", "DayChanges", "running_campus"]
+__all__ = ["BAD_RECORD", "Campus", "CampusError", "DayChanges", "running_campus"]
 
+# A stream, and a record as its source sends one now and then: half a sign stands in it, so that it cannot be stored.
+BAD_RECORD = ("umich_api/department", r'{"DeptId": "990001", "DeptDescription": "Department of Half Signs \ud83d"}')
 PACKAGE_ROOT = Path(__file__).resolve().parents[3]
 
 

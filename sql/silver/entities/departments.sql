@@ -33,7 +33,7 @@ tdx_manager_uid = ["uuid", "TeamDynamix UID of the manager"]
 tdx_created_date = ["timestamp with time zone", "When the account was made in TeamDynamix"]
 tdx_modified_date = ["timestamp with time zone", "When it was changed there, as of the last change of content"]
 location_info = ["jsonb", "Address, phone, fax and URL, as far as filled; {} without TeamDynamix"]
-sources = ["jsonb", "Sources that this row is made from, as JSON, for readers of the older name"]
+sources = ["jsonb", "Sources that this row is made from, in the older words and order: umapi, tdx"]
 source_entity_id = ["text", "Same as dept_id, for readers of the older name"]
 
 [inputs."silver.umapi_departments"]
@@ -129,8 +129,8 @@ select
     t.tdx_modified_date,
     coalesce(t.location_info, '{}') as location_info,
     to_jsonb(array_remove(array[
-        case when t.dept_id is not null then 'tdx' end,
-        case when u.dept_id is not null then 'umich_api' end
+        case when u.dept_id is not null then 'umapi' end,
+        case when t.dept_id is not null then 'tdx' end
     ], null)) as sources,
     c.dept_id as source_entity_id,
     jsonb_strip_nulls(jsonb_build_object(

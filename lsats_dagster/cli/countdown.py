@@ -1,0 +1,36 @@
+"""On a terminal, the seconds until a next try that a log line has announced (`extra={"wait": seconds}`)."""
+
+import logging
+import threading
+import time
+from typing import TextIO
+
+ERASE = "\r\x1b[K"
+
+
+class Countdown(logging.Handler):
+    """Counts down in the last line of the terminal until the next line of the log, or the end of the wait."""
+
+    def __init__(self, stream: TextIO) -> None:
+        super().__init__()
+        self._stream = stream
+        self._newest: object = None
+        self.counting: threading.Thread | None = None
+
+    def emit(self, record: logging.LogRecord) -> None:
+        self._newest = record
+        self._write("")
+        if wait := getattr(record, "wait", 0.0):
+            self.counting = threading.Thread(target=self._count, args=(record, time.monotonic() + wait), daemon=True)
+            self.counting.start()
+
+    def _count(self, record: logging.LogRecord, until: float) -> None:
+        while self._newest is record and (left := until - time.monotonic()) > 0:
+            self._write(f"   next try in {left:.0f} s, Ctrl-C ends")
+            time.sleep(min(1.0, left))
+        if self._newest is record:
+            self._write("")
+
+    def _write(self, text: str) -> None:
+        self._stream.write(f"{ERASE}{text}")
+        self._stream.flush()

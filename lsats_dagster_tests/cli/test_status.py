@@ -1,0 +1,88 @@
+"""Whether an operator finds everything in `lsats status` and `lsats runs`, and answers it with the commands that stand there."""
+
+import json
+import re
+import shlex
+
+import pytest
+
+from lsats_dagster.demo.campus import BAD_RECORD, Campus
+from lsats_dagster_tests.automation.aids import Operation
+from lsats_dagster_tests.cli.aids import Lsats, assert_wrong_use
+
+ANSWER = re.compile(r"^   -> lsats (.*)$", re.MULTILINE)
+LISTED = "bronze/umapi_departments"
+
+
+def answers(said: str) -> set[str]:
+    """The commands that stand under findings."""
+    return set(ANSWER.findall(said))
+
+
+@pytest.mark.budget(8, "four runs and what an operator answers")
+def test_what_needs_an_answer_stands_with_its_command(lsats: Lsats, operation: Operation, campus: Campus) -> None:
+    assert operation.run("hub_daily").success
+    assert answers(lsats("status").stdout) == set()
+    for key in sorted(campus.truth("umich_api/department"))[:20]:
+        campus.delete("umich_api/department", key)
+    campus.poison(BAD_RECORD[0], [BAD_RECORD[1]])
+    ran = lsats("run", "umich_api/department")
+    assert (ran.returncode, "🎉" in ran.stdout) == (0, False)
+    said = lsats("status").stdout
+    approvals = [answer for answer in answers(said) if "--approve-removals" in answer]
+    assert len(approvals) == 1
+    approval = approvals[0]
+    assert answers(said) == answers(ran.stdout) == {approval, "quarantine list"}
+    assert re.search(rf"⚠️ +{LISTED} ", said)
+    # The answers work as they stand.
+    assert "cannot be written as JSON" in lsats("quarantine", "list").stdout
+    assert lsats(*shlex.split(approval)).returncode == 0
+    assert answers(lsats("status").stdout) == {"quarantine list"}
+
+    operation.sql(
+        "update meta.ingestion_runs set started_at = started_at - interval '3 days', completed_at = completed_at - interval "
+        "'3 days' where source_system = 'tdx' and entity_type = 'department'"
+    )
+    late = "run bronze/tdx_departments"
+    assert answers(lsats("status").stdout) == {"quarantine list", late}
+    campus.fault("tdx/accounts/search", "status", times=None, status=403)
+    failed = lsats(*shlex.split(late))
+    assert failed.returncode == 1
+    assert re.search(r"❌ bronze/tdx_departments +failed", failed.stdout)
+    said = lsats("status").stdout
+    assert re.search(r"❌ +bronze/tdx_departments ", said)
+    assert "the last run failed: " in said
+    assert "HTTP 403" in said
+    past = json.loads(lsats("runs", "--failed", "--days", "1", "--json").stdout)
+    assert [(run["name"], run["status"]) for run in past] == [("bronze/tdx_departments", "failed")]
+    assert "HTTP 403" in lsats("runs", "tdx/department", "--limit", "1").stdout
+    assert_wrong_use(lsats("runs", "departmnts"), "departmnts", "did you mean silver/departments")
+
+    entries = {entry["name"]: entry for entry in json.loads(lsats("status", "--json").stdout)}
+    for width in ("50", "80"):
+        # What does not fit stands below its table, and nothing is cut.
+        shown = lsats("status", COLUMNS=width).stdout
+        assert re.findall(r"^\S+ +([a-z]+/\w+)$", shown, re.MULTILINE) == list(entries), width
+        assert re.findall(r"\brecords\s+(\d+)", shown) == [str(row["records_processed"]) for row in entries.values()]
+        assert max(map(len, shown.partition("\n   ->")[0].splitlines()[:-1])) <= int(width)
+        assert re.search(r"quarantined\s+1\b", lsats("runs", LISTED, COLUMNS=width).stdout)
+        kept = json.loads(lsats("quarantine", "list", "--json").stdout)
+        assert kept[0]["quarantine_id"] in lsats("quarantine", "list", COLUMNS=width).stdout.splitlines()
+    assert entries["silver/departments"]["next_due"]
+    assert [finding["command"] for finding in entries[LISTED]["findings"]] == ["lsats quarantine list"]
+
+
+@pytest.mark.budget(4, "one run of all tables")
+def test_explain_keeps_names_and_losing_values_at_any_width(lsats: Lsats, operation: Operation) -> None:
+    assert operation.run("hub_daily").success
+    ((code, other),) = operation.sql(
+        "select d.dept_id, t.department_name from silver.departments d join silver.tdx_departments t on t.tdx_id = d.tdx_id "
+        "where d.department_name <> t.department_name order by 1 limit 1"
+    )
+    fields = [entry["name"] for entry in json.loads(lsats("explain", "department", code, "--json").stdout)["fields"]]
+    for width in ("50", "80"):
+        said = lsats("explain", "silver.departments", code, COLUMNS=width).stdout
+        assert [name for name in fields if f" {name} " not in said] == []
+        assert "…" not in said
+        assert "lost: tdx:" in said
+        assert all(word in said for word in other.split())
