@@ -25,11 +25,18 @@ class Countdown(logging.Handler):
             self.counting.start()
 
     def _count(self, record: logging.LogRecord, until: float) -> None:
-        while self._newest is record and (left := until - time.monotonic()) > 0:
-            self._write(f"   next try in {left:.0f} s, Ctrl-C ends")
+        left = until - time.monotonic()
+        while left > 0:
+            # The line itself says the whole wait, and is written meanwhile.
             time.sleep(min(1.0, left))
-        if self._newest is record:
-            self._write("")
+            left = until - time.monotonic()
+            self.acquire()
+            try:
+                if self._newest is not record:
+                    return
+                self._write(f"   next try in {left:.0f} s, Ctrl-C ends" if left > 0 else "")
+            finally:
+                self.release()
 
     def _write(self, text: str) -> None:
         self._stream.write(f"{ERASE}{text}")
