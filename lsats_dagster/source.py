@@ -147,6 +147,13 @@ class Source:
             return True
 
 
+def none_set_up(sources: Sequence[Source]) -> str | None:
+    """The sentence that none of these sources is set up, with all that is missing; None where one is, or there is none."""
+    if sources and not any(source.is_set_up for source in sources):
+        return f"no source is set up: {lacking(sources)}"
+    return None
+
+
 def lacking(sources: Sequence[Source]) -> str:
     """The sentence that names the settings which these sources lack at this moment."""
     missing = {source.name: load(source.settings).missing for source in sources}

@@ -36,12 +36,10 @@ def watched(sources: Sequence[Source], tables: Sequence[Definition]) -> dict[str
     at_work = [source for source in sources if source.is_set_up]
     names = {source.name for source in at_work}
     streams = {
-        stream.name: Watched(f"{stream.layer}/{stream.table}", source.cadence_of(stream))
-        for source in at_work
-        for stream in source.streams
+        stream.name: Watched(stream.label, source.cadence_of(stream)) for source in at_work for stream in source.streams
     }
     return streams | {
-        subject(definition).name: Watched(definition.name.replace(".", "/"), NIGHTLY)
+        subject(definition).name: Watched(subject(definition).label, NIGHTLY)
         for definition in tables
         if names & sources_of(definition, sources, tables)
     }

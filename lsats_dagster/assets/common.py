@@ -39,6 +39,16 @@ def asset_key(table: str) -> dg.AssetKey:
     return dg.AssetKey(table.split("."))
 
 
+def step_of(key: str) -> str:
+    """The step of an asset (`silver/departments`), as Dagster's run config and events name it."""
+    return key.replace("/", "__")
+
+
+def key_of(step: str | None) -> str:
+    """The asset key behind a step; empty for what concerns none."""
+    return (step or "").replace("__", "/")
+
+
 def table_metadata(table: str, columns: Iterable[tuple[str, str, str]]) -> dict[str, Any]:
     """Static metadata of an asset: its table, and its columns as (name, type, description)."""
     schema = dg.TableSchema([dg.TableColumn(name, type_, comment) for name, type_, comment in columns])

@@ -4,7 +4,7 @@ from collections.abc import Iterator
 
 import dagster as dg
 
-from lsats_dagster.assets.common import ERROR_KIND
+from lsats_dagster.assets.common import ERROR_KIND, key_of
 from lsats_dagster.automation.alerts import Alert
 
 FAILURE = "failure:"
@@ -51,7 +51,7 @@ def failed_steps(instance: dg.DagsterInstance, run: dg.DagsterRun) -> Iterator[t
     for entry in instance.all_logs(run.run_id, of_type=dg.DagsterEventType.STEP_FAILURE):
         event = entry.get_dagster_event()
         if event.step_key:
-            yield event.step_key.replace("__", "/"), event
+            yield key_of(event.step_key), event
 
 
 def works_again(instance: dg.DagsterInstance, record: dg.RunRecord, told: dict[str, str | None]) -> list[Alert]:
@@ -61,7 +61,7 @@ def works_again(instance: dg.DagsterInstance, record: dg.RunRecord, told: dict[s
     """
     run, alerts = record.dagster_run, []
     events = instance.all_logs(run.run_id, of_type=dg.DagsterEventType.ASSET_MATERIALIZATION) if told else []
-    made = {str(entry.get_dagster_event().step_key).replace("__", "/") for entry in events}
+    made = {key_of(entry.get_dagster_event().step_key) for entry in events}
     for key, cause in told.items():
         before = next(iter(instance.get_run_records(dg.RunsFilter(run_ids=[cause]))), None) if cause else None
         if before is None or (before.end_time or 0) >= (record.end_time or 0):

@@ -6,11 +6,12 @@ from typing import Any
 import dagster as dg
 from pydantic import Field, create_model
 
-from lsats_dagster.assets.common import APPROVE_REMOVALS
+from lsats_dagster.assets.common import APPROVE_REMOVALS, step_of
 from lsats_dagster.assets.silver import RefreshConfig
 from lsats_dagster.assets.streams import ChangesConfig, config_of
 from lsats_dagster.source import Source
 from lsats_dagster.transforms.definition import Definition
+from lsats_dagster.transforms.engine import subject
 from lsats_dagster.watched import sources_of
 
 # What define_asset_job returns has no public name.
@@ -69,26 +70,26 @@ def backfill_config(source: Source) -> type[BackfillConfig]:
 
 
 def op_configs(
-    sources: Sequence[Source], tables: Sequence[Definition], steps: Collection[str], asked: Mapping[str, Any]
+    sources: Sequence[Source], tables: Sequence[Definition], keys: Collection[str], asked: Mapping[str, Any]
 ) -> dict[str, dict[str, Any]]:
-    """The run config of these steps: each gets the part of `asked` that it knows."""
+    """The run config of the steps of these assets: each gets the part of `asked` that it knows."""
     kinds: dict[str, type[dg.Config]] = {
-        f"{stream.layer}__{stream.table}": config_of(stream) for source in sources for stream in source.streams
+        stream.label: config_of(stream) for source in sources for stream in source.streams
     }
-    kinds |= {f"silver__{definition.table}": RefreshConfig for definition in tables}
-    known = {step: {name: asked[name] for name in kinds[step].model_fields if name in asked} for step in steps}
-    return {step: {"config": values} for step, values in known.items() if values}
+    kinds |= {subject(definition).label: RefreshConfig for definition in tables}
+    known = {key: {name: asked[name] for name in kinds[key].model_fields if name in asked} for key in keys}
+    return {step_of(key): {"config": values} for key, values in known.items() if values}
 
 
 def backfill_job(source: Source, sources: Sequence[Source], tables: Sequence[Definition]) -> UnresolvedJob:
     """The job that brings one source up to date through to the merged tables, whatever its schedule."""
 
-    steps = [f"{stream.layer}__{stream.table}" for stream in source.streams]
-    steps += [f"silver__{table.table}" for table in tables if source.name in sources_of(table, sources, tables)]
+    keys = [stream.label for stream in source.streams]
+    keys += [subject(table).label for table in tables if source.name in sources_of(table, sources, tables)]
 
     def to_assets(config: BackfillConfig) -> dg.RunConfig:
         asked = {"budget": NO_LIMIT} | config.model_dump(exclude_none=True)
-        return dg.RunConfig(ops=op_configs(sources, tables, steps, asked), loggers=QUIET_CONSOLE)
+        return dg.RunConfig(ops=op_configs(sources, tables, keys, asked), loggers=QUIET_CONSOLE)
 
     # Dagster reads the type of the config from the annotation.
     to_assets.__annotations__["config"] = backfill_config(source)

@@ -8,7 +8,7 @@ import dagster as dg
 
 from lsats_dagster.assets.common import asset_key
 from lsats_dagster.automation.jobs import DETAILS_SUFFIX, HUB_DAILY, UnresolvedJob, source_tag
-from lsats_dagster.source import NIGHTLY, NIGHTLY_AT, TIME_ZONE, Source, lacking
+from lsats_dagster.source import NIGHTLY, NIGHTLY_AT, TIME_ZONE, Source, lacking, none_set_up
 from lsats_dagster.transforms.definition import Definition
 
 NIGHTLY_CRON = f"{NIGHTLY_AT.minute} {NIGHTLY_AT.hour} * * *"
@@ -49,8 +49,8 @@ def nightly(job: UnresolvedJob, sources: Sequence[Source], tables: Sequence[Defi
     )
     def hub_daily_at_two(context: dg.ScheduleEvaluationContext) -> dg.RunRequest | dg.SkipReason:
         # Where the hub's settings are not known, silver alone would look like a night in which all went well.
-        if sources and not any(source.is_set_up for source in sources):
-            return dg.SkipReason(f"no source is set up: {lacking(sources)}")
+        if reason := none_set_up(sources):
+            return dg.SkipReason(reason)
         day = context.scheduled_execution_time.astimezone(ZoneInfo(TIME_ZONE)).date()
         due = due_tables(day, sources, tables)
         # Dagster takes an empty selection for the whole job.

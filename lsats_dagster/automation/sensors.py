@@ -18,7 +18,7 @@ from lsats_dagster.automation.findings import CHECK, LATE, UNSET, findings, over
 from lsats_dagster.resources import HubDatabase
 from lsats_dagster.runs import close_dead_runs, runs_at_work, status
 from lsats_dagster.settings import load_settings
-from lsats_dagster.source import Source, lacking
+from lsats_dagster.source import Source, none_set_up
 from lsats_dagster.transforms.definition import Definition
 
 # What a tick may answer; Dagster's reaction to a run has no public name.
@@ -106,9 +106,8 @@ def finding_alerts(sources: Sequence[Source], tables: Sequence[Definition]) -> d
         told = [key for kind in (CHECK, LATE, UNSET) for key in standing_alerts(database, kind)]
         sent = notify(database, settings, found)
         sent += notify_over(database, settings, over(told, found, sources, tables))
-        nowhere = sources and not any(source.is_set_up for source in sources)
-        unset = f"; no source is set up: {lacking(sources)}" if nowhere else ""
-        return told_of(context, sent, f"{len(found)} findings, {len(sent)} alerts{unset}")
+        said = [f"{len(found)} findings, {len(sent)} alerts", none_set_up(sources)]
+        return told_of(context, sent, "; ".join(filter(None, said)))
 
     return tell_findings
 

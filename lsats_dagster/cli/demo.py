@@ -8,7 +8,7 @@ import shutil
 import sys
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
-from dataclasses import asdict, dataclass, field, replace
+from dataclasses import asdict, dataclass, field
 from functools import partial
 from pathlib import Path
 from typing import Annotated
@@ -28,15 +28,14 @@ from lsats_dagster.cli.environment import (
 )
 from lsats_dagster.cli.execution import dagster_instance
 from lsats_dagster.cli.explain import EXAMPLE, show_fields
-from lsats_dagster.cli.names import asset_keys, resolved
+from lsats_dagster.cli.names import asset_keys, silver_table, tables
 from lsats_dagster.cli.output import console
 from lsats_dagster.cli.run import Outcome, execute, show
 from lsats_dagster.demo.campus import BAD_RECORD, Campus, running_campus
 from lsats_dagster.demo.postgres import cluster_folder, remove_cluster
 from lsats_dagster.runs import status
-from lsats_dagster.settings import SQL_ROOT, ConfigurationError, Settings, load_settings
+from lsats_dagster.settings import ConfigurationError, Settings, load_settings
 from lsats_dagster.sources import STREAMS
-from lsats_dagster.transforms.definition import load_definitions
 from lsats_dagster.transforms.explain import explain as explain_row
 
 EVERYTHING = "hub_daily"
@@ -173,7 +172,7 @@ def live(campus: Campus, instance: dg.DagsterInstance, days: int, say: Callable[
         say(f"\n🔄 Campus day {campus.day()}: a day has passed; the incremental run")
         day = Day(campus.day(), execute(EVERYTHING, instance, {}))
         for stream in (stream for stream in STREAMS if stream.name in changes):
-            seen = day.run.tables.get(f"{stream.layer}/{stream.table}", {})
+            seen = day.run.tables.get(stream.label, {})
             done = changes[stream.name]
             day.seen[stream.name] = [seen.get(figure, 0) for figure in ("created", "updated", "removed")]
             day.done[stream.name] = [len(done.new) + len(done.returned), len(done.changed), len(done.removed)]
@@ -199,15 +198,12 @@ def show_day(day: Day, *, verbose: bool) -> None:
 def show_example(settings: Settings) -> None:
     """One row, with the values on which its sources disagree."""
     entity, key = EXAMPLE
-    definitions = load_definitions(SQL_ROOT)
-    wanted = resolved(entity, "silver")
-    definition = next(declared for declared in definitions if f"silver/{declared.table}" == wanted)
     with hub_database(settings) as database, database.transaction() as connection:
-        explanation = explain_row(connection, definition, key, definitions)
+        explanation = explain_row(connection, silver_table(entity), key, tables())
     if explanation is not None:
         print()
         disputed = [field for field in explanation.fields if field.losing]
-        show_fields(console(120), replace(explanation, table=wanted), disputed)
+        show_fields(console(120), explanation, disputed)
 
 
 def print_directions(settings: Settings, own_server: bool) -> None:

@@ -9,9 +9,10 @@ from rich.console import Console
 
 from lsats_dagster.cli import JSON
 from lsats_dagster.cli.environment import hub_database, hub_environment
-from lsats_dagster.cli.names import asset_keys, resolved, tables
+from lsats_dagster.cli.names import asset_keys, silver_table, tables
 from lsats_dagster.cli.output import console, table
 from lsats_dagster.cli.output import show as show_table
+from lsats_dagster.transforms.engine import subject
 from lsats_dagster.transforms.explain import Explanation, Field, near
 from lsats_dagster.transforms.explain import explain as explain_row
 
@@ -32,20 +33,17 @@ def explain(
 
     The demo has this row. Example: lsats explain department 168170
     """
-    wanted = resolved(entity, "silver")
-    definitions = tables()
-    definition = next(declaration for declaration in definitions if f"silver/{declaration.table}" == wanted)
+    definition = silver_table(entity)
     with hub_environment() as settings, hub_database(settings) as database, database.transaction() as connection:
-        explanation = explain_row(connection, definition, key, definitions)
+        explanation = explain_row(connection, definition, key, tables())
         offered = near(connection, definition, key) if explanation is None else {}
     if explanation is None:
-        print(f"❌ {wanted} has no row with the key {key}{'. Near it:' if offered else ''}")
+        print(f"❌ {subject(definition).label} has no row with the key {key}{'. Near it:' if offered else ''}")
         for other, name in offered.items():
             print(f"   {other}  {name}" if name else f"   {other}")
         raise typer.Exit(1)
     explanation = replace(
         explanation,
-        table=wanted,
         bronze=[replace(row, stream=asset_keys().get(row.stream, row.stream)) for row in explanation.bronze],
     )
     if as_json:

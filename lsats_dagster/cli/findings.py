@@ -38,7 +38,7 @@ def of_check(key: str, check: str, description: str) -> Finding:
 def of_details(key: str, left: int, finish: object) -> Finding:
     """Details that no call has fetched yet."""
     until = f"; at this pace until {finish}" if finish else ""
-    source = next(s for s in SOURCES if any(f"{t.layer}/{t.table}" == key for t in s.streams))
+    source = next(s for s in SOURCES if any(stream.label == key for stream in s.streams))
     return Finding(key, f"{left} details are left{until}", f"lsats backfill {source.name}")
 
 

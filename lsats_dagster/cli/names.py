@@ -19,8 +19,8 @@ def tables() -> tuple[Definition, ...]:
 @cache
 def asset_keys() -> dict[str, str]:
     """Name of the runs of a stream or table (`tdx/department`) -> asset key, in the order in which data flows."""
-    streams = {stream.name: f"{stream.layer}/{stream.table}" for stream in STREAMS}
-    return streams | {subject(definition).name: f"silver/{definition.table}" for definition in tables()}
+    subjects = [*(stream.subject for stream in STREAMS), *map(subject, tables())]
+    return {written.name: written.label for written in subjects}
 
 
 def resolve(spelling: str, layer: str | None = None) -> str | None:
@@ -44,6 +44,12 @@ def resolved(spelling: str, layer: str | None = None) -> str:
             f"nothing is called {spelling!r}{offer(spelling, keys)}. Tables: {', '.join(sorted(keys))}"
         )
     return key
+
+
+def silver_table(spelling: str) -> Definition:
+    """The silver table that `spelling` means; ConfigurationError with near names when none is called so."""
+    key = resolved(spelling, "silver")
+    return next(definition for definition in tables() if subject(definition).label == key)
 
 
 def offer(spelling: str, names: Iterable[str]) -> str:

@@ -10,7 +10,7 @@ from uuid import UUID
 import dagster as dg
 import typer
 
-from lsats_dagster.assets.common import NO_STEP_RETRY
+from lsats_dagster.assets.common import NO_STEP_RETRY, key_of
 from lsats_dagster.assets.streams import moment
 from lsats_dagster.automation.jobs import BACKFILL_SUFFIX, QUIET_CONSOLE, op_configs
 from lsats_dagster.cli import FAILED, JSON, StorageError
@@ -115,7 +115,7 @@ def execute(
         job = definitions.resolve_implicit_global_asset_job_def()
         chosen = list(keys)
     require_a_source(keys)
-    ops = op_configs(SOURCES, tables, ["__".join(key.path) for key in keys], config)
+    ops = op_configs(SOURCES, tables, [key.to_user_string() for key in keys], config)
     if "since" in config and not any("since" in op["config"] for op in ops.values()):
         raise ConfigurationError("nothing selected can tell what changed since a moment: leave out --since")
     run_config = {"ops": ops, "loggers": QUIET_CONSOLE}
@@ -128,7 +128,7 @@ def require_a_source(keys: Collection[dg.AssetKey]) -> None:
     One that is set up is reason enough to run: the others fail alone.
     """
     names = {key.to_user_string() for key in keys}
-    read = [source for source in SOURCES if any(f"{s.layer}/{s.table}" in names for s in source.streams)]
+    read = [source for source in SOURCES if any(stream.label in names for stream in source.streams)]
     if read and all(load(source.settings).missing for source in read):
         raise ConfigurationError(lacking(read))
 
@@ -182,14 +182,14 @@ def outcome_of(result: dg.ExecuteInProcessResult, keys: Collection[dg.AssetKey])
             if getattr(error, "cls_name", None) == dg.DagsterExecutionInterruptedError.__name__:
                 description = "stopped; what it had finished is kept, the next run goes on from there"
             description = description.removeprefix(f"{StorageError.__module__}.{StorageError.__name__}: ").strip()
-            outcome.failures[(event.step_key or "").replace("__", "/")] = description
+            outcome.failures[key_of(event.step_key)] = description
         elif event.event_type_value == "ASSET_CHECK_EVALUATION":
             check = event.asset_check_evaluation_data
             if not check.passed:
                 key = check.asset_key.to_user_string()
                 outcome.findings.append(of_check(key, check.check_name, check.description or ""))
         elif event.event_type_value == "STEP_START":
-            started.add((event.step_key or "").replace("__", "/"))
+            started.add(key_of(event.step_key))
         if entry is not None:
             outcome.tables[entry.asset_key.to_user_string()] = figures(entry.metadata)
     # Dagster has no event for steps behind a failed one.

@@ -8,6 +8,7 @@ from typing import Any
 from sqlalchemy import Connection, text
 
 from lsats_dagster.transforms.definition import Definition, candidates
+from lsats_dagster.transforms.engine import subject
 
 
 @dataclass(frozen=True)
@@ -39,7 +40,7 @@ class Field:
 
 @dataclass(frozen=True)
 class Explanation:
-    """One row of a silver table, explained."""
+    """One row of a silver table, explained. table: its asset key."""
 
     table: str
     key: str
@@ -67,7 +68,7 @@ def explain(
     bronze = _bronze(connection, definition, stored, definitions)
     fields = [_field(column.name, stored, offers, bronze) for column in definition.business_columns]
     return Explanation(
-        definition.name,
+        subject(definition).label,
         key,
         row["is_present"],
         float(row["data_quality_score"]),

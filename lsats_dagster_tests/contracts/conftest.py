@@ -4,8 +4,18 @@ from collections.abc import Iterator
 
 import pytest
 
+from lsats_dagster.demo.postgres import EmbeddedPostgres
 from lsats_dagster_tests.conftest import Hub, HubFactory
 from lsats_dagster_tests.contracts import stream_cases
+from lsats_dagster_tests.contracts.histories import World, shared_database
+
+
+@pytest.fixture(scope="module")
+def shared_world(server: EmbeddedPostgres) -> Iterator[World]:
+    """For the tests of a module, one after another; each begins with `reset`."""
+    world = World(shared_database(server))
+    yield world
+    world.dispose()
 
 
 @pytest.fixture

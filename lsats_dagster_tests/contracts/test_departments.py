@@ -1,25 +1,16 @@
 """What silver.departments and the two tables it is made from must do (silver_consolidated_tables.md sections 2 and 21)."""
 
-from collections.abc import Iterator
 from typing import Any
 
 import pytest
 
-from lsats_dagster.demo.postgres import EmbeddedPostgres
 from lsats_dagster_tests.conftest import DEFINITIONS
 from lsats_dagster_tests.contracts import departments_oracle, table_checks
-from lsats_dagster_tests.contracts.histories import Change, World, shared_database
+from lsats_dagster_tests.contracts.histories import Change, World
 from lsats_dagster_tests.contracts.shapes import ABSENT, LONG, NOBODY
 
 TDX, DETAIL, UMICH = "tdx/department", "tdx/department_detail", "umich_api/department"
 CODE = "100041"
-
-
-@pytest.fixture(scope="module")
-def shared_world(server: EmbeddedPostgres) -> Iterator[World]:
-    world = World(shared_database(server))
-    yield world
-    world.dispose()
 
 
 @pytest.fixture

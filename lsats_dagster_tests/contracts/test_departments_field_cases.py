@@ -1,20 +1,11 @@
 """What other tools got wrong with values like these: invisible signs, decimal points, spellings of one name, circles."""
 
-from collections.abc import Iterator
 from typing import Any
 
 import pytest
 
-from lsats_dagster.demo.postgres import EmbeddedPostgres
-from lsats_dagster_tests.contracts.histories import Change, World, shared_database
+from lsats_dagster_tests.contracts.histories import Change, World
 from lsats_dagster_tests.contracts.test_departments import CODE, DETAIL, TDX, account, department, live, row
-
-
-@pytest.fixture(scope="module")
-def shared_world(server: EmbeddedPostgres) -> Iterator[World]:
-    world = World(shared_database(server))
-    yield world
-    world.dispose()
 
 
 @pytest.fixture

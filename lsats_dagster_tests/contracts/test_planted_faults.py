@@ -13,22 +13,14 @@ import pytest
 from sqlalchemy import Connection
 
 from lsats_dagster import runs
-from lsats_dagster.demo.postgres import EmbeddedPostgres
 from lsats_dagster.runs import protocol
 from lsats_dagster.transforms import engine
 from lsats_dagster.transforms.definition import Definition, DefinitionError
 from lsats_dagster_tests.contracts import interleavings, table_checks, test_departments
-from lsats_dagster_tests.contracts.histories import ORDINARY, World, shared_database
+from lsats_dagster_tests.contracts.histories import ORDINARY, World
 
 Check = Callable[[World], None]
 Plant = Callable[[World, pytest.MonkeyPatch], None]
-
-
-@pytest.fixture(scope="module")
-def shared_world(server: EmbeddedPostgres) -> Iterator[World]:
-    world = World(shared_database(server))
-    yield world
-    world.dispose()
 
 
 @pytest.fixture

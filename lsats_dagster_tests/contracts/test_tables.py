@@ -3,18 +3,15 @@
 One hub is filled and refreshed for all tests of this module, and asked table by table. No test leaves a trace in it but run rows.
 """
 
-from collections.abc import Iterator
-
 import pytest
 
 from lsats_dagster.database import READER, Database
-from lsats_dagster.demo.postgres import EmbeddedPostgres
 from lsats_dagster.runs import Run
 from lsats_dagster.sources import STREAMS
 from lsats_dagster.transforms.definition import Definition
 from lsats_dagster_tests.conftest import DEFINITIONS
 from lsats_dagster_tests.contracts import table_checks as checks
-from lsats_dagster_tests.contracts.histories import Change, World, shared_database
+from lsats_dagster_tests.contracts.histories import Change, World
 from lsats_dagster_tests.contracts.shapes import SHAPES
 
 # Columns that no world fills, each with the reason.
@@ -22,13 +19,6 @@ ALWAYS_EMPTY: dict[str, dict[str, str]] = {}
 
 every_table = pytest.mark.parametrize("definition", DEFINITIONS, ids=lambda definition: definition.table)
 both_modes = pytest.mark.parametrize("full", [False, True], ids=["incremental", "full"])
-
-
-@pytest.fixture(scope="module")
-def shared_world(server: EmbeddedPostgres) -> Iterator[World]:
-    world = World(shared_database(server))
-    yield world
-    world.dispose()
 
 
 @pytest.fixture(scope="module")

@@ -7,11 +7,14 @@ from email.utils import parsedate_to_datetime
 from pathlib import Path
 from typing import Any
 
+import psycopg
 import pytest
 import requests
 from requests.adapters import HTTPAdapter
 
 from lsats_dagster.demo.campus import Campus, running_campus
+from lsats_dagster.demo.postgres import embedded_postgres
+from lsats_dagster_tests.demo.postgres_aids import folder
 
 STREAMS = ("tdx/department", "tdx/department_detail", "umich_api/department")
 ACCOUNTS, DETAILS, DEPARTMENTS = STREAMS
@@ -117,6 +120,19 @@ def claims(token: str) -> dict[str, Any]:
 
 def moment(answer: requests.Response, header: str) -> float:
     return parsedate_to_datetime(answer.headers[header]).timestamp()
+
+
+@pytest.fixture(scope="module")
+def home() -> Iterator[Path]:
+    """LSATS_HOME of a cluster that holds one row with n = 1."""
+    with folder(0o755) as path:
+        with (
+            embedded_postgres(path / "home") as server,
+            psycopg.connect(server.url("lsats"), autocommit=True) as connection,
+        ):
+            connection.execute("create table kept (n integer not null)")
+            connection.execute("insert into kept values (1)")
+        yield path / "home"
 
 
 @pytest.fixture(scope="module")

@@ -13,7 +13,7 @@ from pathlib import Path
 
 import psycopg
 
-from lsats_dagster.demo.postgres import embedded_postgres, remove_cluster
+from lsats_dagster.demo.postgres import remove_cluster
 from lsats_dagster.demo.postgres_server import Cluster
 
 REPOSITORY = Path(__file__).resolve().parents[2]
@@ -111,16 +111,3 @@ def folder(mode: int) -> Iterator[Path]:
         remove_cluster(path / "home")
     finally:
         shutil.rmtree(path, ignore_errors=True)
-
-
-@contextmanager
-def home_with_a_row() -> Iterator[Path]:
-    """LSATS_HOME of a cluster that holds one row with n = 1."""
-    with folder(0o755) as path:
-        with (
-            embedded_postgres(path / "home") as server,
-            psycopg.connect(server.url("lsats"), autocommit=True) as connection,
-        ):
-            connection.execute("create table kept (n integer not null)")
-            connection.execute("insert into kept values (1)")
-        yield path / "home"

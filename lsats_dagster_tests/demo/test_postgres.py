@@ -5,7 +5,6 @@ import os
 import shutil
 import socket
 import subprocess
-from collections.abc import Iterator
 from contextlib import suppress
 from pathlib import Path
 
@@ -25,18 +24,11 @@ from lsats_dagster_tests.demo.postgres_aids import (
     count,
     ended,
     folder,
-    home_with_a_row,
     kill,
     postmaster,
     postmasters,
     watcher,
 )
-
-
-@pytest.fixture(scope="module")
-def home() -> Iterator[Path]:
-    with home_with_a_row() as home:
-        yield home
 
 
 def test_settings_and_both_databases(home: Path) -> None:

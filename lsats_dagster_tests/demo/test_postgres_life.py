@@ -3,7 +3,6 @@
 import os
 import signal
 import subprocess
-from collections.abc import Iterator
 from contextlib import closing
 from pathlib import Path
 
@@ -23,18 +22,11 @@ from lsats_dagster_tests.demo.postgres_aids import (
     count,
     ended,
     folder,
-    home_with_a_row,
     kill,
     postmaster,
     postmasters,
     watcher,
 )
-
-
-@pytest.fixture(scope="module")
-def home() -> Iterator[Path]:
-    with home_with_a_row() as home:
-        yield home
 
 
 def test_two_commands_at_once_make_one_server_and_the_last_one_ends_it() -> None:

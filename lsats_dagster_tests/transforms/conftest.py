@@ -11,7 +11,7 @@ from lsats_dagster.database import Database
 from lsats_dagster.demo.postgres import EmbeddedPostgres
 from lsats_dagster.settings import SQL_ROOT
 from lsats_dagster_tests.conftest import new_database
-from lsats_dagster_tests.contracts.histories import World
+from lsats_dagster_tests.contracts.histories import World, shared_database
 from lsats_dagster_tests.transforms.checkout import Checkout
 
 
@@ -23,6 +23,14 @@ def filled(server: EmbeddedPostgres) -> World:
     world.refresh_all()
     world.dispose()
     return world
+
+
+@pytest.fixture(scope="module")
+def shared_world(server: EmbeddedPostgres) -> Iterator[World]:
+    """For the tests of a module, one after another; each begins with `reset`."""
+    world = World(shared_database(server))
+    yield world
+    world.reset().dispose()
 
 
 @pytest.fixture

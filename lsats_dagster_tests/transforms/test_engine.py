@@ -17,17 +17,10 @@ from lsats_dagster.transforms.engine import OutdatedTableError
 from lsats_dagster.transforms.tables import deploy
 from lsats_dagster_tests.conftest import DEFINITIONS, new_database
 from lsats_dagster_tests.contracts import table_checks
-from lsats_dagster_tests.contracts.histories import Change, World, shared_database
+from lsats_dagster_tests.contracts.histories import Change, World
 
 TDX, UMICH = "tdx/department", "umich_api/department"
 MANY = [str(code) for code in range(200_001, 200_001 + engine.FULL_FROM_KEYS + 1)]
-
-
-@pytest.fixture(scope="module")
-def shared_world(server: EmbeddedPostgres) -> Iterator[World]:
-    world = World(shared_database(server))
-    yield world
-    world.reset().dispose()
 
 
 @pytest.fixture

@@ -1,14 +1,11 @@
 """`verify` sees every way in which a table can be wrong, and changes nothing."""
 
-from collections.abc import Iterator
-
 import pytest
 
-from lsats_dagster.demo.postgres import EmbeddedPostgres
 from lsats_dagster.transforms.verify import Verdict, verify
 from lsats_dagster_tests.conftest import DEFINITIONS
 from lsats_dagster_tests.contracts import table_checks
-from lsats_dagster_tests.contracts.histories import Change, World, shared_database
+from lsats_dagster_tests.contracts.histories import Change, World
 
 TABLE = "silver.umapi_departments"
 UNKNOWN = (
@@ -24,13 +21,6 @@ WRONG = {
     "no value": (f"update {TABLE} set campus_name = null where dept_id = '100001'", (1, 0, 0)),
     "gone, and is there": (f"update {TABLE} set is_present = false where dept_id = '100001'", (1, 0, 0)),
 }
-
-
-@pytest.fixture(scope="module")
-def shared_world(server: EmbeddedPostgres) -> Iterator[World]:
-    world = World(shared_database(server))
-    yield world
-    world.dispose()
 
 
 @pytest.fixture
