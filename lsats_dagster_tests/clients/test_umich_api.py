@@ -255,7 +255,8 @@ def test_a_bad_row_is_handed_on_in_its_place_also_where_pages_meet() -> None:
 def test_another_bad_row_where_pages_meet_is_a_moved_page() -> None:
     bad = '{"DeptId": "%d", "DeptId": "8"}'
     gateway = Gateway([])
-    for number, rows in enumerate((['{"DeptId": "1"}', bad % 7], [bad % 9, '{"DeptId": "2"}'])):
+    pages = ['{"DeptId": "1"}', bad % 7], [bad % 9, '{"DeptId": "2"}'], ['{"DeptId": "2"}']
+    for number, rows in enumerate(pages):
         body = '{"DepartmentList": {"DeptData": [' + ", ".join(rows) + "]}}"
         gateway.data[number] = Reply(200, body.encode())
     with pytest.raises(PartialFetchError, match="moved"):
