@@ -14,6 +14,10 @@ COLUMNS = {
         "bigint",
         "The version that holds the payload: of two payloads the one with the higher number is newer",
     ),
+    "first_seq": (
+        "bigint",
+        "Number of the record's first version: stable over its life, removals and returns included",
+    ),
     "payload": ("jsonb", "The last payload of the record; of a removed one the last before"),
     "is_present": (
         "boolean",
@@ -32,15 +36,15 @@ def view_statements(stream: StreamDeclaration) -> list[str]:
     """The DDL of the stream's view. Names come from declarations, which `check_names` has seen."""
     view = f"{stream.layer}.{stream.table}"
     described = f"{stream.row} {stream.description}".replace("'", "''")
-    # The payload depends on both tables, so that it is never unpacked before they are joined: the log also holds all versions
-    # that are no longer current.
+    # The payload depends on both tables, so that it is never unpacked before they are joined: what is asked for by cursor is
+    # known from one of them only.
     return [
         f"""create view {view} as
-select c.external_id, r.raw_id, c.seq, r.seq as live_seq,
-    case when c.live_raw_id is not null then r.raw_data end as payload, c.removed_at is null as is_present,
+select c.external_id, p.raw_id, c.seq, p.seq as live_seq, c.first_seq,
+    case when c.seq is not null then p.payload end as payload, c.removed_at is null as is_present,
     c.first_seen_at, c.changed_at, c.removed_at
 from bronze.current_entities c
-join bronze.raw_entities r on r.raw_id = c.live_raw_id
+join bronze.live_payloads p using (source_system, entity_type, external_id)
 where c.source_system = '{stream.source_system}' and c.entity_type = '{stream.entity_type}'""",
         f"comment on view {view} is '{described}'",
         *(

@@ -108,7 +108,8 @@ def check_moments(world: World, definition: Definition) -> None:
     if definition.sources:
         return
     unlike = world.rows(
-        f"select t.raw_id from {definition.name} t left join bronze.current_entities c on c.live_raw_id = t.raw_id "
+        f"select t.raw_id from {definition.name} t left join bronze.live_payloads p using (raw_id) "
+        "left join bronze.current_entities c using (source_system, entity_type, external_id) "
         "where row(t.first_seen_at, t.removed_at, t.is_present) "
         "is distinct from row(c.first_seen_at, c.removed_at, c.removed_at is null)"
     )

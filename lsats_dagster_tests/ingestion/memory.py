@@ -107,11 +107,10 @@ class Things:
     def payload(self, key: str) -> Thing:
         """What is stored of a thing."""
         [row] = self.rows(
-            "select raw_data from bronze.current_entities c join bronze.raw_entities r on r.raw_id = c.live_raw_id "
-            "where c.entity_type = 'thing' and c.external_id = :key",
+            "select payload from bronze.live_payloads where entity_type = 'thing' and external_id = :key",
             key=key,
         )
-        return dict(row.raw_data)
+        return dict(row.payload)
 
     def log(self) -> list[tuple[str, str]]:
         """(key, change) of each version, in order."""
