@@ -14,7 +14,13 @@ comment on column bronze.live_payloads.seq is 'The version in bronze.raw_entitie
 
 -- In the order in which the records came, as they stand in current_entities.
 insert into bronze.live_payloads (source_system, entity_type, external_id, raw_id, seq, payload)
-select c.source_system, c.entity_type, c.external_id, r.raw_id, r.seq, r.raw_data
+select
+c.source_system,
+c.entity_type,
+c.external_id,
+r.raw_id,
+r.seq,
+r.raw_data
 from bronze.current_entities c
 inner join bronze.raw_entities r on c.live_raw_id = r.raw_id
 order by c.first_seq;
