@@ -8,7 +8,7 @@ import tempfile
 from collections.abc import Callable
 from pathlib import Path
 
-from benchmarks import bronze, quiet_job, silver
+from benchmarks import bronze, history, quiet_job, silver
 from benchmarks.common import Report
 from lsats_dagster.demo.postgres import embedded_postgres, remove_cluster
 
@@ -28,6 +28,7 @@ def measure(records: int, binaries: Path | None) -> Report:
                 benchmarks: dict[str, Callable[[], Report]] = {
                     "bronze": lambda: bronze.benchmark(server, records),
                     "silver": lambda: silver.benchmark(server, records // 4),
+                    "history": lambda: history.benchmark(server, records // 20),
                     "quiet job": lambda: quiet_job.benchmark(server, home),
                 }
                 for name, benchmark in benchmarks.items():

@@ -27,7 +27,7 @@ from lsats_dagster.transforms.definition import load_definitions
 
 PAGE = 1_000
 CHANGED_EVERY = 100
-TABLES = ("bronze.raw_entities", "bronze.current_entities")
+TABLES = ("bronze.raw_entities", "bronze.current_entities", "bronze.live_payloads")
 LABELS = {
     "make_record": "generate the records",
     "pages": "generate the records",
@@ -243,6 +243,7 @@ def benchmark(server: EmbeddedPostgres, records: int) -> Report:
     for name, limit in (("first load", 2.0), ("nothing changed", 0.5), ("1 % changed", 0.6)):
         result = large[name][0]
         report.measures.append(Measure(f"bronze: {name}", result["seconds"] / copy, "x COPY", limit))
+        report.measures.append(Measure(f"bronze: {name}, speed", records / result["seconds"], "records/s"))
         report.spendings.append(Spending(f"bronze: {name}", result["seconds"], result["parts"]))
     peaks = {name: [run["peak"] for runs in results.values() for run in runs if "counts" in run]
              for name, results in (("small", small), ("large", large))}  # fmt: skip

@@ -226,7 +226,7 @@ class Table:
 
     @staticmethod
     def _tables() -> tuple[str, ...]:
-        return ("bronze.raw_entities", "bronze.current_entities", SILVER)
+        return ("bronze.raw_entities", "bronze.current_entities", "bronze.live_payloads", SILVER)
 
 
 def work(url: str, rows: int, sql_root: str) -> dict[str, Any]:

@@ -1,0 +1,135 @@
+"""A full silver refresh over records of one version, and over the same records of ten: history must not cost anything.
+
+The table is made here, in a copy of sql/, over the records of the bronze benchmark; nothing of the hub knows it.
+"""
+
+import shutil
+import tempfile
+from collections.abc import Iterator
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+from benchmarks.bronze import STREAM, pages
+from benchmarks.common import Measure, Report, Sampler, administrator, contestant, new_database, say, serve, settle
+from lsats_dagster.database import Database
+from lsats_dagster.demo.postgres import EmbeddedPostgres
+from lsats_dagster.ingestion.extract import ingest
+from lsats_dagster.ingestion.request import ReadRequest
+from lsats_dagster.ingestion.stream import Extract
+from lsats_dagster.runs import Origin
+from lsats_dagster.settings import SQL_ROOT, load_settings
+from lsats_dagster.transforms.definition import load_definitions
+from lsats_dagster.transforms.engine import refresh
+
+TABLE = "benchmark_histories"
+VIEW = f"bronze.{TABLE}"
+VERSIONS = 10
+ROUNDS = 5
+FIELDS = (
+    "FullName",
+    "FirstName",
+    "Title",
+    "UserName",
+    "PrimaryEmail",
+    "ExternalID",
+    "WorkPhone",
+    "WorkAddress",
+    "About",
+)
+
+
+def read(client: tuple[int, int], extract: Extract) -> Iterator[list[Any]]:
+    """All records of one version: each differs from the one before."""
+    rows, version = client
+    for page in pages(rows, 0):
+        yield [record | {"Title": f"Specialist, grade {version}"} for record in page]
+    extract.complete("the generator ended", records=rows)
+
+
+HISTORIES = replace(STREAM, entity_type="history", table=TABLE, read=read)
+
+
+def definition_text() -> str:
+    columns = "\n".join(f'{name.lower()} = ["text", "Synthetic"]' for name in FIELDS)
+    unpacked = ", ".join(f'"{name}" jsonb' for name in FIELDS)
+    cleaned = ", ".join(f'clean.text(f."{name}") as {name.lower()}' for name in FIELDS)
+    return f"""/*
+row = "One synthetic record."
+description = "Made for the benchmark."
+key = ["person_id"]
+
+[columns]
+person_id = ["text", "Key"]
+{columns}
+
+[inputs."{VIEW}"]
+reach = "select external_id from {VIEW} where seq > :since"
+*/
+select
+    t.external_id as person_id, {cleaned},
+    t.raw_id, array['benchmark'] as source_systems, array[]::text[] as quality_flags,
+    t.first_seen_at, t.is_present, t.removed_at
+from {VIEW} t
+cross join lateral jsonb_to_record(t.payload) f ({unpacked})
+where cast(:keys as text[]) is null or t.external_id = any(cast(:keys as text[]))
+"""  # noqa: S608
+
+
+def work(url: str, rows: int, sql_root: str) -> dict[str, Any]:
+    """The least seconds of some full refreshes into the empty table, at one version and at ten."""
+    database = Database(url)
+    (definition,) = load_definitions(Path(sql_root))
+    tables = ("bronze.raw_entities", "bronze.current_entities", "bronze.live_payloads", definition.name)
+
+    def load(version: int) -> None:
+        run = ingest(
+            database, HISTORIES, (rows, version), request=ReadRequest(), origin=Origin(),
+            batch_size=load_settings().batch_size, lock_wait_seconds=10,
+        )  # fmt: skip
+        if run.counts.created + run.counts.updated != rows:
+            raise RuntimeError("not every record got a version")
+        settle(url, *tables)
+
+    def refreshed() -> float:
+        seconds = []
+        for _ in range(ROUNDS):
+            with administrator(url) as connection:
+                connection.exec_driver_sql(f"truncate {definition.name}")
+            settle(url, definition.name)
+            with Sampler({}) as sampler:
+                refresh(database, definition, origin=Origin(), full=True, lock_wait_seconds=10)
+            seconds.append(sampler.seconds)
+        return min(seconds)
+
+    load(1)
+    once = refreshed()
+    for version in range(2, VERSIONS + 1):
+        load(version)
+    result = {"once": once, "often": refreshed()}
+    database.dispose()
+    return result
+
+
+def benchmark(server: EmbeddedPostgres, rows: int) -> Report:
+    """Full refreshes of the same table before and after its records got their history."""
+    with tempfile.TemporaryDirectory() as folder:
+        root = Path(folder) / "sql"
+        for name in ("migrations", "functions", "curated"):
+            shutil.copytree(SQL_ROOT / name, root / name)
+        path = root / "silver" / "sources" / f"{TABLE}.sql"
+        path.parent.mkdir(parents=True)
+        path.write_text(definition_text(), encoding="utf-8")
+        url = new_database(server, "history", root, (HISTORIES,), load_definitions(root))
+        say(f"history: {rows:,} records, {VERSIONS} versions of each")
+        found = contestant("history", url, {"rows": rows, "sql_root": str(root)})
+    return Report(
+        [
+            Measure("silver: full, ten times the history", found["often"] / found["once"], "x once", 1.1),
+            Measure("silver: full, one version of each record", found["once"], "s"),
+        ]
+    )
+
+
+if __name__ == "__main__":
+    serve(work)
