@@ -27,6 +27,10 @@ logger = logging.getLogger(__name__)
 # to be kept in memory and walked for every key; only a lateral subquery with LIMIT leaves it no other way.
 INDEX_LOOKUPS = "set local enable_seqscan = off; set local enable_hashjoin = off; set local enable_mergejoin = off"
 
+# The disk need not have a batch before the next one is compared: the commit that closes the run waits for all before it,
+# and a server that dies before that leaves fewer whole batches of a run that never ended.
+NO_WAIT = "set local synchronous_commit = off"
+
 STAGE = """
 create temporary table if not exists incoming (
     ordinal integer, external_id text collate "C", entity_hash bytea, source_version text
@@ -265,7 +269,7 @@ class Appender:
     def _append(self, batch: Batch, *, settled: bool, overruled: frozenset[str] = frozenset()) -> None:
         before = self._balance()
         changes: dict[int, str] = {}
-        self._connection.exec_driver_sql(INDEX_LOOKUPS)
+        self._connection.exec_driver_sql(f"{INDEX_LOOKUPS}; {NO_WAIT}")
         records = list(batch.prepared.values())
         if records:
             self._stage(records)

