@@ -15,7 +15,7 @@ from sqlalchemy import text
 from lsats_dagster.database import copy_rows
 from lsats_dagster.ingestion.before import check_versions, finish_parts
 from lsats_dagster.ingestion.content import Prepared, RejectedRecordError, content_hash, quarantine_text
-from lsats_dagster.ingestion.doubles import Doubles
+from lsats_dagster.ingestion.doubles import DOUBLED, Doubles
 from lsats_dagster.ingestion.seen import Seen
 from lsats_dagster.ingestion.stream import ListStream, Stream
 from lsats_dagster.runs import Work
@@ -147,13 +147,6 @@ QUARANTINE = """
 insert into meta.quarantine (source_system, entity_type, external_id, stage, reason, payload, payload_hash, run_id)
 values (:source_system, :entity_type, :external_id, :stage, :reason, :payload, :payload_hash, :run_id)
 on conflict (source_system, entity_type, coalesce(external_id, ''), payload_hash) where resolved_at is null do nothing
-"""
-
-# Keys whose records were unequal in an earlier read.
-DOUBLED = """
-select distinct external_id
-from meta.quarantine
-where source_system = :source_system and entity_type = :entity_type and resolved_at is null and stage = 'duplicate'
 """
 
 LIVE_PAYLOAD = """

@@ -15,6 +15,13 @@ from lsats_dagster.ingestion.stream import UnprovenReadError
 # More of them mean that the declared key is none.
 MOST_HELD = 10_000
 
+# Keys whose records were unequal in an earlier read.
+DOUBLED = """
+select distinct external_id
+from meta.quarantine
+where source_system = :source_system and entity_type = :entity_type and resolved_at is null and stage = 'duplicate'
+"""
+
 
 @dataclass
 class Settlement:
