@@ -128,10 +128,10 @@ class HubDatabase(dg.ConfigurableResource[Any]):
             # What a query may have left behind in its session, nobody uses.
             database.dispose()
 
-    def open(self) -> Database:
-        """The database, opened at its first use in this run."""
+    def open(self, settings: Settings | None = None) -> Database:
+        """The database, opened at its first use in this run, by settings that the caller has read or those of this moment."""
         if self._database is None:
-            self._database = open_database(load_settings(), f"lsats_dagster:{self._run_id[:8]}")
+            self._database = open_database(settings or load_settings(), f"lsats_dagster:{self._run_id[:8]}")
         return self._database
 
 

@@ -147,9 +147,14 @@ class Source:
             return True
 
 
+def set_up(sources: Sequence[Source]) -> list[Source]:
+    """Those of these sources that are set up at this moment."""
+    return [source for source in sources if source.is_set_up]
+
+
 def none_set_up(sources: Sequence[Source]) -> str | None:
     """The sentence that none of these sources is set up, with all that is missing; None where one is, or there is none."""
-    if sources and not any(source.is_set_up for source in sources):
+    if sources and not set_up(sources):
         return f"no source is set up: {lacking(sources)}"
     return None
 

@@ -32,16 +32,14 @@ def sources_of(definition: Definition, sources: Sequence[Source], tables: Sequen
 
 
 def watched(sources: Sequence[Source], tables: Sequence[Definition]) -> dict[str, Watched]:
-    """Name of the runs -> what they write, of every stream of a source that is set up and every table made of one."""
-    at_work = [source for source in sources if source.is_set_up]
-    names = {source.name for source in at_work}
+    """Name of the runs -> what they write, of every stream of these sources and every table made of one."""
     streams = {
-        stream.name: Watched(stream.label, source.cadence_of(stream)) for source in at_work for stream in source.streams
+        stream.name: Watched(stream.label, source.cadence_of(stream)) for source in sources for stream in source.streams
     }
     return streams | {
         subject(definition).name: Watched(subject(definition).label, NIGHTLY)
         for definition in tables
-        if names & sources_of(definition, sources, tables)
+        if sources_of(definition, sources, tables)
     }
 
 

@@ -8,8 +8,7 @@ from datetime import datetime
 from lsats_dagster.automation.alerts import Alert
 from lsats_dagster.runs import Status
 from lsats_dagster.source import Source, lacking
-from lsats_dagster.transforms.definition import Definition
-from lsats_dagster.watched import Watched, waited_for_since, watched
+from lsats_dagster.watched import Watched, waited_for_since
 
 # Kinds of findings, as their keys begin.
 CHECK, LATE, UNSET = "check:", "late:", "unset:"
@@ -25,12 +24,11 @@ def checks_page(table: Watched) -> str:
 
 
 def findings(
-    rows: Sequence[Status], sources: Sequence[Source], tables: Sequence[Definition], now: datetime
+    rows: Sequence[Status], watch: Mapping[str, Watched], unset: Iterable[Source], now: datetime
 ) -> list[Alert]:
-    """One alert per failed check, per late table, and per source that was read once and is not set up now."""
-    watch = watched(sources, tables)
+    """One alert per failed check, per late table, and per source that was read once and is not set up now (`unset`)."""
     known = [row for row in rows if row.name in watch]
-    return [*failed_checks(known, watch), *late_tables(known, watch, now), *lost_sources(rows, sources)]
+    return [*failed_checks(known, watch), *late_tables(known, watch, now), *lost_sources(rows, unset)]
 
 
 def failed_checks(rows: Iterable[Status], watch: Mapping[str, Watched]) -> list[Alert]:
@@ -70,13 +68,13 @@ def late_tables(rows: Sequence[Status], watch: Mapping[str, Watched], now: datet
     return alerts
 
 
-def lost_sources(rows: Iterable[Status], sources: Sequence[Source]) -> list[Alert]:
+def lost_sources(rows: Iterable[Status], unset: Iterable[Source]) -> list[Alert]:
     """One alert, never repeated, per source that was read once and has no settings any more."""
     read = {row.name: row for row in rows}
     alerts = []
-    for source in sources:
+    for source in unset:
         known = [read[stream.name] for stream in source.streams if stream.name in read]
-        if known and not source.is_set_up:
+        if known:
             body = f"Its tables are not read and not watched any more. {lacking([source])}"
             run_id = known[0].dagster_run_id
             alerts.append(
@@ -86,13 +84,12 @@ def lost_sources(rows: Iterable[Status], sources: Sequence[Source]) -> list[Aler
 
 
 def over(
-    keys: Iterable[str], found: Iterable[Alert], sources: Sequence[Source], tables: Sequence[Definition]
+    keys: Iterable[str], found: Iterable[Alert], watch: Mapping[str, Watched], sources: Iterable[Source]
 ) -> list[Alert]:
     """Of the findings with these keys, which were told: those that are no more, as alerts that say so.
 
     What is not watched any more did not recover: it ends without a word.
     """
-    watch = watched(sources, tables)
     titles = {source.name: source.title for source in sources}
     still = {alert.key for alert in found}
     alerts = []

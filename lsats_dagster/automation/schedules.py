@@ -8,7 +8,7 @@ import dagster as dg
 
 from lsats_dagster.assets.common import asset_key
 from lsats_dagster.automation.jobs import DETAILS_SUFFIX, HUB_DAILY, UnresolvedJob, source_tag
-from lsats_dagster.source import NIGHTLY, NIGHTLY_AT, TIME_ZONE, Source, lacking, none_set_up
+from lsats_dagster.source import NIGHTLY, NIGHTLY_AT, TIME_ZONE, Source, lacking, none_set_up, set_up
 from lsats_dagster.transforms.definition import Definition
 
 NIGHTLY_CRON = f"{NIGHTLY_AT.minute} {NIGHTLY_AT.hour} * * *"
@@ -28,8 +28,7 @@ def due_tables(day: date, sources: Sequence[Source], tables: Sequence[Definition
     """
     due = [
         f"{stream.layer}.{stream.table}"
-        for source in sources
-        if source.is_set_up
+        for source in set_up(sources)
         for stream in source.streams
         if source.cadence_of(stream).is_due_on(day)
     ]

@@ -18,8 +18,9 @@ from lsats_dagster.automation.findings import CHECK, LATE, UNSET, findings, over
 from lsats_dagster.resources import HubDatabase
 from lsats_dagster.runs import close_dead_runs, runs_at_work, status
 from lsats_dagster.settings import load_settings
-from lsats_dagster.source import Source, none_set_up
+from lsats_dagster.source import Source, none_set_up, set_up
 from lsats_dagster.transforms.definition import Definition
+from lsats_dagster.watched import watched
 
 # What a tick may answer; Dagster's reaction to a run has no public name.
 TickResult = list[Any] | dg.SkipReason
@@ -44,11 +45,12 @@ silver_follows_inputs = dg.AutomationConditionSensorDefinition(
     description="Closes runs whose process has died: the row in meta.ingestion_runs, and Dagster's run once it is silent.",
 )
 def dead_runs(context: dg.SensorEvaluationContext, hub: HubDatabase) -> dg.SkipReason:
-    database = hub.open()
+    settings = load_settings()
+    database = hub.open(settings)
     closed = close_dead_runs(database)
     with database.transaction() as connection:
         at_work = runs_at_work(connection)
-    silence = SILENCE + timedelta(seconds=load_settings().lock_wait_seconds)
+    silence = SILENCE + timedelta(seconds=settings.lock_wait_seconds)
     begun = [dg.DagsterRunStatus.STARTED, dg.DagsterRunStatus.CANCELING]
     failed = 0
     # A run can die between its steps, or while one waits for its next try: then it has no open row that would tell.
@@ -75,10 +77,12 @@ def failure_alerts(context: dg.SensorEvaluationContext, hub: HubDatabase) -> Tic
         ascending=True,
         limit=50,
     )
+    settings = load_settings()
+    database = hub.open(settings)
     sent: list[Alert] = []
     failed = 0
     for record in records:
-        database, settings, run = hub.open(), load_settings(), record.dagster_run
+        run = record.dagster_run
         told = standing_alerts(database, FAILURE)
         sent += notify_over(database, settings, works_again(context.instance, record, told))
         if run.status == dg.DagsterRunStatus.FAILURE and not is_started_again(run):
@@ -99,15 +103,17 @@ def finding_alerts(sources: Sequence[Source], tables: Sequence[Definition]) -> d
         description="Tells of failed checks, of tables that are late by their cadence, and of what recovered.",
     )
     def tell_findings(context: dg.SensorEvaluationContext, hub: HubDatabase) -> TickResult:
-        database, settings = hub.open(), load_settings()
+        settings, at_work = load_settings(), set_up(sources)
+        database, watch = hub.open(settings), watched(at_work, tables)
         with database.transaction() as connection:
             rows = status(connection)
-        found = findings(rows, sources, tables, datetime.now(UTC))
+        unset = [source for source in sources if source not in at_work]
+        found = findings(rows, watch, unset, datetime.now(UTC))
         told = [key for kind in (CHECK, LATE, UNSET) for key in standing_alerts(database, kind)]
         sent = notify(database, settings, found)
-        sent += notify_over(database, settings, over(told, found, sources, tables))
-        said = [f"{len(found)} findings, {len(sent)} alerts", none_set_up(sources)]
-        return told_of(context, sent, "; ".join(filter(None, said)))
+        sent += notify_over(database, settings, over(told, found, watch, sources))
+        said = f"{len(found)} findings, {len(sent)} alerts"
+        return told_of(context, sent, said if at_work else "; ".join(filter(None, [said, none_set_up(sources)])))
 
     return tell_findings
 

@@ -3,7 +3,6 @@
 import fcntl
 import json
 import logging
-import os
 import shutil
 import sys
 from collections.abc import Callable, Iterator
@@ -29,7 +28,7 @@ from lsats_dagster.cli.environment import (
 from lsats_dagster.cli.execution import dagster_instance
 from lsats_dagster.cli.explain import EXAMPLE, show_fields
 from lsats_dagster.cli.names import asset_keys, silver_table, tables
-from lsats_dagster.cli.output import console
+from lsats_dagster.cli.output import console, typed
 from lsats_dagster.cli.run import Outcome, execute, show
 from lsats_dagster.demo.campus import BAD_RECORD, Campus, running_campus
 from lsats_dagster.demo.postgres import cluster_folder, remove_cluster
@@ -185,7 +184,7 @@ def show_day(day: Day, *, verbose: bool) -> None:
         sums = {
             name: sum(row.get(figure, 0) for row in day.run.tables.values()) for figure, name in FIGURES_SHOWN.items()
         }
-        told = ", ".join(f"{number} {name}" for name, number in sums.items() if number)
+        told = ", ".join(f"{number} {name}" for name, number in sums.items() if number) or "nothing has changed"
         print(f"✅ {len(day.run.tables)} tables: {told}" + ("; exactly what the campus did" if day.seen else ""))
         return
     show(day.run, as_json=False, dry_run=False)
@@ -208,18 +207,19 @@ def show_example(settings: Settings) -> None:
 
 def print_directions(settings: Settings, own_server: bool) -> None:
     """Where to look next, with the command as it can be typed here."""
-    lsats = "lsats" if shutil.which("lsats") else os.path.relpath(sys.argv[0])
+    lsats = typed("lsats")
     home = settings.lsats_home.absolute()
     table = asset_keys()[BAD_RECORD[0]]
+    # A line of these fits a terminal of 80 columns.
     steps = {
-        "make ui": "Dagster over this data: lineage, runs, figures; prints its address",
-        f"{lsats} status": "how fresh and good every table is, and what needs an answer",
-        f"{lsats} explain {' '.join(EXAMPLE)}": "the whole row above: where every value came from",
-        f"{lsats} quarantine list": "the record of today that could not be stored",
-        f"{lsats} quarantine replay {table}": "tries it again; it is still bad",
-        f"{lsats} run {table}": "the source has repaired it since: the read resolves it",
-        f"{lsats} verify": "proof that incremental and full refreshes agree",
-        "docs/tables/README.md": "every silver column and what it means",
+        "make ui": "Dagster; prints its address",
+        f"{lsats} status": "how fresh, what needs an answer",
+        f"{lsats} explain {' '.join(EXAMPLE)}": "the whole row above",
+        f"{lsats} quarantine list": "what could not be stored today",
+        f"{lsats} quarantine replay": "tries it again; it is still bad",
+        f"{lsats} run {table}": "the source has repaired it since",
+        f"{lsats} verify": "incremental and full agree",
+        "docs/tables/README.md": "what every silver column means",
     }
     print("\nWhere to look next")
     for step, about in steps.items():

@@ -14,6 +14,7 @@ from lsats_dagster.demo.campus import running_campus
 from lsats_dagster.demo.postgres import cluster_folder, embedded_postgres
 from lsats_dagster.migrations import pending
 from lsats_dagster.settings import REPOSITORY, SQL_ROOT, ConfigurationError, Settings, load_settings
+from lsats_dagster.source import set_up
 from lsats_dagster.sources import SOURCES, STREAMS
 
 CAMPUS_SIZE = "demo"
@@ -28,9 +29,11 @@ def hub_environment(*, sources: bool = False, make: bool = False) -> Iterator[Se
     With `sources`, over the data of a demo and without a source of its own, the demo's campus runs as well.
     """
     with database_environment(make) as settings:
-        state = campus_state(settings)
-        if sources and state.exists() and not any(source.is_set_up for source in SOURCES):
-            with running_campus(size=CAMPUS_SIZE, state=state) as campus, variables(campus.environment):
+        if sources and campus_stands_in(settings):
+            with (
+                running_campus(size=CAMPUS_SIZE, state=campus_state(settings)) as campus,
+                variables(campus.environment),
+            ):
                 yield load_settings()
         else:
             yield settings
@@ -39,6 +42,11 @@ def hub_environment(*, sources: bool = False, make: bool = False) -> Iterator[Se
 def campus_state(settings: Settings) -> Path:
     """Where the demo keeps the day of its campus."""
     return settings.lsats_home / "campus.json"
+
+
+def campus_stands_in(settings: Settings) -> bool:
+    """Whether the demo's campus answers for the sources: over the data of a demo, and where none of them is set up."""
+    return campus_state(settings).exists() and not set_up(SOURCES)
 
 
 @contextmanager

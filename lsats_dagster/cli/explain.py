@@ -10,7 +10,7 @@ from rich.console import Console
 from lsats_dagster.cli import JSON
 from lsats_dagster.cli.environment import hub_database, hub_environment
 from lsats_dagster.cli.names import asset_keys, silver_table, tables
-from lsats_dagster.cli.output import console, table
+from lsats_dagster.cli.output import console, local, table
 from lsats_dagster.cli.output import show as show_table
 from lsats_dagster.transforms.engine import subject
 from lsats_dagster.transforms.explain import Explanation, Field, near
@@ -56,10 +56,11 @@ def show(explanation: Explanation) -> None:
     """Print an explanation for a person."""
     out = console(180)
     show_fields(out, explanation, explanation.fields)
-    rows = table("seq", "table", "key", "read at (UTC)", "present", "bronze row")
+    rows = table("seq", "table", "key", "read at", "present", "bronze row")
     for row in explanation.bronze:
-        read_at = f"{row.ingested_at:%Y-%m-%d %H:%M:%S}"
-        rows.add_row(str(row.seq), row.stream, row.key, read_at, "yes" if row.is_present else "no", row.raw_id)
+        rows.add_row(
+            str(row.seq), row.stream, row.key, local(row.ingested_at), "yes" if row.is_present else "no", row.raw_id
+        )
     show_table(rows, 180)
 
 

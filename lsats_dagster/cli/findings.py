@@ -9,8 +9,9 @@ from datetime import datetime
 from sqlalchemy import Connection
 
 from lsats_dagster.cli.names import asset_keys
+from lsats_dagster.cli.output import local, typed
 from lsats_dagster.ingestion.quarantine import kept
-from lsats_dagster.runs import Status, Subject, last_metadata
+from lsats_dagster.runs import Status
 from lsats_dagster.sources import SOURCES
 from lsats_dagster.watched import Watched, waited_for_since
 
@@ -61,21 +62,16 @@ def findings(
         if row is not None:
             found += [of_check(key, check, told) for check, told in row.failed_checks.items()]
         if name in watch and now - waited_for_since(row, begun) > watch[name].cadence.late_after:
-            last = (
-                f"last success {row.last_success:%Y-%m-%d %H:%M} UTC"
-                if row and row.last_success
-                else "it never succeeded"
-            )
+            last = f"last success {local(row.last_success)}" if row and row.last_success else "it never succeeded"
             found.append(Finding(key, f"late: {last}", f"lsats run {key}"))
         if quarantined[name]:
             found.append(of_quarantine(key, quarantined[name]))
-        extract = last_metadata(connection, Subject(*name.split("/"))).get("extract") or {}
-        if extract.get("remaining"):
-            found.append(of_details(key, extract["remaining"], extract.get("expected_finish")))
+        if row is not None and row.details_left:
+            found.append(of_details(key, row.details_left, row.expected_finish))
     return found
 
 
 def print_findings(found: list[Finding]) -> None:
     """Every finding with its command, which stays on one line, so that it can be copied."""
     for finding in found:
-        print(f"⚠️ {finding.table}: {finding.sentence}\n   -> {finding.command}")
+        print(f"⚠️ {finding.table}: {finding.sentence}\n   -> {typed(finding.command)}")

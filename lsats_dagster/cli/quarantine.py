@@ -10,8 +10,8 @@ import typer
 from lsats_dagster.cli import JSON
 from lsats_dagster.cli.environment import hub_database, hub_environment
 from lsats_dagster.cli.names import asset_keys, resolved
+from lsats_dagster.cli.output import local, table
 from lsats_dagster.cli.output import show as show_table
-from lsats_dagster.cli.output import table
 from lsats_dagster.ingestion.quarantine import Kept, kept, payload, replay
 from lsats_dagster.ingestion.views import StreamDeclaration
 from lsats_dagster.runs import Origin
@@ -51,9 +51,10 @@ def print_table(rows: list[Kept]) -> None:
         return
     shown = table("id", "table", "stage", "reason", "since", "resolved")
     for row in rows:
-        since = f"{row.quarantined_at:%Y-%m-%d %H:%M}"
         name = asset_keys().get(row.stream, row.stream)
-        shown.add_row(str(row.quarantine_id), name, row.stage, row.reason, since, row.resolution or "")
+        shown.add_row(
+            str(row.quarantine_id), name, row.stage, row.reason, local(row.quarantined_at), row.resolution or ""
+        )
     show_table(shown)
 
 

@@ -4,18 +4,17 @@ import json
 from dataclasses import asdict
 from datetime import UTC, datetime
 from typing import Annotated
-from zoneinfo import ZoneInfo
 
 import typer
 
 from lsats_dagster.cli import JSON
-from lsats_dagster.cli.environment import hub_database, hub_environment
+from lsats_dagster.cli.environment import campus_stands_in, hub_database, hub_environment
 from lsats_dagster.cli.findings import findings, print_findings
 from lsats_dagster.cli.names import asset_keys, resolved, tables
-from lsats_dagster.cli.output import show, table
+from lsats_dagster.cli.output import local, show, table
 from lsats_dagster.runs import status as current_status
 from lsats_dagster.runs.history import history
-from lsats_dagster.source import TIME_ZONE, next_due
+from lsats_dagster.source import next_due, set_up
 from lsats_dagster.sources import SOURCES
 from lsats_dagster.watched import watched
 
@@ -36,7 +35,8 @@ def status(as_json: JSON = False) -> None:
     now = datetime.now(UTC)
     with hub_environment() as settings, hub_database(settings) as database, database.transaction() as connection:
         rows = {row.name: row for row in current_status(connection)}
-        watch = watched(SOURCES, tables())
+        # A run over the data of a demo reads its campus; so does `lsats dev`, with its schedules.
+        watch = watched(SOURCES if campus_stands_in(settings) else set_up(SOURCES), tables())
         found = findings(connection, rows, watch, now)
     next_times = {name: next_due(table.cadence, now) for name, table in watch.items()}
     if as_json:
@@ -55,14 +55,15 @@ def status(as_json: JSON = False) -> None:
     if not rows:
         print("Nothing has run yet. Try `lsats run hub_daily`, or `lsats demo`.")
         return
-    shown = table("", "table", "last run", "last success", "next due", "records", whole=("",), title="📊 Status")
+    shown = table("", "table", "last run", "last success", "next due", "processed", whole=("",), title="📊 Status")
     answerable = {finding.table for finding in found}
     for name, key in asset_keys().items():
         when = next_times.get(name)
-        due_at = f"{when.astimezone(ZoneInfo(TIME_ZONE)):%a %H:%M}" if when else "not set up"
+        due_at = local(when, "%a %H:%M") if when else "not set up"
         if row := rows.get(name):
             mark = "⚠️" if row.status == "completed" and key in answerable else MARKS[row.status]
-            shown.add_row(mark, key, ago(row.started_at), ago(row.last_success), due_at, str(row.records_processed))
+            last = ago(row.completed_at or row.started_at)
+            shown.add_row(mark, key, last, ago(row.last_success), due_at, str(row.records_processed))
         else:
             shown.add_row("⏭️", key, "never", "never", due_at, "")
     show(shown, 120)
@@ -95,13 +96,12 @@ def runs(
     if not past:
         print("✅ No such run")
         return
-    shown = table("", "table", "started", "took", "read", "new", "updated", "removed", "quarantined", whole=("",))
+    shown = table("", "table", "started", "took", "processed", "new", "updated", "removed", "quarantined", whole=("",))
     for run in past:
         took = f"{(run.completed_at - run.started_at).total_seconds():.0f} s" if run.completed_at else ""
-        started = f"{run.started_at.astimezone(ZoneInfo(TIME_ZONE)):%Y-%m-%d %H:%M}"
         figures = (run.records_processed, run.records_created, run.records_updated, run.records_removed)
         cells = [str(figure) for figure in (*figures, run.records_failed)]
-        shown.add_row(MARKS[run.status], keys.get(run.name, run.name), started, took, *cells)
+        shown.add_row(MARKS[run.status], keys.get(run.name, run.name), local(run.started_at), took, *cells)
     show(shown, 140)
     for run in past:
         if run.error_message:

@@ -80,7 +80,9 @@ class Status:
     """The newest run of one stream or table, its last success, and the checks that stand as failed (name -> description).
 
     A run that was asked for a part (`--limit`, a replay) is no success: it says nothing of how fresh the table is, and its
-    checks say nothing of what the last whole run found. dagster_run_id: of the last success, else of the newest run.
+    checks say nothing of what the last whole run found. A replay is not the newest run either, because it reads no source.
+    dagster_run_id: of the last success, else of the newest run. details_left, expected_finish: what the last success left to
+    later calls, and when they will have fetched it.
     """
 
     name: str
@@ -93,12 +95,15 @@ class Status:
     error_message: str | None
     failed_checks: dict[str, str]
     dagster_run_id: str | None
+    details_left: int | None
+    expected_finish: str | None
 
 
 STATUS = f"""
 select s.source_system || '/' || s.entity_type as name, s.status, s.started_at, s.completed_at, f.first_started_at,
     w.completed_at as last_success, s.records_processed, s.error_message, coalesce(k.failed, '{{}}') as failed_checks,
-    coalesce(w.dagster_run_id, n.dagster_run_id) as dagster_run_id
+    coalesce(w.dagster_run_id, n.dagster_run_id) as dagster_run_id, cast(w.extract -> 'remaining' as integer) as details_left,
+    w.extract ->> 'expected_finish' as expected_finish
 from meta.current_ingestion_status s
 join meta.ingestion_runs n using (run_id)
 cross join lateral (
@@ -107,7 +112,7 @@ cross join lateral (
     where r.source_system = s.source_system and r.entity_type = s.entity_type
 ) f
 left join lateral (
-    select r.completed_at, r.dagster_run_id
+    select r.completed_at, r.dagster_run_id, r.metadata -> 'extract' as extract
     from meta.ingestion_runs r
     where r.source_system = s.source_system and r.entity_type = s.entity_type and {WHOLE}
     order by r.run_seq desc

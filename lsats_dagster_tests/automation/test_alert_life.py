@@ -1,9 +1,12 @@
 """Which alerts stand: of what is late, of which kind, and that it is over when it is."""
 
+from pathlib import Path
+
 import pytest
 
 from lsats_dagster.database import Database
 from lsats_dagster.runs import Check, Origin, Subject, close_run, open_run, sole_writer
+from lsats_dagster.sources import SOURCES
 from lsats_dagster_tests.automation.aids import Operation
 from lsats_dagster_tests.automation.alert_aids import (
     Channels,
@@ -70,6 +73,17 @@ def test_an_alert_links_to_its_page_and_its_tick_to_the_run(
     assert (len(tick.runs), tick.skipped) == (1, None)
     assert channels.posted.caught[1].endswith("\nhttps://hub.example.edu/dagster/assets/silver/departments")
     assert filled.tick("finding_alerts").skipped == "1 findings, 0 alerts"
+
+
+def test_a_tick_reads_its_settings_once(operation: Operation, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    """The hub's, and those of each source: whoever changes them in the meantime changes no part of what is told."""
+    (tmp_path / ".env").touch()
+    read, read_bytes = [], Path.read_bytes
+    monkeypatch.setattr(Path, "read_bytes", lambda path: read.append(path) or read_bytes(path))
+    for sensor, kinds in {"finding_alerts": 1 + len(SOURCES), "failure_alerts": 1, "dead_runs": 1}.items():
+        read.clear()
+        operation.tick(sensor)
+        assert [path for path in read if path.name == ".env"] == kinds * [Path(".env")], sensor
 
 
 def test_what_is_not_declared_any_more_is_missed_by_nobody(filled: Operation, channels: Channels) -> None:

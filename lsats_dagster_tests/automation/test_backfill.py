@@ -143,13 +143,15 @@ def test_a_dry_run_writes_nothing_and_calls_for_no_detail(filled: Operation) -> 
 
 
 def refused(operation: Operation, source: str, number: int) -> tuple[str, list[str]]:
-    """So many entities vanish; the run that refuses to remove them, and their keys."""
+    """So many entities vanish; the read of the list that refuses to remove them, and their keys."""
     stream = f"{source}/department"
     gone = keys(operation, stream)[:number]
     for key in gone:
         operation.campus.delete(stream, key)
-    found = backfill(operation, source)
-    run_id = str(found[next(table for table in found if table.startswith("bronze/"))]["ingestion_run_id"])
+    (listed,) = (table for table in TABLES[source] if table.startswith("bronze/"))
+    result = operation.materialize(listed)
+    assert result.success, failures(result)
+    run_id = str(figures(result)[listed]["ingestion_run_id"])
     kept = operation.sql("select external_id from meta.refused_removals where run_id = cast(:run as uuid)", run=run_id)
     assert sorted(row[0] for row in kept) == gone
     return run_id, gone

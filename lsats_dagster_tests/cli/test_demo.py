@@ -1,6 +1,7 @@
 """`lsats demo` as a newcomer runs it: from nothing, again, twice at once, and after it was killed."""
 
 import json
+import os
 import re
 import signal
 import subprocess
@@ -112,6 +113,9 @@ def test_a_newcomers_first_and_second_demo(folder: Path) -> None:
     assert "1 quarantined; exactly what the campus did" in first.stdout
     assert "lost: tdx: " in first.stdout
     assert "make ui" in first.stdout
+    here = os.path.relpath(LSATS, folder)
+    steps = [line.replace(here, ".venv/bin/lsats") for line in first.stdout.splitlines() if f"  {here} " in line]
+    assert 0 < max(map(len, steps)) <= 80
 
     # The second goes on from the day of the first; while it runs, a third is told so.
     with started(folder, *READING) as second:

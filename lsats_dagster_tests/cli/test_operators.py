@@ -25,8 +25,9 @@ def test_backfill_for_scripts_and_people(lsats: Lsats, url: str, campus: Campus)
     assert rows(url, "select count(*) from meta.detail_fetches") == [(5,)]
     done = lsats("backfill", "tdx", "--budget", "5")
     left = len(campus.truth("tdx/department")) - 10
-    assert f"{left} details are left" in done.stdout
-    assert "   -> lsats backfill tdx" in done.stdout.splitlines()
+    for said in (done.stdout, lsats("status").stdout):
+        assert f"{left} details are left" in said
+        assert "   -> lsats backfill tdx" in said.splitlines()
     campus.fault("tdx/accounts/search", "status", times=None, status=403)
     dry = lsats("backfill", "tdx", "--full", "--dry-run")
     assert (dry.returncode, "nothing written" in dry.stdout, "HTTP 403" in dry.stdout) == (1, True, True)
@@ -85,6 +86,9 @@ def test_a_replay_says_what_silver_needs_to_follow(lsats: Lsats, operation: Oper
             assert said.pop("bronze/umapi_departments") == told
             assert all(figures == {"replayed": 0, "written": 0, "left": 0} for figures in said.values())
     assert "`lsats run silver_refresh`" in done.stdout.splitlines()[-1]
+    # The newest read is still the one of the whole list.
+    read = {entry["name"]: entry["records_processed"] for entry in json.loads(lsats("status", "--json").stdout)}
+    assert read["bronze/umapi_departments"] == len(operation.campus.truth("umich_api/department"))
     assert operation.run("silver_refresh").success
     assert operation.sql("select count(*) from silver.umapi_departments where dept_id like '99000_'") == [(2,)]
     assert "silver" not in lsats("quarantine", "replay").stdout

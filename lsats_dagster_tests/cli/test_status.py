@@ -3,12 +3,20 @@
 import json
 import re
 import shlex
+import sys
+from pathlib import Path
+from zoneinfo import ZoneInfo
 
 import pytest
 
+from lsats_dagster.cli.environment import campus_state
+from lsats_dagster.cli.findings import Finding, print_findings
+from lsats_dagster.cli.names import asset_keys
 from lsats_dagster.demo.campus import BAD_RECORD, Campus
+from lsats_dagster.settings import load_settings
+from lsats_dagster.source import TIME_ZONE
 from lsats_dagster_tests.automation.aids import Operation
-from lsats_dagster_tests.cli.aids import Lsats, assert_wrong_use
+from lsats_dagster_tests.cli.aids import LSATS, Lsats, assert_wrong_use
 
 ANSWER = re.compile(r"^   -> lsats (.*)$", re.MULTILINE)
 LISTED = "bronze/umapi_departments"
@@ -35,7 +43,11 @@ def test_what_needs_an_answer_stands_with_its_command(lsats: Lsats, operation: O
     assert answers(said) == answers(ran.stdout) == {approval, "quarantine list"}
     assert re.search(rf"⚠️ +{LISTED} ", said)
     # The answers work as they stand.
-    assert "cannot be written as JSON" in lsats("quarantine", "list").stdout
+    listed = lsats("quarantine", "list").stdout
+    assert "cannot be written as JSON" in listed
+    # By one clock everywhere, that of the university.
+    began = operation.sql("select max(quarantined_at) from meta.quarantine")[0][0]
+    assert f"{began.astimezone(ZoneInfo(TIME_ZONE)):%Y-%m-%d %H:%M}" in listed
     assert lsats(*shlex.split(approval)).returncode == 0
     assert answers(lsats("status").stdout) == {"quarantine list"}
 
@@ -63,13 +75,34 @@ def test_what_needs_an_answer_stands_with_its_command(lsats: Lsats, operation: O
         # What does not fit stands below its table, and nothing is cut.
         shown = lsats("status", COLUMNS=width).stdout
         assert re.findall(r"^\S+ +([a-z]+/\w+)$", shown, re.MULTILINE) == list(entries), width
-        assert re.findall(r"\brecords\s+(\d+)", shown) == [str(row["records_processed"]) for row in entries.values()]
+        assert re.findall(r"\bprocessed\s+(\d+)", shown) == [str(row["records_processed"]) for row in entries.values()]
         assert max(map(len, shown.partition("\n   ->")[0].splitlines()[:-1])) <= int(width)
         assert re.search(r"quarantined\s+1\b", lsats("runs", LISTED, COLUMNS=width).stdout)
         kept = json.loads(lsats("quarantine", "list", "--json").stdout)
         assert kept[0]["quarantine_id"] in lsats("quarantine", "list", COLUMNS=width).stdout.splitlines()
     assert entries["silver/departments"]["next_due"]
     assert [finding["command"] for finding in entries[LISTED]["findings"]] == ["lsats quarantine list"]
+
+
+def test_the_command_under_a_finding_can_be_typed_where_it_is_shown(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], tmp_path: Path
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr(sys, "argv", [str(LSATS), "status"])
+    for path in ("/usr/bin", str(LSATS.parent)):
+        monkeypatch.setenv("PATH", path)
+        print_findings([Finding(LISTED, "late", "lsats run this")])
+    here, on_path = re.findall(r"^   -> (\S+) run this$", capsys.readouterr().out, re.MULTILINE)
+    assert (Path(here).resolve(), on_path) == (LSATS.resolve(), "lsats")
+
+
+def test_over_the_data_of_a_demo_tables_are_due_because_its_campus_is_read(lsats: Lsats, operation: Operation) -> None:
+    """No source is set up there, and yet `lsats run` and `lsats dev` read one."""
+    assert operation.materialize(LISTED).success
+    unset: dict[str, None] = dict.fromkeys(operation.campus.environment)
+    assert lsats("status", **unset).stdout.count("not set up") == len(asset_keys())
+    campus_state(load_settings()).touch()
+    assert "not set up" not in lsats("status", **unset).stdout
 
 
 @pytest.mark.budget(4, "one run of all tables")
