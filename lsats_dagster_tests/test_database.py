@@ -216,6 +216,24 @@ def test_numbers_of_the_history_come_from_the_server_alone(connection: Connectio
         connection.exec_driver_sql(f"update {name} set {number} = default")
 
 
+def test_no_setting_of_others_makes_the_hub_refuse_its_own_session(
+    server: EmbeddedPostgres, url: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """What a session says at its start wins over environment, server and database."""
+    monkeypatch.setenv("PGCLIENTENCODING", "LATIN1")
+    database = Database(url)
+    try:
+        alter_database(server, url, "client_encoding = 'LATIN1'")
+        for setting in ("idle_session_timeout", "idle_in_transaction_session_timeout"):
+            alter_database(server, url, f"{setting} = '1min'")
+        with database.transaction() as connection:
+            assert connection.exec_driver_sql("show client_encoding").scalar_one() == "UTF8"
+    except UnusableServerError as refusal:
+        pytest.fail(str(refusal))
+    finally:
+        database.dispose()
+
+
 def test_every_connection_asks_for_keepalives_and_no_idle_limit(connection: Connection) -> None:
     expected = {
         "client_encoding": "UTF8", "idle_session_timeout": "0", "idle_in_transaction_session_timeout": "0",
