@@ -30,6 +30,7 @@ COMMANDS = {
     "verify": ("verify", "Prove that incremental and full refreshes give the same tables."),
     "doctor": ("doctor", "Look at configuration, database, rights, schema, alerts, and every source."),
     "explain": ("explain", "Show where every value of one row came from, what lost, and how its score came about."),
+    "query": ("query", "Answer one SELECT over the views for readers, read only."),
     "quarantine": ("quarantine", "Records that could not be read, keyed or converted."),
     "db": ("database", "Upgrade the database, write its data dictionary."),
 }

@@ -26,7 +26,7 @@ from lsats_dagster_tests.conftest import new_database
 
 COMMANDS = [
     ("demo",), ("clean",), ("dev",), ("run",), ("backfill",), ("status",), ("runs",), ("verify",), ("doctor",), ("explain",),
-    ("quarantine",), ("quarantine", "list"), ("quarantine", "show"), ("quarantine", "replay"),
+    ("query",), ("quarantine",), ("quarantine", "list"), ("quarantine", "show"), ("quarantine", "replay"),
     ("db",), ("db", "upgrade"), ("db", "docs"),
 ]  # fmt: skip
 GROUPS = {(), ("db",), ("quarantine",)}
