@@ -260,8 +260,8 @@ def derive(
     definitions: tuple[Definition, ...],
 ) -> None:
     """Make functions, stream views, silver tables and reader views as the checkout says. No view is there any more."""
-    for path in sorted((sql_root / "functions").glob("*.sql")):
-        run_script(connection, path.read_text(encoding="utf-8"))
+    for script in function_scripts(sql_root):
+        run_script(connection, script)
     load_flag_deductions(connection, sql_root)
     for definition in definitions:
         deploy(connection, definition)
@@ -277,6 +277,21 @@ def derive(
         ),
         [{"name": name, "hash": checksum(script)} for name, script in scripts.items()],
     )
+
+
+def function_scripts(sql_root: Path) -> list[str]:
+    """The files of the cleaning functions, each after those whose functions it calls."""
+    waiting = {path.name: path.read_text(encoding="utf-8") for path in sorted((sql_root / "functions").glob("*.sql"))}
+    made = {name: set(re.findall(r"function clean\.(\w+)\(", script)) for name, script in waiting.items()}
+    called = {name: set(re.findall(r"\bclean\.(\w+)\(", script)) for name, script in waiting.items()}
+    ordered: list[str] = []
+    while waiting:
+        missing = {function for name in waiting for function in made[name]}
+        ready = [name for name in waiting if not called[name] & (missing - made[name])]
+        if not ready:
+            raise MigrationError(f"files of sql/functions call one another in a circle: {', '.join(waiting)}")
+        ordered += [waiting.pop(name) for name in ready]
+    return ordered
 
 
 def view_scripts(sql_root: Path, streams: tuple[StreamDeclaration, ...]) -> dict[str, str]:

@@ -20,6 +20,7 @@ from lsats_dagster.settings import SQL_ROOT
 from lsats_dagster_tests.conftest import new_database
 from lsats_dagster_tests.contracts import readings
 from lsats_dagster_tests.contracts.shapes import HOSTILE, LONG
+from lsats_dagster_tests.transforms import test_function_values as values
 
 IDENTIFIER = UUID("3f2b8a1c-0d4e-4f6a-8b7c-9d0e1f2a3b4c")
 NOBODY = "00000000-0000-0000-0000-000000000000"
@@ -214,7 +215,8 @@ def test_every_function_is_tested(connection: Connection) -> None:
         for path in (SQL_ROOT / "functions").glob("*.sql")
         for name in re.findall(r"^create or replace function clean\.(\w+)", path.read_text(), re.MULTILINE)
     }
-    assert known == written == {*ACCEPTED, "code", "plain", "first_text", "list", "flags", "score"}
+    of_values = {*values.TEXT, *values.JSON, *values.FLAGGERS_OF_TEXT, *values.FLAGGERS_OF_JSON, *values.OTHERS}
+    assert known == written == {*ACCEPTED, "code", "plain", "first_text", "list", "flags", "score", *of_values}
 
 
 def test_no_function_is_planned_with_each_call(connection: Connection) -> None:

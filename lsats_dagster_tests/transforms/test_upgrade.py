@@ -14,7 +14,7 @@ from lsats_dagster import migrations
 from lsats_dagster.database import OWNER, READER, WRITER, Database, LockTimeoutError, release_lock, take_lock
 from lsats_dagster.demo.postgres import EmbeddedPostgres
 from lsats_dagster.ingestion.views import StreamDeclaration
-from lsats_dagster.migrations import MigrationError, Upgrade, pending, prepare_roles, upgrade
+from lsats_dagster.migrations import MigrationError, Upgrade, function_scripts, pending, prepare_roles, upgrade
 from lsats_dagster.settings import SQL_ROOT
 from lsats_dagster.sources import STREAMS
 from lsats_dagster_tests.conftest import DEFINITIONS, new_database
@@ -231,3 +231,14 @@ def test_roles_that_the_login_may_not_make(server: EmbeddedPostgres, rights: str
         prepare_roles(connection)
         transaction.rollback()
     database.dispose()
+
+
+def test_functions_are_made_after_those_that_they_call(tmp_path: Path) -> None:
+    folder = tmp_path / "functions"
+    folder.mkdir()
+    (folder / "a.sql").write_text("create or replace function clean.a(x text) returns text return clean.b(x);")
+    (folder / "b.sql").write_text("create or replace function clean.b(x text) returns text return x;")
+    assert ["clean.a(x" in script for script in function_scripts(tmp_path)] == [False, True]
+    (folder / "b.sql").write_text("create or replace function clean.b(x text) returns text return clean.a(x);")
+    with pytest.raises(MigrationError, match=r"circle: a\.sql, b\.sql"):
+        function_scripts(tmp_path)

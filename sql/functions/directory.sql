@@ -1,0 +1,133 @@
+create or replace function clean.rdns_with_escapes(dn text) returns text[]
+language sql immutable parallel safe set plan_cache_mode = force_generic_plan
+return (
+    select coalesce(array_agg(ltrim(f.found[1]) order by f.place), '{}')
+    from regexp_matches($1, '((?:\\.|[^\\,])+)(?:,|$)', 'g') with ordinality f (found, place)
+);
+
+comment on function clean.rdns_with_escapes(text) is 'Parts of a DN in which backslashes stand';
+
+-- Names of the parts of a DN, from the object itself to the root, as they stand: split at commas without a backslash before them
+-- (silver_source_tables.md 2.3). Two backslashes are one of the name, so pairs are passed over first.
+create or replace function clean.rdns(dn text) returns text[]
+language sql immutable parallel safe
+return case
+    when clean.text(dn) is null then '{}'
+    when dn !~ '\\' then regexp_split_to_array(clean.trimmed(dn), '\s*,\s*')
+    else clean.rdns_with_escapes(clean.trimmed(dn))
+end;
+
+comment on function clean.rdns(text) is 'Parts of a DN from the object to the root, as they stand';
+
+create or replace function clean.unescaped_name(value text) returns text
+language plpgsql immutable parallel safe as $$
+declare
+    piece text;
+    bytes bytea := '';
+begin
+    for piece in select m[1] from regexp_matches(value, '(\\[0-9a-fA-F]{2}|\\.|[^\\]+|\\$)', 'g') m loop
+        bytes := bytes || case
+            when piece ~ '^\\[0-9a-fA-F]{2}$' then decode(substring(piece from 2), 'hex')
+            when piece like '\\_' then convert_to(substring(piece from 2), 'UTF8')
+            else convert_to(piece, 'UTF8')
+        end;
+    end loop;
+    return convert_from(bytes, 'UTF8');
+exception
+    when character_not_in_repertoire or untranslatable_character then
+        return value;
+end
+$$;
+
+comment on function clean.unescaped_name(text) is 'Name from a DN without its escapes';
+
+-- What a part of a DN says, behind its first equals sign. A backslash and two hexadecimal digits are a byte of UTF-8, a backslash
+-- and another sign are that sign. Bytes that are no text stay as they stand.
+create or replace function clean.rdn_value(rdn text) returns text
+language sql immutable parallel safe
+return case
+    when rdn !~ '\\' then clean.text(substring(rdn from position('=' in rdn) + 1))
+    else clean.text(clean.unescaped_name(substring(rdn from position('=' in rdn) + 1)))
+end;
+
+comment on function clean.rdn_value(text) is 'What one part of a DN says, without its escapes';
+
+-- Rule O: names of the organizational units of a DN, leaf first.
+create or replace function clean.ou_path(dn text) returns text[]
+language sql immutable parallel safe set plan_cache_mode = force_generic_plan
+return (
+    select coalesce(array_agg(clean.rdn_value(r.rdn) order by r.place), '{}')
+    from unnest(clean.rdns($1)) with ordinality r (rdn, place)
+    where r.rdn ~* '^ou\s*=' and clean.rdn_value(r.rdn) is not null
+);
+
+comment on function clean.ou_path(text) is 'Names of the organizational units of a DN, from the leaf to the root';
+
+create or replace function clean.from_root(path text[], level integer) returns text
+language sql immutable parallel safe
+return path[cardinality(path) - level + 1];
+
+comment on function clean.from_root(text[], integer) is 'The unit on a level of a path, the root being level 1';
+
+-- Branches whose fifth level says how things stand (Current, Legacy, Staging): what follows is one level lower there.
+create or replace function clean.status_levels(path text[]) returns integer
+language sql immutable parallel safe
+return case when clean.from_root(path, 4) in ('Research and Instrumentation') then 1 else 0 end;
+
+comment on function clean.status_levels(text[]) is
+'How many levels of a path say a status: 1 in the branches that have it, else 0';
+
+create or replace function clean.parent_dn(dn text) returns text
+language sql immutable parallel safe
+return clean.text(substring(clean.trimmed(dn) from '^(?:\\.|[^\\,])*,(.*)$'));
+
+comment on function clean.parent_dn(text) is 'DN of what contains the object; NULL at the top';
+
+-- Rule UAC: bits of userAccountControl.
+create or replace function clean.has_bit(mask integer, wanted integer) returns boolean
+language sql immutable parallel safe
+return mask & wanted <> 0;
+
+comment on function clean.has_bit(integer, integer) is 'Whether a bit of userAccountControl is set; NULL without a mask';
+
+create or replace function clean.account_kind(mask integer) returns text
+language sql immutable parallel safe
+return case
+    when mask & 8192 <> 0 then 'domain_controller'
+    when mask & 4096 <> 0 then 'workstation'
+    when mask & 512 <> 0 then 'user'
+end;
+
+comment on function clean.account_kind(integer) is 'user, workstation or domain_controller, by userAccountControl';
+
+-- ISO text of the years in which directories have times: 1601 and 9999 stand for none.
+create or replace function clean.iso_time(value text) returns timestamptz
+language sql stable parallel safe
+return case when left(clean.trimmed(value), 4) between '1602' and '9998' then clean.tdx_time(value) end;
+
+comment on function clean.iso_time(text) is 'ISO time from 1602 to 9998; anything else becomes NULL';
+
+-- Directory time (code DA), told by its shape: FILETIME (100 ns since 1601), GeneralizedTime, or ISO text. Never and not set,
+-- which are written as 0, the greatest number, 1601 and 9999, become NULL.
+create or replace function clean.directory_time(value text) returns timestamptz
+language sql stable parallel safe
+return case
+    when clean.trimmed(value) ~ '^[0-9]{17,19}$' then case
+        when clean.trimmed(value)::numeric < 2650467744000000000
+            then to_timestamp((clean.trimmed(value)::numeric / 10000000 - 11644473600)::double precision)
+    end
+    when clean.trimmed(value) ~ '^[0-9]{14}(\.[0-9]+)?Z$' then clean.iso_time(
+        regexp_replace(clean.trimmed(value), '^(....)(..)(..)(..)(..)(..)', '\1-\2-\3T\4:\5:\6')
+    )
+    else clean.iso_time(value)
+end;
+
+comment on function clean.directory_time(text) is
+'Time of a directory: FILETIME, GeneralizedTime or ISO text; never, not set and anything else become NULL';
+
+create or replace function clean.is_no_directory_time(value text) returns boolean
+language sql immutable parallel safe
+return clean.text(value) is null
+    or clean.trimmed(value) ~ '^(0+|9223372036854775807|1601-?01-?01.*|9999-?12-?31.*)$';
+
+comment on function clean.is_no_directory_time(text) is 'Whether a text is blank or how a directory writes never and not set';

@@ -1,0 +1,47 @@
+-- What Postgres does not inline, and would plan anew with every call: a list member by member.
+create or replace function clean.cleaned_texts(value jsonb) returns jsonb
+language sql immutable parallel safe set plan_cache_mode = force_generic_plan
+return coalesce(
+    (
+        select jsonb_agg(c.member order by c.place)
+        from (
+            select
+                clean.text(clean.plain(m.member)) as member,
+                m.place
+            from jsonb_array_elements($1) with ordinality m (member, place)
+        ) c
+        where c.member is not null
+    ),
+    '[]'
+);
+
+comment on function clean.cleaned_texts(jsonb) is 'Trimmed texts of a JSON list without the blank ones, in order';
+
+-- A list of texts (code A): a single value is a list of one, members are trimmed, blank ones are dropped, the order stays.
+-- Most lists hold nothing to change, which their text shows at a tenth of the cost of a look at each member: texts without quotes
+-- and backslashes inside, which begin and end with an ASCII sign that is no blank.
+create or replace function clean.texts(value jsonb) returns jsonb
+language sql immutable parallel safe
+return case
+    when value is null or jsonb_typeof(value) = 'null' then '[]'
+    when jsonb_typeof(value) <> 'array' then clean.cleaned_texts('[]'::jsonb || value)
+    when value::text ~ '^\[(?:"[!#-[\]-~](?:[^"\\]*[!#-[\]-~])?"(?:, (?=")|(?=\])))*\]$' then value
+    else clean.cleaned_texts(value)
+end;
+
+comment on function clean.texts(jsonb) is
+'JSON list of trimmed texts; a single value is a list of one, nothing is the empty list';
+
+-- Texts that stand in one value or in several, separated by commas, semicolons or line ends, never by blanks.
+create or replace function clean.split_texts(value jsonb) returns text[]
+language sql immutable parallel safe set plan_cache_mode = force_generic_plan
+return (
+    select
+        coalesce(
+            array_agg(clean.trimmed(p.piece) order by m.place, p.place) filter (where clean.text(p.piece) is not null), '{}'
+        )
+    from jsonb_array_elements_text(clean.texts($1)) with ordinality m (member, place)
+    cross join lateral regexp_split_to_table(m.member, '[,;\n\r]') with ordinality p (piece, place)
+);
+
+comment on function clean.split_texts(jsonb) is 'Texts of a list or of one value, split at commas, semicolons and line ends';

@@ -1,0 +1,49 @@
+-- Network address (section 2.5): twelve hexadecimal digits in upper case, whatever stands between them. All zeros and all ones
+-- are none.
+create or replace function clean.mac(value text) returns text
+language sql immutable parallel safe
+return case
+    when length(regexp_replace(value, '[^0-9a-fA-F]', '', 'g')) = 12
+        then nullif(nullif(upper(regexp_replace(value, '[^0-9a-fA-F]', '', 'g')), '000000000000'), 'FFFFFFFFFFFF')
+end;
+
+comment on function clean.mac(text) is 'MAC address as twelve hexadecimal digits; anything else becomes NULL';
+
+create or replace function clean.macs(value jsonb) returns text[]
+language sql immutable parallel safe set plan_cache_mode = force_generic_plan
+return (
+    select coalesce(array_agg(distinct clean.mac(p.piece)) filter (where clean.mac(p.piece) is not null), '{}')
+    from unnest(clean.split_texts($1)) p (piece)
+);
+
+comment on function clean.macs(jsonb) is 'MAC addresses of one value or a list, each once, sorted';
+
+-- Serial number as machines are matched by it: what makers write where there is none is none.
+create or replace function clean.serial(value text) returns text
+language sql immutable parallel safe
+return case
+    when length(upper(clean.trimmed(value))) >= 4 and upper(clean.trimmed(value)) !~ '^0+$'
+        and upper(clean.trimmed(value)) not in (
+            'NONE', 'N/A', 'UNKNOWN', 'TO BE FILLED BY O.E.M.', 'DEFAULT STRING', 'SYSTEM SERIAL NUMBER'
+        )
+        then upper(clean.trimmed(value))
+end;
+
+comment on function clean.serial(text) is 'Serial number in upper case; what stands for none becomes NULL';
+
+-- Valid addresses of one value or a list, without the length of their network, each once.
+create or replace function clean.ips(value jsonb) returns text[]
+language sql immutable parallel safe set plan_cache_mode = force_generic_plan
+return (
+    select coalesce(array_agg(a.address order by a.place), '{}')
+    from (
+        select
+            host(split_part(p.piece, '/', 1)::inet) as address,
+            min(p.place) as place
+        from unnest(clean.split_texts($1)) with ordinality p (piece, place)
+        where pg_input_is_valid(split_part(p.piece, '/', 1), 'inet')
+        group by 1
+    ) a
+);
+
+comment on function clean.ips(jsonb) is 'Valid IP addresses of one value or a list, each once, in order';

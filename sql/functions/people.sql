@@ -1,0 +1,35 @@
+-- Login name of the university (code LU): a letter, then up to 49 letters, digits, dots, hyphens.
+create or replace function clean.uniqname(value jsonb) returns text
+language sql immutable parallel safe
+return case
+    when lower(clean.text(value)) ~ '^[a-z][a-z0-9.-]{0,49}$' then lower(clean.text(value))
+end;
+
+comment on function clean.uniqname(jsonb) is 'Login name in lower case; what has not its form becomes NULL';
+
+create or replace function clean.email(value jsonb) returns text
+language sql immutable parallel safe
+return lower(clean.text(value));
+
+comment on function clean.email(jsonb) is 'E-mail address in lower case, as it stands';
+
+-- What people are matched by: an address with one @.
+create or replace function clean.matching_email(value text) returns text
+language sql immutable parallel safe
+return case when value ~ '^[^@[:space:]]+@[^@[:space:]]+$' then lower(value) end;
+
+comment on function clean.matching_email(text) is 'E-mail address that people may be matched by: one @, no blanks';
+
+-- Six digits. A source that took the code for a number lost its zeros.
+create or replace function clean.department_code(value jsonb) returns text
+language sql immutable parallel safe
+return case when clean.code(value) ~ '^[0-9]{1,5}$' then lpad(clean.code(value), 6, '0') else clean.code(value) end;
+
+comment on function clean.department_code(jsonb) is 'Department code with the zeros that a source lost';
+
+-- TeamDynamix writes the word None where there is nothing (code Tn).
+create or replace function clean.tdx_text(value jsonb) returns text
+language sql immutable parallel safe
+return nullif(clean.text(value), 'None');
+
+comment on function clean.tdx_text(jsonb) is 'Trimmed text of a TeamDynamix value; blank and the word None become NULL';
