@@ -64,16 +64,15 @@ person_id = ["text", "Key"]
 {columns}
 
 [inputs."{VIEW}"]
-reach = "select external_id from {VIEW} where seq > :since"
 */
 select
     t.external_id as person_id, {cleaned},
-    t.raw_id, array['benchmark'] as source_systems, array[]::text[] as quality_flags,
+    t.raw_id, t.first_seq, array['benchmark'] as source_systems, array[]::text[] as quality_flags,
     t.first_seen_at, t.is_present, t.removed_at
 from {VIEW} t
 cross join lateral jsonb_to_record(t.payload) f ({unpacked})
 where cast(:keys as text[]) is null or t.external_id = any(cast(:keys as text[]))
-"""  # noqa: S608
+"""
 
 
 def work(url: str, rows: int, sql_root: str) -> dict[str, Any]:

@@ -9,7 +9,7 @@ FOLDER = REPOSITORY / "docs" / "tables"
 
 def test_pages_are_current() -> None:
     written = {path.name: path.read_text(encoding="utf-8") for path in FOLDER.glob("*")}
-    expected = pages(load_definitions(SQL_ROOT))
+    expected = pages(load_definitions(SQL_ROOT), SQL_ROOT)
     assert written.keys() == expected.keys()
     outdated = [name for name, text in expected.items() if written[name] != text]
     assert not outdated, f"{', '.join(outdated)}: run `make docs`"

@@ -2,7 +2,7 @@
 
 import logging
 import time
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 from typing import Any, TypeVar
@@ -142,7 +142,7 @@ def run_metadata(run: Run) -> dict[str, Any]:
 
 @dataclass(frozen=True)
 class Step:
-    """One step of a Dagster run over one table, and how it was asked for."""
+    """One step of a Dagster run over one table, and how it was asked for. about: further metadata of what it writes."""
 
     context: dg.AssetExecutionContext
     hub: HubDatabase
@@ -150,6 +150,7 @@ class Step:
     subject: Subject
     full: bool
     dry_run: bool
+    about: Callable[[], Mapping[str, Any]] = dict
 
     @property
     def writes(self) -> bool:
@@ -180,7 +181,7 @@ def materialize(step: Step, work: Callable[[Database, Origin], Run]) -> Iterator
         results += [result for result in standing(step) if result.check_name not in made]
     yield dg.MaterializeResult(
         asset_key=asset_key(step.table),
-        metadata=run_metadata(run),
+        metadata={**run_metadata(run), **step.about()},
         data_version=dg.DataVersion(str(run.watermark)),
         check_results=results,
     )

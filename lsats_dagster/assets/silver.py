@@ -5,7 +5,7 @@ from collections.abc import Iterator
 import dagster as dg
 from pydantic import Field
 
-from lsats_dagster.assets.common import AssetEvent, Step, materialize, table_asset
+from lsats_dagster.assets.common import AssetEvent, Step, asset_key, materialize, table_asset
 from lsats_dagster.automation.conditions import FOLLOW_INPUTS
 from lsats_dagster.database import Database
 from lsats_dagster.resources import HubDatabase
@@ -15,6 +15,7 @@ from lsats_dagster.source import NIGHTLY
 from lsats_dagster.transforms.checks import QUALITY_THRESHOLD
 from lsats_dagster.transforms.definition import Definition
 from lsats_dagster.transforms.engine import refresh, subject
+from lsats_dagster.transforms.lineage import lineage
 
 
 class RefreshConfig(dg.Config):
@@ -22,6 +23,22 @@ class RefreshConfig(dg.Config):
 
     full: bool = Field(False, description="Compute every row, not only what changed inputs reach.")
     dry_run: bool = Field(False, description="Compute and compare, write nothing.")
+
+
+def column_lineage(definition: Definition) -> dg.TableColumnLineage:
+    """Which columns of its inputs each column is made from. Told with each materialization: it takes a look at the SQL, which
+    loading the hub does without.
+    """
+    return dg.TableColumnLineage(
+        {
+            column: [
+                dg.TableColumnDep(asset_key(table), name)
+                for table, name in sorted({(origin.table, origin.column) for origin in origins})
+                if not table.startswith("curated.")
+            ]
+            for column, origins in lineage(definition).items()
+        }
+    )
 
 
 def silver_asset(definition: Definition, reached_by: set[str]) -> dg.AssetsDefinition:
@@ -56,7 +73,15 @@ def silver_asset(definition: Definition, reached_by: set[str]) -> dg.AssetsDefin
                 lock_wait_seconds=load_settings().lock_wait_seconds,
             )
 
-        step = Step(context, hub, definition.name, subject(definition), full=config.full, dry_run=config.dry_run)
+        step = Step(
+            context,
+            hub,
+            definition.name,
+            subject(definition),
+            full=config.full,
+            dry_run=config.dry_run,
+            about=lambda: {"dagster/column_lineage": column_lineage(definition)},
+        )
         yield from materialize(step, work)
 
     return refresh_table

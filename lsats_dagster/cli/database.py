@@ -60,7 +60,7 @@ def docs(
 
     Example: lsats db docs
     """
-    written = pages(load_definitions(SQL_ROOT))
+    written = pages(load_definitions(SQL_ROOT), SQL_ROOT)
     folder.mkdir(parents=True, exist_ok=True)
     for path in folder.glob("*.md"):
         if path.name not in written:

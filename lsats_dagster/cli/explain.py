@@ -1,6 +1,7 @@
 """`lsats explain`: one row, value by value."""
 
 import json
+from collections.abc import Iterable, Iterator
 from dataclasses import asdict, replace
 from typing import Annotated, Any
 
@@ -13,7 +14,7 @@ from lsats_dagster.cli.names import asset_keys, silver_table, tables
 from lsats_dagster.cli.output import console, local, table
 from lsats_dagster.cli.output import show as show_table
 from lsats_dagster.transforms.engine import subject
-from lsats_dagster.transforms.explain import Explanation, Field, near
+from lsats_dagster.transforms.explain import BronzeRow, Contributor, Explanation, Field, near
 from lsats_dagster.transforms.explain import explain as explain_row
 
 # What the help shows and the demo ends with: on its campus both sources have it, by two names, and keep it.
@@ -42,10 +43,7 @@ def explain(
         for other, name in offered.items():
             print(f"   {other}  {name}" if name else f"   {other}")
         raise typer.Exit(1)
-    explanation = replace(
-        explanation,
-        bronze=[replace(row, stream=asset_keys().get(row.stream, row.stream)) for row in explanation.bronze],
-    )
+    explanation = replace(explanation, made_from=as_assets(explanation.made_from), bronze=as_assets(explanation.bronze))
     if as_json:
         print(json.dumps(asdict(explanation), indent=2, default=str))
     else:
@@ -56,12 +54,34 @@ def show(explanation: Explanation) -> None:
     """Print an explanation for a person."""
     out = console(180)
     show_fields(out, explanation, explanation.fields)
-    rows = table("seq", "table", "key", "read at", "present", "bronze row")
-    for row in explanation.bronze:
+    rows = table("made from", "key", "present", "read at", "seq", "bronze row", whole=("made from",))
+    for depth, row in below(explanation.made_from):
+        is_bronze = isinstance(row, BronzeRow)
         rows.add_row(
-            str(row.seq), row.stream, row.key, local(row.ingested_at), "yes" if row.is_present else "no", row.raw_id
+            "  " * depth + (row.stream if is_bronze else row.table),
+            row.key,
+            "yes" if row.is_present else "no",
+            *((local(row.ingested_at), str(row.seq), row.raw_id) if is_bronze else ("", "", "")),
         )
     show_table(rows, 180)
+
+
+def as_assets(rows: Iterable[Any]) -> list[Any]:
+    """The same rows, streams by their asset keys."""
+    return [
+        replace(row, stream=asset_keys().get(row.stream, row.stream))
+        if isinstance(row, BronzeRow)
+        else replace(row, made_from=as_assets(row.made_from))
+        for row in rows
+    ]
+
+
+def below(rows: Iterable[Contributor | BronzeRow], depth: int = 0) -> Iterator[tuple[int, Any]]:
+    """Each row with how far it is from the explained one, followed by what it is made from."""
+    for row in rows:
+        yield depth, row
+        if isinstance(row, Contributor):
+            yield from below(row.made_from, depth + 1)
 
 
 def show_fields(out: Console, explanation: Explanation, shown: list[Field]) -> None:
@@ -74,7 +94,8 @@ def show_fields(out: Console, explanation: Explanation, shown: list[Field]) -> N
     for item in shown:
         lost = (f"lost: {source}: {text_of(value)}" for source, value in item.losing.items())
         seqs = f"({', '.join(map(str, item.bronze))})" if item.bronze else ""
-        fields.add_row(item.name, "\n".join([text_of(item.value), *lost]), f"{item.source or ''} {seqs}".strip())
+        source = item.source or ", ".join(item.computed_from)
+        fields.add_row(item.name, "\n".join([text_of(item.value), *lost]), f"{source} {seqs}".strip())
     out.print(fields)
 
 

@@ -31,19 +31,27 @@ def verify(
     """
     definitions = chosen(tables or [])
     with hub_environment() as settings, hub_database(settings) as database:
-        verdicts = verify_tables(database, definitions, lock_wait_seconds=settings.lock_wait_seconds)
+        verdicts = []
+        # One after the other: of many tables the first are told while the last are still computed.
+        for verdict in verify_tables(database, definitions, lock_wait_seconds=settings.lock_wait_seconds):
+            verdicts.append(verdict)
+            if not as_json:
+                show(verdict)
     if as_json:
         told = [asdict(verdict) | {"table": key(verdict), "equal": verdict.equal} for verdict in verdicts]
         print(json.dumps(told, indent=2))
-    else:
-        for verdict in verdicts:
-            mark = "✅" if verdict.equal else "❌"
-            print(
-                f"{mark} {key(verdict)}: {verdict.rows} rows, {verdict.differing} differing, "
-                f"{verdict.missing} missing, {verdict.lingering} lingering"
-            )
     if not all(verdict.equal for verdict in verdicts):
         raise typer.Exit(1)
+
+
+def show(verdict: Verdict) -> None:
+    """Print what came of one table."""
+    mark = "✅" if verdict.equal else "❌"
+    print(
+        f"{mark} {key(verdict)}: {verdict.rows} rows, {verdict.differing} differing, "
+        f"{verdict.missing} missing, {verdict.lingering} lingering",
+        flush=True,
+    )
 
 
 def key(verdict: Verdict) -> str:

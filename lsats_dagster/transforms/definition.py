@@ -1,7 +1,7 @@
 """A silver table's definition: one SQL file with a header that says everything about the table once.
 
 The file is a comment holding TOML, then one SELECT. The header names table, grain, key, columns (type and comment) and, for
-every input, the query that finds which keys a change of that input reaches. `docs/adding_a_table.md` explains each entry.
+every input, what a change of it reaches. `docs/adding_a_table.md` explains each entry.
 """
 
 import csv
@@ -9,10 +9,12 @@ import hashlib
 import re
 import tomllib
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field, replace
 from functools import cached_property
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
+
+from lsats_dagster.transforms.steps import Step
 
 if TYPE_CHECKING:
     from sqlglot import exp
@@ -23,8 +25,9 @@ HEADER = re.compile(r"\A/\*\n(?P<header>.*?)\n\*/\n(?P<select>.*)\Z", re.DOTALL)
 # Columns of every silver table. The SELECT gives those of FROM_SELECT, the engine computes the others.
 STANDARD: Mapping[str, tuple[str, str]] = {
     "raw_id": ("uuid", "Bronze row this row was made from"),
-    "source_keys": ("jsonb", "Which source rows made this row: source -> keys"),
-    "field_sources": ("jsonb", "Which source gave each field its value"),
+    "first_seq": ("bigint", "Number of the first version of that record in bronze; stays as long as the record"),
+    "source_keys": ("jsonb", "Every input row that shaped this row: input table -> keys"),
+    "field_sources": ("jsonb", "Which source gave each field that several sources may give"),
     "source_systems": ("text[]", "Sources that this row is made from, sorted"),
     "quality_flags": ("text[]", "What is wrong or missing; curated.flag_deductions says what each costs"),
     "first_seen_at": ("timestamp with time zone", "When a source first showed what this row describes"),
@@ -36,8 +39,14 @@ STANDARD: Mapping[str, tuple[str, str]] = {
     "changed_seq": ("bigint", "Change cursor: rises whenever this row is written"),
     "run_id": ("uuid", "Run of meta.ingestion_runs that last wrote this row"),
 }
-OF_ONE_SOURCE = ("raw_id",)
-OF_MERGED = ("source_keys", "field_sources")
+# Those of them that a table has by its kind.
+KINDS: Mapping[str, tuple[str, ...]] = {
+    "source": ("raw_id", "first_seq"),
+    "merged": ("source_keys", "field_sources"),
+    "derived": ("source_keys",),
+}
+KIND_OF_FOLDER = {"sources": "source", "entities": "merged", "labs": "merged", "helpers": "derived"}
+STREAM_LAYERS = ("bronze", "enriched")
 COMPUTED = ("data_quality_score", "entity_hash", "updated_at", "changed_seq", "run_id")
 # Written with each change, and no content of the row.
 OUTSIDE_COMPARISON = ("updated_at", "changed_seq", "run_id")
@@ -57,30 +66,53 @@ class Column:
 
 
 @dataclass(frozen=True)
+class Reach:
+    """What a change of one input touches. Nothing said, of a curated table: everything.
+
+    gives: expression over the input's columns, the scope values of a changed row. joined: own column that holds keys of the
+    input. query: a written query for scope values behind the cursor `:since`, in addition.
+    """
+
+    gives: str | None = None
+    joined: str | None = None
+    query: str | None = None
+
+
+@dataclass(frozen=True)
 class Definition:
     """One silver table.
 
-    scope: the column whose values an incremental refresh is asked for; usually the key. reaches: input -> the query for the
-    scope values that a change of it reaches. sources: table alias of the SELECT -> source system, for merged tables.
-    dangling: flags that mean a reference to something that is not there. retained: columns that a source's lost right would
-    empty, which a check watches. deductions: flag -> (deduction, meaning).
+    scope: the expression over own columns whose values an incremental refresh is asked for; usually the key. reach: what a
+    change of each input touches. input_keys: input -> expression over its columns, as `source_keys` writes its keys;
+    input_columns: silver input -> its columns; both once the definition was loaded with its inputs. whole:
+    always computed whole. classes: columns whose equal values tie rows together. computed_from: column -> aliases that it is
+    computed from. sources: table alias of the SELECT -> source system, for merged tables. dangling: flags that mean a
+    reference to something that is not there. retained: columns that a source's lost right would empty, which a check watches.
+    deductions: flag -> (deduction, meaning).
     """
 
     table: str
     group: str
+    kind: str
     row: str
     description: str
     key: tuple[str, ...]
     scope: str
     business_columns: tuple[Column, ...]
-    reaches: Mapping[str, str]
+    reach: Mapping[str, Reach]
+    whole: bool
+    classes: tuple[str, ...]
+    computed_from: Mapping[str, tuple[str, ...]]
     sources: Mapping[str, str]
+    steps: tuple[Step, ...]
     indexes: tuple[str, ...]
     dangling: tuple[str, ...]
     retained: tuple[str, ...]
     deductions: Mapping[str, tuple[str, str]]
     select: str
     path: Path
+    input_keys: Mapping[str, str] = field(default_factory=dict)
+    input_columns: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
 
     @property
     def name(self) -> str:
@@ -89,13 +121,17 @@ class Definition:
     @property
     def inputs(self) -> tuple[str, ...]:
         """Tables and views that the SELECT reads, as `schema.table`; the table itself is no input."""
-        return tuple(self.reaches)
+        return tuple(self.reach)
+
+    @property
+    def key_text(self) -> str:
+        """SQL over the table's own columns: a row's key as text, several columns joined by colons."""
+        return " || ':' || ".join(f"{name}::text" for name in self.key)
 
     @cached_property
     def columns(self) -> tuple[Column, ...]:
         """All columns in table order: the business columns, then the standard ones."""
-        kind = OF_MERGED if self.sources else OF_ONE_SOURCE
-        left_out = set(OF_ONE_SOURCE + OF_MERGED) - set(kind)
+        left_out = {name for names in KINDS.values() for name in names} - set(KINDS[self.kind])
         standard = (Column(name, *STANDARD[name]) for name in STANDARD if name not in left_out)
         return (*self.business_columns, *standard)
 
@@ -107,7 +143,7 @@ class Definition:
     @cached_property
     def hashed(self) -> tuple[str, ...]:
         """Names of the columns that are the content of a row: a change of these moves updated_at."""
-        outside = {"first_seen_at", "is_present", "removed_at"}
+        outside = {"first_seen_at", "is_present", "removed_at", "first_seq", "source_keys", "field_sources"}
         return tuple(name for name in self.selected if name not in outside and not name.endswith("raw_id"))
 
     @cached_property
@@ -118,24 +154,38 @@ class Definition:
 
     @cached_property
     def sought_by(self) -> tuple[str, ...]:
-        """Names of the columns that rows are joined and looked up by: key, scope, cursor, indexed columns."""
+        """Names of the columns that rows are joined and looked up by: key, cursor, indexed and tying columns."""
         indexed = (name.strip() for entry in self.indexes for name in entry.split(","))
-        return tuple(dict.fromkeys((*self.key, self.scope, "changed_seq", "is_present", *indexed)))
+        return tuple(dict.fromkeys((*self.key, "changed_seq", "is_present", *indexed, *self.looked_up)))
+
+    @cached_property
+    def looked_up(self) -> tuple[str, ...]:
+        """Names of the columns by which a refresh looks for rows that changed inputs touch."""
+        joined = (reach.joined.partition("=")[0].strip() for reach in self.reach.values() if reach.joined)
+        return tuple(dict.fromkeys((*joined, *self.classes)))
 
     @cached_property
     def statement(self) -> str:
         """The SELECT with its field_sources filled in; parameter `keys`."""
+        from lsats_dagster.transforms.precedence import field_sources
+
         return self.select.replace(":field_sources", field_sources(self))
 
     @cached_property
+    def tree(self) -> "exp.Select":
+        """The parsed SELECT, for readers; who changes it takes a copy."""
+        return select_of(self)
+
+    @cached_property
     def hash(self) -> str:
-        """Changes with anything that shapes the table: this file, its deductions, standard columns, the cleaning functions."""
+        """Changes with anything that shapes the table: this file, its deductions, standard columns, the functions it calls."""
         functions = sorted((self.path.parents[2] / "functions").glob("*.sql"))
         parts = [
             self.path.read_text(),
             repr(sorted(self.deductions.items())),
             repr(STANDARD),
             *(f.read_text() for f in functions),
+            *(step.source for step in self.steps),
         ]
         return hashlib.sha256("\x00".join(parts).encode()).hexdigest()
 
@@ -157,13 +207,18 @@ def declaration(path: Path, deductions: Mapping[str, tuple[str, str]]) -> Defini
         definition = Definition(
             table=path.stem,
             group=f"silver_{path.parent.name}",
+            kind=header.get("kind", KIND_OF_FOLDER.get(path.parent.name, "")),
             row=header["row"],
             description=" ".join(header["description"].split()),
             key=tuple(header["key"]),
             scope=header.get("scope", header["key"][0]),
             business_columns=tuple(Column(name, *spec) for name, spec in header["columns"].items()),
-            reaches={name: spec["reach"].strip() for name, spec in header["inputs"].items()},
+            reach={name: _reach(name, spec) for name, spec in header["inputs"].items()},
+            whole=header.get("whole", False),
+            classes=tuple(header.get("classes", ())),
+            computed_from={name: tuple(aliases) for name, aliases in header.get("computed_from", {}).items()},
             sources=header.get("sources", {}),
+            steps=tuple(Step(**step) for step in header.get("steps", ())),
             indexes=tuple(header.get("indexes", ())),
             dangling=tuple(header.get("dangling", ())),
             retained=tuple(header.get("retained", ())),
@@ -171,14 +226,26 @@ def declaration(path: Path, deductions: Mapping[str, tuple[str, str]]) -> Defini
             select=match["select"].strip().removesuffix(";"),
             path=path,
         )
-    except (tomllib.TOMLDecodeError, KeyError, TypeError) as error:
+    except (tomllib.TOMLDecodeError, KeyError, TypeError, ValueError) as error:
         raise DefinitionError(f"{path.name}: header: {type(error).__name__}: {error}") from None
     check(definition)
     return definition
 
 
+def _reach(name: str, spec: Mapping[str, Any]) -> Reach:
+    """What the header says of one input. A changed record of a stream gives its own key, where nothing else is said."""
+    if unknown := spec.keys() - {"gives", "joined", "reach"}:
+        raise ValueError(f"{name}: no entry {', '.join(sorted(unknown))}; there are gives, joined, reach")
+    given = spec.get("gives")
+    if not spec and name.startswith(tuple(f"{layer}." for layer in STREAM_LAYERS)):
+        given = "external_id"
+    return Reach(given, spec.get("joined"), spec["reach"].strip() if "reach" in spec else None)
+
+
 def check(definition: Definition) -> None:
-    """Raise DefinitionError where names and key do not fit together."""
+    """Raise DefinitionError where the entries of the header do not fit together."""
+    if definition.kind not in KINDS:
+        raise DefinitionError(f"{definition.path.name}: kind {definition.kind!r}: one of {', '.join(KINDS)}")
     names = [column.name for column in definition.columns]
     problems = [f"column name {name!r}" for name in names if not IDENTIFIER.match(name)]
     problems += [f"column {name} stands twice" for name in names if names.count(name) > 1]
@@ -187,16 +254,52 @@ def check(definition: Definition) -> None:
         f"dangling flag {flag} has no deduction" for flag in definition.dangling if flag not in definition.deductions
     ]
     problems += [f"retained column {name} is not a column" for name in definition.retained if name not in names]
-    problems += [f"{reach}: schema and table" for reach in definition.reaches if reach.count(".") != 1]
-    if definition.scope not in names:
-        problems.append(f"scope {definition.scope} is not a column")
+    problems += [f"classes: {name} is not a column" for name in definition.classes if name not in names]
+    problems += [f"computed_from: {name} is not a column" for name in definition.computed_from if name not in names]
+    problems += [
+        f"computed_from: {name}: {alias} is no alias of sources"
+        for name, aliases in definition.computed_from.items()
+        for alias in aliases
+        if alias not in definition.sources
+    ]
+    problems += [f"{name}: schema and table" for name in definition.inputs if name.count(".") != 1]
+    if definition.sources and definition.kind != "merged":
+        problems.append(f"sources are for merged tables, and this one is {definition.kind}")
+    problems += _reach_problems(definition)
     if problems:
         raise DefinitionError(f"{definition.path.name}: {'; '.join(problems)}")
 
 
+def _reach_problems(definition: Definition) -> list[str]:
+    """What is wrong with what the header says of scope and reach."""
+    asks_for_keys = ":keys" in definition.select
+    if definition.whole:
+        forms = [
+            f"inputs.{name}" for name, reach in definition.reach.items() if reach not in (Reach(), Reach("external_id"))
+        ]
+        forms += ["classes"] if definition.classes else []
+        problems = [f"a whole table is reached by any change: {', '.join(forms)} have no use"] if forms else []
+        return problems + (["a whole table has no :keys in its SELECT"] if asks_for_keys else [])
+    problems = (
+        [] if asks_for_keys else ["the SELECT does not ask for :keys; a table that is always computed whole says so"]
+    )
+    problems += ["steps need a whole table"] if definition.steps else []
+    names = [column.name for column in definition.business_columns]
+    for name, reach in definition.reach.items():
+        if reach == Reach() and not name.startswith("curated."):
+            problems.append(f"inputs.{name}: what does a change of it reach? One of gives, joined, reach")
+        if reach.joined is not None:
+            own, _, key = (part.strip() for part in reach.joined.partition("="))
+            problems += [] if key else [f'inputs.{name}: joined is "own column = key of the input"']
+            problems += [f"inputs.{name}: joined: {own} is not a column"] if own not in names else []
+    return problems
+
+
 def check_output(definition: Definition) -> None:
     """Raise DefinitionError where the SELECT gives other columns than the header names."""
-    output = tuple(select_of(definition).named_selects)
+    if other := columns_in(definition.scope) - {column.name for column in definition.columns}:
+        raise DefinitionError(f"{definition.path.name}: scope: {', '.join(sorted(other))} is not a column")
+    output = tuple(definition.tree.named_selects)
     if output != definition.selected:
         unlike = sorted(set(output) ^ set(definition.selected)) or "order"
         raise DefinitionError(
@@ -220,6 +323,14 @@ def select_of(definition: Definition) -> "exp.Select":
     return tree
 
 
+def columns_in(expression: str) -> set[str]:
+    """Names of the columns that an expression reads."""
+    import sqlglot
+    from sqlglot import exp
+
+    return {column.name for column in sqlglot.parse_one(expression, dialect="postgres").find_all(exp.Column)}
+
+
 def tables_read(sql: str) -> set[str]:
     """The `schema.table` names that a statement reads, by its own text."""
     import sqlglot
@@ -227,43 +338,6 @@ def tables_read(sql: str) -> set[str]:
 
     tree = sqlglot.parse_one(sql, dialect="postgres")
     return {f"{table.db}.{table.name}" for table in tree.find_all(exp.Table) if table.db}
-
-
-def candidates(definition: Definition) -> dict[str, list[tuple[str, str]]]:
-    """For each output column, the (source, expression) pairs that may give its value, in order of precedence.
-
-    Read from the SELECT itself: `coalesce(u.name, t.name)` means u before t. Columns made otherwise have no entry. This is
-    the one place where precedence is known, so value, field_sources and explanation cannot disagree.
-    """
-    from sqlglot import exp
-
-    found: dict[str, list[tuple[str, str]]] = {}
-    for output in select_of(definition).selects:
-        expression = output.unalias()
-        alternatives = (
-            [expression.this, *expression.expressions] if isinstance(expression, exp.Coalesce) else [expression]
-        )
-        pairs = [
-            (definition.sources[part.table], part.sql(dialect="postgres"))
-            for part in alternatives
-            if isinstance(part, exp.Column) and part.table in definition.sources
-        ]
-        if pairs:
-            found[output.alias_or_name] = pairs
-    return found
-
-
-def field_sources(definition: Definition) -> str:
-    """The SQL expression that names, for each merged field with a value, the source that gave it."""
-    entries = []
-    for name, pairs in candidates(definition).items():
-        if name in definition.key or name not in {column.name for column in definition.business_columns}:
-            continue
-        cases = " ".join(f"when {expression} is not null then '{source}'" for source, expression in pairs)
-        entries.append(f"'{name}', case {cases} end")
-    # jsonb_build_object takes at most 100 arguments.
-    parts = [f"jsonb_build_object({', '.join(entries[i : i + 50])})" for i in range(0, len(entries), 50)]
-    return f"jsonb_strip_nulls({' || '.join(parts)})" if parts else "'{}'::jsonb"
 
 
 def load_deductions(sql_root: Path) -> dict[str, dict[str, tuple[str, str]]]:
@@ -291,13 +365,32 @@ def declared(sql_root: Path) -> tuple[Definition, ...]:
 
 
 def in_order(definitions: Iterable[Definition]) -> tuple[Definition, ...]:
-    """Definitions sorted so that each comes after the silver tables it reads; DefinitionError on a cycle."""
+    """Definitions that know the keys of their inputs, each after the silver tables it reads; DefinitionError on a cycle."""
     waiting = {definition.name: definition for definition in definitions}
+    known = dict(waiting)
     ordered: list[Definition] = []
     while waiting:
         ready = [d for d in waiting.values() if not any(name in waiting for name in d.inputs)]
         if not ready:
             raise DefinitionError(f"silver tables read one another in a circle: {sorted(waiting)}")
         for definition in ready:
-            ordered.append(waiting.pop(definition.name))
+            del waiting[definition.name]
+            ordered.append(_linked(definition, known))
     return tuple(ordered)
+
+
+def _linked(definition: Definition, known: Mapping[str, Definition]) -> Definition:
+    """The definition with its inputs' keys and columns; DefinitionError where `joined` names another column than the key."""
+    silver = {name: known[name] for name in definition.inputs if name in known}
+    for name, reach in definition.reach.items():
+        named = reach.joined.partition("=")[2].strip() if reach.joined else None
+        key = silver[name].key if name in silver else ("external_id",)
+        if named and (named,) != key:
+            raise DefinitionError(
+                f"{definition.path.name}: inputs.{name}: joined: {named} is not the key of {name}; write a reach"
+            )
+    return replace(
+        definition,
+        input_keys={name: silver[name].key_text if name in silver else "external_id" for name in definition.inputs},
+        input_columns={name: tuple(column.name for column in found.columns) for name, found in silver.items()},
+    )

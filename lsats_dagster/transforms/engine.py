@@ -12,10 +12,12 @@ from typing import Any
 
 from sqlalchemy import Connection, text
 
-from lsats_dagster.database import FEW_KEYS, WHOLE_TABLES, Database
+from lsats_dagster.database import FEW_KEYS, WHOLE_TABLES, Database, copy_rows
 from lsats_dagster.runs import Mode, Origin, Run, Subject, last_metadata, running
 from lsats_dagster.transforms.checks import checks, count_retained, measure
-from lsats_dagster.transforms.definition import Definition, DefinitionError
+from lsats_dagster.transforms.definition import STREAM_LAYERS, Definition, DefinitionError
+from lsats_dagster.transforms.reach import class_members, reach_query, reached_keys
+from lsats_dagster.transforms.steps import STEPS, Step
 
 logger = logging.getLogger(__name__)
 
@@ -35,17 +37,27 @@ class OutdatedTableError(Exception):
 
 @dataclass
 class Scope:
-    """What a refresh computes: `keys` None is everything. `watermarks`: cursor per input, as far as this refresh reads."""
+    """What a refresh computes: `keys` None is everything. `watermarks`: cursor per input, as far as this refresh reads.
+
+    own_watermark: the cursor of the table. previous: metadata of the last completed refresh. as_of: newest moment of bronze in
+    the inputs, where something is computed.
+    """
 
     mode: Mode
     keys: list[str] | None
     watermarks: dict[str, int]
-    as_of: datetime | None
+    own_watermark: int
     previous: dict[str, Any] = field(default_factory=dict)
+    as_of: datetime | None = None
 
     @property
     def quiet(self) -> bool:
         return self.keys == []
+
+    @property
+    def limit(self) -> int:
+        """The most keys for which the restricted SELECT pays."""
+        return max(FULL_FROM_KEYS, int(FULL_FROM_SHARE * (self.previous.get("row_count") or 0)))
 
 
 def subject(definition: Definition) -> Subject:
@@ -90,13 +102,15 @@ def apply(connection: Connection, definition: Definition, run: Run, *, full: boo
     scope = decide_scope(connection, definition, run.metadata["deployed_at"], full=full)
     run.mode = scope.mode
     run.metadata |= {"watermarks": scope.watermarks, "keys_without_rows": 0}
-    run.metadata["as_of"] = scope.as_of.isoformat() if scope.as_of else None
     if scope.quiet:
         run.row_count, run.quality_mean = scope.previous.get("row_count"), scope.previous.get("quality_mean")
         run.metadata |= {"flags": scope.previous.get("flags", {}), "retained": scope.previous.get("retained", {})}
+        run.metadata["as_of"] = scope.previous.get("as_of")
     else:
-        connection.exec_driver_sql(PLAN_OF[scope.mode])
-        compute(connection, definition, scope.keys)
+        scope.as_of = newest_moment(connection, definition)
+        run.metadata["as_of"] = scope.as_of.isoformat() if scope.as_of else None
+        scope = compute_scope(connection, definition, scope)
+        run.mode = scope.mode
         count(connection, definition, run, scope)
         if scope.keys and not run.counts.processed:
             # No row can have these keys: the reach of an input is wrong, and what changed there is not in the table.
@@ -112,9 +126,7 @@ def apply(connection: Connection, definition: Definition, run: Run, *, full: boo
         run.metadata["retained"] = count_retained(connection, definition, measured)
     run.metadata["quality_mean"] = run.quality_mean
     run.metadata["affected"] = None if scope.keys is None else len(scope.keys)
-    run.watermark = int(
-        connection.exec_driver_sql(f"select coalesce(max(changed_seq), 0) from {definition.name}").scalar_one()
-    )
+    run.watermark = scope.own_watermark
     run.checks += checks(definition, run, scope.previous)
     return scope
 
@@ -137,30 +149,41 @@ def check_deployed(connection: Connection, definition: Definition) -> dict[str, 
     return {name: row.deployed_at.isoformat() for name, row in made.items()}
 
 
-def input_position(connection: Connection, name: str) -> tuple[int, datetime | None]:
-    """(cursor, newest moment of bronze) of one input as this transaction sees it."""
-    schema, table = name.split(".")
+def positions(connection: Connection, definition: Definition) -> dict[str, int]:
+    """The cursors of all inputs, and of the table itself, as this transaction sees them; one statement."""
+    parts = [f"select '{name}', {_position(name)}" for name in (*definition.inputs, definition.name)]
+    return dict(map(tuple, connection.exec_driver_sql(" union all ".join(parts)).all()))
+
+
+def _position(name: str) -> str:
+    """SQL: the cursor of one table or view."""
+    schema = name.split(".")[0]
     if schema == "silver":
-        seq = connection.exec_driver_sql(f"select coalesce(max(changed_seq), 0) from {name}").scalar_one()
-        as_of = last_metadata(connection, Subject(SOURCE_SYSTEM, table)).get("as_of")
-        return int(seq), datetime.fromisoformat(as_of) if as_of else None
+        return f"(select coalesce(max(changed_seq), 0) from {name})"
     if schema == "curated":
         # People change these rarely and in whole; their content is the cursor.
-        seq = connection.exec_driver_sql(
-            f"select coalesce(sum(hashtext(c::text)::bigint), 0) from {name} c"
-        ).scalar_one()
-        return int(seq), None
-    row = connection.exec_driver_sql(
-        f"select seq, changed_at from {name} where seq > 0 order by seq desc limit 1"
-    ).one_or_none()
-    return (int(row.seq), row.changed_at) if row else (0, None)
+        return f"(select coalesce(sum(hashtext(c::text)::bigint), 0)::bigint from {name} c)"
+    return f"coalesce((select seq from {name} where seq > 0 order by seq desc limit 1), 0)"
+
+
+def newest_moment(connection: Connection, definition: Definition) -> datetime | None:
+    """The newest moment of bronze in what the inputs hold; None when there is none."""
+    moments = []
+    for name in definition.inputs:
+        schema, table = name.split(".")
+        if schema == "silver":
+            as_of = last_metadata(connection, Subject(SOURCE_SYSTEM, table)).get("as_of")
+            moments += [datetime.fromisoformat(as_of)] if as_of else []
+        elif schema in STREAM_LAYERS:
+            newest = f"select changed_at from {name} where seq > 0 order by seq desc limit 1"
+            moments += connection.exec_driver_sql(newest).scalars()
+    return max(moments, default=None)
 
 
 def decide_scope(connection: Connection, definition: Definition, deployed_at: dict[str, str], *, full: bool) -> Scope:
     """The keys that changed inputs reach since the last completed refresh of these very tables, or everything."""
-    positions = {name: input_position(connection, name) for name in definition.inputs}
-    watermarks = {name: seq for name, (seq, _) in positions.items()}
-    as_of = max((moment for _, moment in positions.values() if moment), default=None)
+    watermarks = positions(connection, definition)
+    own = watermarks.pop(definition.name)
     previous = last_metadata(connection, subject(definition))
     since: dict[str, int] = previous.get("watermarks", {})
     emptied = [name for name, seq in watermarks.items() if name.startswith("silver.") and seq == 0 < since.get(name, 0)]
@@ -170,27 +193,41 @@ def decide_scope(connection: Connection, definition: Definition, deployed_at: di
             f"{subject(definition).label}: {', '.join(emptied).replace('.', '/')} was emptied by a changed key: "
             "refresh it first (`lsats run`)"
         )
-    everything = Scope("full", None, watermarks, as_of, previous)
+    everything = Scope("full", None, watermarks, own, previous)
     same_tables = (previous.get("definition"), previous.get("deployed_at")) == (definition.hash, deployed_at)
     if full or not same_tables or since.keys() != watermarks.keys():
         return everything
-    limit = max(FULL_FROM_KEYS, int(FULL_FROM_SHARE * (previous.get("row_count") or 0)))
+    moved = [name for name, seq in watermarks.items() if seq != since[name]]
+    if moved and definition.whole:
+        return everything
+    if moved:
+        connection.exec_driver_sql(FEW_KEYS)
     reached: set[str] = set()
-    for name, reach in definition.reaches.items():
-        if watermarks[name] != since[name]:
-            reached |= reached_keys(connection, reach, since[name], limit)
-            if len(reached) > limit:
-                return everything
+    for name in moved:
+        query = reach_query(definition, name)
+        if query is None:
+            return everything
+        reached |= reached_keys(connection, query, since[name], everything.limit)
+        if len(reached) > everything.limit:
+            return everything
     return replace(everything, mode="incremental", keys=sorted(reached))
 
 
-def reached_keys(connection: Connection, reach: str, since: int, limit: int) -> set[str]:
-    """The keys that a reach query gives behind the cursor `since`; of more than `limit` only as many as show that."""
-    found = connection.execute(
-        text(f"select distinct r.key from ({reach}\n) r (key) where r.key is not null limit :enough"),
-        {"since": since, "enough": limit + 1},
-    )
-    return set(found.scalars())
+def compute_scope(connection: Connection, definition: Definition, scope: Scope) -> Scope:
+    """Compute what is in scope into `refreshed`; the scope that it became, with the rows that share a class."""
+    connection.exec_driver_sql(PLAN_OF[scope.mode])
+    compute(connection, definition, scope.keys)
+    if scope.keys is None or not definition.classes:
+        return scope
+    members = class_members(connection, definition, scope.keys, scope.limit)
+    if members is not None and len(members) == len(scope.keys):
+        return scope
+    wider = replace(scope, mode="full", keys=None)
+    if members is not None:
+        wider = replace(scope, keys=sorted(members))
+    connection.exec_driver_sql(PLAN_OF[wider.mode])
+    compute(connection, definition, wider.keys)
+    return wider
 
 
 def score(definition: Definition) -> str:
@@ -211,6 +248,8 @@ def stored(name: str, type_: str) -> str:
 def compute(connection: Connection, definition: Definition, keys: list[str] | None, into: str = "refreshed") -> None:
     """Run the definition for `keys` into the temporary table `into`, with score and hash; check keys and flags."""
     connection.exec_driver_sql(f"drop table if exists pg_temp.{into}")
+    for step in definition.steps:
+        run_step(connection, step)
     types = {column.name: column.type for column in definition.columns}
     content = ", ".join(f"d.{name}" for name in definition.hashed)
     # What the passes over the whole table read stands first: Postgres walks a row column by column.
@@ -248,6 +287,16 @@ def compute(connection: Connection, definition: Definition, keys: list[str] | No
         )
 
 
+def run_step(connection: Connection, step: Step) -> None:
+    """Put what a step makes of its nodes into its temporary table."""
+    nodes = connection.execute(text(step.nodes))
+    columns = ", ".join(f"{name} {type_}" for name, type_ in step.columns.items())
+    connection.exec_driver_sql(f"drop table if exists pg_temp.{step.name}")
+    connection.exec_driver_sql(f"create temporary table {step.name} ({columns}) on commit drop")
+    copy_rows(connection, step.name, tuple(step.columns), tuple(step.columns.values()), STEPS[step.run](nodes))
+    connection.exec_driver_sql(f"analyze {step.name}")
+
+
 def count(connection: Connection, definition: Definition, run: Run, scope: Scope) -> None:
     """Count what the refresh would write, and compare nothing twice: rows to write are marked by these same conditions."""
     row = connection.execute(
@@ -279,7 +328,8 @@ def differs(definition: Definition) -> str:
 def absent(definition: Definition) -> str:
     """SQL condition: the stored row `t` is in scope, counts as present, and the definition no longer gives its key."""
     same_key = " and ".join(f"r.{name} = t.{name}" for name in definition.key)
-    in_scope = f"(cast(:keys as text[]) is null or t.{definition.scope}::text = any(cast(:keys as text[])))"
+    # Columns of the outermost table, `t`: the scope is an expression over them.
+    in_scope = f"(cast(:keys as text[]) is null or ({definition.scope})::text = any(cast(:keys as text[])))"
     return f"t.is_present and {in_scope} and not exists (select from refreshed r where {same_key})"
 
 
@@ -288,7 +338,8 @@ def write(connection: Connection, definition: Definition, run: Run, scope: Scope
     counts = run.counts
     if not counts.created + counts.updated + counts.removed:
         return
-    seq = connection.exec_driver_sql("select nextval('meta.changed_seq')").scalar_one()
+    seq = int(connection.exec_driver_sql("select nextval('meta.changed_seq')").scalar_one())
+    scope.own_watermark = seq
     values = {"seq": seq, "run_id": run.run_id, "keys": scope.keys, "as_of": scope.as_of}
     given = [column.name for column in definition.columns if column.name not in ("updated_at", "changed_seq", "run_id")]
     same_key = " and ".join(f"t.{name} = r.{name}" for name in definition.key)

@@ -1,14 +1,15 @@
 """Where every value of one row came from, what lost, and what its score is made of. Reads only."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any
 
 from sqlalchemy import Connection, text
 
-from lsats_dagster.transforms.definition import Definition, candidates
-from lsats_dagster.transforms.engine import subject
+from lsats_dagster.transforms.definition import STREAM_LAYERS, Definition
+from lsats_dagster.transforms.engine import run_step, subject
+from lsats_dagster.transforms.precedence import candidates, computed_from
 
 
 @dataclass(frozen=True)
@@ -24,23 +25,35 @@ class BronzeRow:
 
 
 @dataclass(frozen=True)
+class Contributor:
+    """One silver row that shaped the explained row. table: its asset key. made_from: what shaped it in turn."""
+
+    table: str
+    key: str
+    is_present: bool
+    made_from: list["Contributor | BronzeRow"]
+
+
+@dataclass(frozen=True)
 class Field:
     """One column: its value, the source that gave it, what the other sources would have given, and where it stands in bronze.
 
-    bronze: seq of the bronze rows that the giving source's row is made of, the newest last; read_at: when that one was read.
+    computed_from: sources of a value that is none of theirs as it stands. bronze: seq of the bronze rows behind the value, the
+    newest last; read_at: when that one was read.
     """
 
     name: str
     value: Any
     source: str | None = None
     losing: dict[str, Any] = field(default_factory=dict)
+    computed_from: list[str] = field(default_factory=list)
     bronze: list[int] = field(default_factory=list)
     read_at: datetime | None = None
 
 
 @dataclass(frozen=True)
 class Explanation:
-    """One row of a silver table, explained. table: its asset key."""
+    """One row of a silver table, explained. table: its asset key. bronze: all bronze rows below made_from, each once."""
 
     table: str
     key: str
@@ -48,6 +61,7 @@ class Explanation:
     score: float
     flags: list[tuple[str, str, str]]
     fields: list[Field]
+    made_from: list[Contributor | BronzeRow]
     bronze: list[BronzeRow]
 
 
@@ -55,25 +69,25 @@ def explain(
     connection: Connection, definition: Definition, key: str, definitions: Sequence[Definition]
 ) -> Explanation | None:
     """Explain the row with this key; None when the table has none. Keys of several columns are joined by colons."""
-    by_key = "concat_ws(':', " + ", ".join(definition.key) + ")"
-    row = (
-        connection.execute(text(f"select * from {definition.name} where {by_key} = :key"), {"key": key})
-        .mappings()
-        .one_or_none()
-    )
-    if row is None:
+    rows = _rows(connection, definition, [key])
+    if not rows:
         return None
-    stored = dict(row)
-    offers = _offers(connection, definition, key, stored)
-    bronze = _bronze(connection, definition, stored, definitions)
-    fields = [_field(column.name, stored, offers, bronze) for column in definition.business_columns]
+    ((row, scope),) = rows
+    offers = _offers(connection, definition, key, scope)
+    made_from = _made_from(connection, definition, row, {found.name: found for found in definitions})
+    bronze = sorted(_leaves(made_from), key=lambda found: (found.stream, found.seq))
+    computed = computed_from(definition)
     return Explanation(
         subject(definition).label,
         key,
         row["is_present"],
         float(row["data_quality_score"]),
         [(flag, *definition.deductions[flag.split(":")[0]]) for flag in row["quality_flags"]],
-        fields,
+        [
+            _field(column.name, row, offers.get(column.name, []), computed.get(column.name, []), bronze)
+            for column in definition.business_columns
+        ],
+        made_from,
         bronze,
     )
 
@@ -89,9 +103,8 @@ limit 5
 
 def near(connection: Connection, definition: Definition, key: str) -> dict[str, str]:
     """Keys like `key`, or of rows whose name holds it, with the name: at most five, of what is most alike."""
-    by_key = "concat_ws(':', " + ", ".join(definition.key) + ")"
     named = next((column.name for column in definition.business_columns if column.name.endswith("name")), "null")
-    statement = text(NEAR.format(key=by_key, name=f"cast({named} as text)", table=definition.name))
+    statement = text(NEAR.format(key=f"({definition.key_text})", name=f"cast({named} as text)", table=definition.name))
     plain = key.replace("\\", "\\\\").replace("%", r"\%").replace("_", r"\_")
     for pattern in (f"%{plain}%", f"{plain[: len(plain) * 2 // 3]}%", f"{plain[:2]}%"):
         if found := connection.execute(statement, {"pattern": pattern}).all():
@@ -99,25 +112,37 @@ def near(connection: Connection, definition: Definition, key: str) -> dict[str, 
     return {}
 
 
-def _offers(
-    connection: Connection, definition: Definition, key: str, row: Mapping[str, Any]
-) -> dict[str, list[tuple[str, Any]]]:
+def _rows(connection: Connection, definition: Definition, keys: list[str]) -> list[tuple[dict[str, Any], str]]:
+    """The rows with these keys, each with its scope value."""
+    found = connection.execute(
+        text(
+            f"select *, ({definition.scope})::text as scope_of_the_row from {definition.name} "
+            f"where {definition.key_text} = any(:keys) order by {', '.join(definition.key)}"
+        ),
+        {"keys": keys},
+    )
+    names = list(found.keys())[:-1]
+    return [(dict(zip(names, row[:-1], strict=True)), row[-1]) for row in found]
+
+
+def _offers(connection: Connection, definition: Definition, key: str, scope: str) -> dict[str, list[tuple[str, Any]]]:
     """Per column, what each source offers, in order of precedence: the SELECT itself with its candidates shown."""
-    if not definition.sources:
-        return {}
     pairs = [
         f"select '{name}' as field, {rank} as rank, '{source}' as source, to_jsonb({expression}) as value"
         for name, found in candidates(definition).items()
         for rank, (source, expression) in enumerate(found)
     ]
+    if not pairs:
+        return {}
+    for step in definition.steps:
+        run_step(connection, step)
     shown = (
         f"(select jsonb_agg(to_jsonb(o) order by o.rank) from ({' union all '.join(pairs)}) o where o.value <> 'null')"
     )
     statement = definition.select.replace(":field_sources", shown)
-    by_key = "concat_ws(':', " + ", ".join(f"d.{name}" for name in definition.key) + ")"
     found = connection.execute(
-        text(f"select d.field_sources from ({statement}) d where {by_key} = :key"),
-        {"keys": [str(row[definition.scope])], "key": key},
+        text(f"select field_sources from ({statement}) d where {definition.key_text} = :key"),
+        {"key": key} | ({} if definition.whole else {"keys": [scope]}),
     ).scalar_one_or_none()
     offers: dict[str, list[tuple[str, Any]]] = {}
     for offer in found or []:
@@ -126,44 +151,66 @@ def _offers(
 
 
 def _field(
-    name: str, row: Mapping[str, Any], offers: Mapping[str, list[tuple[str, Any]]], bronze: Sequence[BronzeRow]
+    name: str, row: Mapping[str, Any], offers: list[tuple[str, Any]], computed: list[str], bronze: Sequence[BronzeRow]
 ) -> Field:
     merged = "field_sources" in row
-    given = row["field_sources"].get(name) if merged else None
-    losing = {source: value for source, value in offers.get(name, []) if source != given}
-    # A table of one source has all its values from there.
-    behind = [found for found in bronze if not merged or found.stream.split("/")[0] == given]
+    # The first that offers something gave it: the same expression decided the value.
+    given = offers[0][0] if merged and offers and row[name] is not None else None
+    sources = {given} if given else set(computed)
+    behind = [found for found in bronze if not sources or found.stream.split("/")[0] in sources]
+    if merged and not sources:
+        behind = []
     behind.sort(key=lambda found: found.seq)
     return Field(
-        name, row[name], given, losing, [found.seq for found in behind], behind[-1].ingested_at if behind else None
+        name,
+        row[name],
+        given,
+        {source: value for source, value in offers if source != given},
+        [] if given else computed,
+        [found.seq for found in behind],
+        behind[-1].ingested_at if behind else None,
     )
 
 
-def _bronze(
-    connection: Connection, definition: Definition, row: Mapping[str, Any], definitions: Sequence[Definition]
-) -> list[BronzeRow]:
-    """The bronze rows behind `row`: its own raw_id, or those of the source rows that source_keys names."""
-    if "raw_id" in row:
-        return _bronze_rows(connection, definition, [str(row[definition.key[0]])])
-    found = []
-    for table in definitions:
-        if table.name in definition.inputs and not table.sources:
-            keys = [
-                str(key) for source in set(definition.sources.values()) for key in row["source_keys"].get(source, [])
-            ]
-            found += _bronze_rows(connection, table, keys)
+def _made_from(
+    connection: Connection, definition: Definition, row: Mapping[str, Any], definitions: Mapping[str, Definition]
+) -> list[Contributor | BronzeRow]:
+    """What shaped `row`: the bronze rows of its own raw ids, or the rows that its source_keys name, down to bronze."""
+    if definition.kind == "source":
+        raw_ids = [str(row[name]) for name in row if name.endswith("raw_id") and row[name]]
+        return list(_bronze_rows(connection, "r.raw_id = any(cast(:values as uuid[]))", raw_ids))
+    found: list[Contributor | BronzeRow] = []
+    for name, keys in row["source_keys"].items():
+        if name.startswith(tuple(f"{layer}." for layer in STREAM_LAYERS)):
+            in_view = f"r.raw_id in (select raw_id from {name} where external_id = any(:values))"
+            found += _bronze_rows(connection, in_view, keys)
+        elif table := definitions.get(name):
+            found += (
+                Contributor(
+                    subject(table).label,
+                    ":".join(str(other[column]) for column in table.key),
+                    other["is_present"],
+                    _made_from(connection, table, other, definitions),
+                )
+                for other, _ in _rows(connection, table, keys)
+            )
     return found
 
 
-def _bronze_rows(connection: Connection, table: Definition, keys: list[str]) -> list[BronzeRow]:
-    raw_ids = ", ".join(f"t.{column.name}" for column in table.columns if column.name.endswith("raw_id"))
+def _bronze_rows(connection: Connection, condition: str, values: list[str]) -> Iterator[BronzeRow]:
     rows = connection.execute(
         text(
-            f"select r.source_system || '/' || r.entity_type as stream, t.{table.key[0]}::text as key, r.raw_id::text, "
-            f"r.seq, r.ingested_at, t.is_present "
-            f"from {table.name} t join bronze.raw_entities r on r.raw_id in ({raw_ids}) "
-            f"where t.{table.key[0]}::text = any(:keys) order by 1, r.seq"
+            "select r.source_system || '/' || r.entity_type as stream, r.external_id as key, r.raw_id::text, r.seq, "
+            "r.ingested_at, c.removed_at is null as is_present from bronze.raw_entities r "
+            "join bronze.current_entities c using (source_system, entity_type, external_id) "
+            f"where {condition} order by 1, r.seq"
         ),
-        {"keys": keys},
+        {"values": values},
     )
-    return [BronzeRow(**row) for row in rows.mappings()]
+    return (BronzeRow(**row) for row in rows.mappings())
+
+
+def _leaves(made_from: Iterable[Contributor | BronzeRow]) -> set[BronzeRow]:
+    return {
+        leaf for found in made_from for leaf in ([found] if isinstance(found, BronzeRow) else _leaves(found.made_from))
+    }

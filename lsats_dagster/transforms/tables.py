@@ -1,8 +1,11 @@
 """Silver tables are made and altered from their definitions. Called by `lsats db upgrade`, inside its transaction."""
 
+import re
+
 from sqlalchemy import Connection, text
 
 from lsats_dagster.transforms.definition import Column, Definition
+from lsats_dagster.transforms.reach import as_text
 
 
 def deploy(connection: Connection, definition: Definition) -> None:
@@ -96,11 +99,12 @@ def _check(connection: Connection, definition: Definition) -> None:
 def _index(connection: Connection, definition: Definition) -> None:
     """Indexes are named after what they hold, so what the definition no longer asks for is found and dropped."""
     wanted = {"changed_seq": "(changed_seq)"}
-    scope_type = next(column.type for column in definition.columns if column.name == definition.scope)
-    if scope_type != "text":
-        wanted[f"{definition.scope}_text"] = f"(({definition.scope}::text))"
-    elif definition.scope != definition.key[0]:
-        wanted[definition.scope] = f"({definition.scope})"
+    if definition.kind != "source":
+        wanted["source_keys"] = "using gin (source_keys jsonb_path_ops)"
+    sought = [as_text(definition, column) for column in definition.looked_up]
+    if definition.scope != definition.key[0] or as_text(definition, definition.key[0]) != definition.key[0]:
+        sought.append(f"({definition.scope})::text")
+    wanted |= {"_".join(re.findall(r"\w+", expression)): f"(({expression}))" for expression in sought}
     for entry in definition.indexes:
         names = [name.strip() for name in entry.split(",")]
         types = {column.name: column.type for column in definition.columns}

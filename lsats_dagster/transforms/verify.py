@@ -1,6 +1,6 @@
 """Proof that incremental and full refreshes give the same table, on the data that is there. Writes nothing."""
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from uuid import uuid4
 
@@ -27,12 +27,11 @@ class Verdict:
         return not (self.differing or self.missing or self.lingering)
 
 
-def verify(database: Database, definitions: Sequence[Definition], *, lock_wait_seconds: float) -> list[Verdict]:
+def verify(database: Database, definitions: Sequence[Definition], *, lock_wait_seconds: float) -> Iterator[Verdict]:
     """Bring each table up to date incrementally, compare it with its full computation, and roll that back.
 
-    Table by table: its inputs are taken as they stand, and only its own writers wait meanwhile.
+    Table by table, as verdicts are asked for: its inputs are taken as they stand, and only its own writers wait meanwhile.
     """
-    verdicts = []
     for definition in definitions:
         with (
             sole_writer(database, subject(definition), wait_seconds=lock_wait_seconds) as connection,
@@ -40,9 +39,9 @@ def verify(database: Database, definitions: Sequence[Definition], *, lock_wait_s
         ):
             connection.exec_driver_sql("set transaction isolation level repeatable read")
             apply(connection, definition, Run(subject(definition), "incremental", run_id=uuid4()), full=False)
-            verdicts.append(compare_with_full(connection, definition))
+            verdict = compare_with_full(connection, definition)
             transaction.rollback()
-    return verdicts
+        yield verdict
 
 
 def compare_with_full(connection: Connection, definition: Definition) -> Verdict:

@@ -110,6 +110,7 @@ def test_explain_shows_where_a_row_came_from(lsats: Lsats, operation: Operation,
     (giving,) = [entry for entry in said["bronze"] if entry["stream"] == "bronze/umapi_departments"]
     assert fields["department_name"] == {
         "name": "department_name", "value": name, "source": "umich_api", "losing": {"tdx": other},
+        "computed_from": [],
         "bronze": [giving["seq"]], "read_at": giving["ingested_at"],
     }  # fmt: skip
     # List and detail of an account make one row, and every value of it.

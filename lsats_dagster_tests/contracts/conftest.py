@@ -7,6 +7,7 @@ import pytest
 from lsats_dagster.demo.postgres import EmbeddedPostgres
 from lsats_dagster_tests.conftest import Hub, HubFactory
 from lsats_dagster_tests.contracts import stream_cases
+from lsats_dagster_tests.contracts.forms import SUITE_DEFINITIONS, SUITE_STREAMS, suite_database
 from lsats_dagster_tests.contracts.histories import World, shared_database
 
 
@@ -16,6 +17,14 @@ def shared_world(server: EmbeddedPostgres) -> Iterator[World]:
     world = World(shared_database(server))
     yield world
     world.dispose()
+
+
+@pytest.fixture(scope="module")
+def suite_world(server: EmbeddedPostgres) -> Iterator[World]:
+    """The same, of the table suite: the product's tables and the invented ones."""
+    world = World(suite_database(server), SUITE_DEFINITIONS, SUITE_STREAMS)
+    yield world
+    world.reset().dispose()
 
 
 @pytest.fixture

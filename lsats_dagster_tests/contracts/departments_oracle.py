@@ -32,6 +32,7 @@ PRECEDENCE: dict[str, tuple[tuple[str, str], ...]] = {
     "tdx_modified_date": (("tdx", "tdx_modified_date"),),
     "location_info": (("tdx", "location_info"),),
     "parent_dept_id": (("tdx", "parent_dept_id"),),
+    "parent_tdx_id": (("tdx", "parent_id"),),
 }
 WITHOUT_ANY: dict[str, Any] = {"tdx_ids": [], "location_info": {}}
 
@@ -101,15 +102,19 @@ def department(code: str, rows: list[Row], mine: list[Row], accounts: dict[int, 
             row = by_source[source]
             if row is not None and row[field] is not None:
                 found[name] = row[field]
-                found["field_sources"][name] = source
+                if len(candidates) > 1:
+                    found["field_sources"][name] = source
                 break
     found["source_systems"] = sorted(name for name, row in by_source.items() if row)
     found["sources"] = [older for name, older in OLDER_WORDS.items() if by_source[name]]
-    keys = {"tdx": tdx and tdx["tdx_ids"], "umich_api": umich and [code]}
+    keys = {
+        "silver.tdx_departments": [str(number) for number in sorted(row["tdx_id"] for row in mine)],
+        "silver.umapi_departments": [row["dept_id"] for row in rows],
+    }
     found["source_keys"] = {name: value for name, value in keys.items() if value}
     found["quality_flags"] = flags(found, umich, tdx, parent)
     found["is_present"] = is_present
-    found["first_seen_at"] = min(row["first_seen_at"] for row in (*rows, *speaking))
+    found["first_seen_at"] = min(row["first_seen_at"] for row in (*rows, *mine))
     found["removed_at"] = None if is_present else max(row["removed_at"] for row in (*rows, *mine))
     return found
 

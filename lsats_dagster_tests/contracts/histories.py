@@ -1,7 +1,8 @@
 """Bronze histories without a network: sources in memory, read by the engine's own `ingest` and `enrich`.
 
 Only the function that asks the source is replaced (`read`, `fetch`); keys, hashes, batches, certificates and tombstones
-are the real ones. Random histories are plain data, so that a failing one can be read and run again.
+are the real ones. Random histories are plain data, so that a failing one can be read and run again. Those of one table over
+its own inputs stand in `inputs`; here are the chains, which go through every table.
 """
 
 from collections.abc import Iterator
@@ -26,13 +27,9 @@ from lsats_dagster.sources import STREAMS
 from lsats_dagster.transforms.definition import Definition
 from lsats_dagster.transforms.engine import refresh
 from lsats_dagster.transforms.tables import deploy
-from lsats_dagster_tests import depth
 from lsats_dagster_tests.conftest import DEFINITIONS, new_database
 from lsats_dagster_tests.contracts.shapes import ABSENT, HOSTILE, SHAPES
 
-# Random histories that each table lives through.
-ORDINARY = 25
-HISTORIES = ORDINARY * depth.FACTOR
 LOCK_WAIT_SECONDS = 30.0
 # Everything that a history fills; emptied as superuser with triggers off, which no role of the hub can do.
 FILLED = ("bronze.raw_entities", "bronze.current_entities", "bronze.live_payloads", "meta.ingestion_runs", "meta.quarantine",
@@ -96,9 +93,9 @@ class World:
         self.database = Database(url)
         self.admin = Database(url, role=None, application="lsats suite")
         self.sources: dict[str, Source] = {}
-        self._start_sources()
+        self.start_sources()
 
-    def _start_sources(self) -> None:
+    def start_sources(self) -> None:
         """Lists begin empty; a detail source knows every entity that the histories have."""
         for name, stream in self.streams.items():
             known = SHAPES[name].keys if isinstance(stream, DetailStream) else ()
@@ -113,7 +110,7 @@ class World:
         self.empty(*FILLED, *(definition.name for definition in self.definitions))
         for table in list(self.former):
             self.redefine(table)
-        self._start_sources()
+        self.start_sources()
         return self
 
     def empty(self, *tables: str) -> None:
@@ -131,8 +128,8 @@ class World:
             changed = self.former.pop(table)
         else:
             self.former[table], changed = current, replace(current, description="All but one.")
-            one = SHAPES[reached_from(self, current)[1][0]].keys[1]
-            select = f"select * from ({current.statement}) s where s.{current.key[0]}::text <> '{one}'"
+            one = self.rows(f"select min({current.key[0]}::text) from {current.name}")[0][0]
+            select = f"select * from ({current.statement}) s where s.{current.key[0]}::text is distinct from '{one}'"
             changed.__dict__.update(statement=select, hash=current.hash[::-1])
         with self.admin.transaction() as connection:
             # To another key and back: in the end only the rows are others.
@@ -258,11 +255,12 @@ class World:
 
     def fill(self) -> None:
         """The rich world: every stream, every entity, some of them gone, moved or without a match."""
-        for name, shape in SHAPES.items():
+        shapes = {name: SHAPES[name] for name in self.streams}
+        for name, shape in shapes.items():
             if isinstance(self.streams[name], ListStream):
                 self.apply(*(Change(name, key) for key in shape.keys))
         self.read_all()
-        for name, shape in SHAPES.items():
+        for name, shape in shapes.items():
             for number, (fieldname, values) in enumerate({**shape.links, **shape.others}.items()):
                 for offset, value in enumerate((values[0], values[-1])):
                     self.apply(Change(name, shape.keys[(number + offset) % len(shape.keys)], fieldname, value))
@@ -307,21 +305,22 @@ REFRESHES = ("incremental",) * 6 + ("full", "dry", "failing")
 STEPS = 8
 
 
-def random_history(world: World, definition: Definition, number: int) -> list[Step]:
-    """The history with this number of what the table is made from: changes, then reads, then refreshes, STEPS times.
+def random_history(world: World, number: int) -> list[Step]:
+    """The history with this number of all tables: changes, then reads, then refreshes, STEPS times.
 
     The same number is the same history, and a failing one is plain data: it can be cut down and lived again.
     """
-    chance = Random(f"{definition.table} {number}")
-    tables, streams = reached_from(world, definition)
+    chance = Random(number)
+    tables, streams = [definition.table for definition in world.definitions], list(world.streams)
+    read_by_others = [table for table in tables if any(f"silver.{table}" in d.inputs for d in world.definitions)]
     history: list[Step] = []
     for _ in range(STEPS):
-        changes = [change_of(chance.choice(streams), chance) for _ in range(chance.randint(1, 4))]
-        reads = [(chance.choice(streams), chance.choice(READS)) for _ in range(chance.randint(1, 2))]
+        changes = [change_of(chance.choice(streams), chance) for _ in range(chance.randint(2, 8))]
+        reads = [(chance.choice(streams), chance.choice(READS)) for _ in range(chance.randint(1, 3))]
         # Now and then every table, so that the next change meets one that is up to date; else any, in any order.
-        refreshes = [(table, "incremental") for table in tables] if chance.random() < 0.3 else []
-        refreshes += [(chance.choice(tables), chance.choice(REFRESHES)) for _ in range(chance.randint(0, 2))]
-        if tables[:-1] and chance.random() < 0.1:
-            refreshes.append((chance.choice(tables[:-1]), "redefined"))
+        refreshes = [(table, "incremental") for table in tables] if chance.random() < 0.4 else []
+        refreshes += [(chance.choice(tables), chance.choice(REFRESHES)) for _ in range(chance.randint(0, 3))]
+        if chance.random() < 0.1:
+            refreshes.append((chance.choice(read_by_others), "redefined"))
         history.append((tuple(changes), tuple(reads), tuple(refreshes)))
     return history

@@ -103,6 +103,20 @@ def department(key: str) -> dict[str, Any]:
     }
 
 
+def login(key: str) -> dict[str, Any]:
+    return {"Key": key, "EmplId": f"e{key[1:]}", "Alias": f"alias{key[1:]}", "Name": f"Example Person {key[1:]}"}
+
+
+def job(key: str) -> dict[str, Any]:
+    number = int(key[1:].partition(":")[0])
+    return {"Key": key, "Name": f"Person {number}, Example", "Title": f"Team {number}", "Approver": "l1"}
+
+
+def group(key: str) -> dict[str, Any]:
+    number = int(key[1:])
+    return {"Key": key, "Title": f"Example Group {number}", "Members": [f"l{number}", f"g{number % 4 + 1}"]}
+
+
 CODES = (
     "100001", "100002", "100003", "100001 ", " 100002", 100003, 100003.0, "\u200b100001", "100002\u3000", "10000\uff11",
     "", "100009",
@@ -146,4 +160,36 @@ SHAPES: Mapping[str, Shape] = {
             "DeptGroupVPAreaDescr": ("", "Other Area"),
         },
     ),
+    # The invented ones (forms).
+    "directory/login": Shape(
+        "Key",
+        tuple(f"l{number}" for number in range(1, 7)),
+        lambda number: f"l{number}",
+        login,
+        {"EmplId": ("e3", "e1", " e1", None, "e2"), "Alias": ("alias1", "alias2", "alias3", "alias2 ", None)},
+        {"Name": ("Renamed", "Example Person 1", " ", None)},
+    ),
+    "payroll/job": Shape(
+        "Key",
+        ("e1:0", "e1:1", "e2:0", "e3:0", "e4:0", "e6:0"),
+        lambda number: f"e{number}:0",
+        job,
+        {"Title": ("Team 1", "Team 2", "Team 3", " Team 1", None), "Approver": ("l2", "l1", "l6", "nobody")},
+        {"Name": ("Renamed", "Person 1, Example", " ")},
+    ),
+    "directory/group": Shape(
+        "Key",
+        tuple(f"g{number}" for number in range(1, 6)),
+        lambda number: f"g{number}",
+        group,
+        {"Members": (["l1", "l2", "g2"], ["g3", "l6", "l6 "], [], ["g1"], None, ["g5", "nobody"])},
+        {"Title": ("Example Group 1", "Renamed", " ")},
+    ),
 }  # fmt: skip
+
+# What moves a table that no text moves: (stream, entity, field, two values of it). From one to the other no row comes or goes.
+MOVED_BY: Mapping[str, tuple[str, str, str, tuple[Any, Any]]] = {
+    "login_links": ("directory/login", "l1", "EmplId", ("e3", "e4")),
+    "linked_logins": ("directory/login", "l3", "Alias", ("alias1", "alias4")),
+    "effective_members": ("directory/group", "g1", "Members", (["l1", "l2", "g2", "nobody"], ["l1", "l2", "g2"])),
+}

@@ -8,16 +8,19 @@ from typing import Any
 from lsats_dagster.database import READER, Database, DatabaseError
 from lsats_dagster.ingestion.stream import DetailStream
 from lsats_dagster.runs import Run
-from lsats_dagster.settings import SQL_ROOT
 from lsats_dagster.transforms.definition import OUTSIDE_COMPARISON, Definition, tables_read
 from lsats_dagster.transforms.engine import OutdatedTableError, compute
-from lsats_dagster_tests.contracts import departments_oracle
-from lsats_dagster_tests.contracts.histories import Step, World, random_history, reached_from
+from lsats_dagster_tests.contracts import departments_oracle, inputs, linked_oracle, merge_oracle
+from lsats_dagster_tests.contracts.histories import Step, World, random_history
 
 # What two hubs that read the same records at other times may differ in.
-IDS_AND_TIMES = ("raw_id", "detail_raw_id", "first_seen_at", "removed_at")
+IDS_AND_TIMES = ("raw_id", "detail_raw_id", "first_seq", "first_seen_at", "removed_at")
 # Rules of one table that an independent computation in Python proves.
-ORACLES = {"departments": departments_oracle.check, "tdx_departments": departments_oracle.check_circles}
+ORACLES = {
+    "departments": departments_oracle.check,
+    "tdx_departments": departments_oracle.check_circles,
+    "linked_logins": linked_oracle.check,
+}
 
 Rows = dict[str, dict[str, Any]]
 
@@ -63,32 +66,68 @@ def assert_same(actual: Rows, expected: Rows, about: str) -> None:
     assert not unlike, f"{about}: (is, should be) {unlike}"
 
 
-def check_same_as_full(world: World, definition: Definition) -> None:
-    """Architecture, section 5, "Same": every computed key stands with equal content; any other key is not present."""
+def check_same_as_full(world: World, definition: Definition, stored: Rows | None = None) -> set[str]:
+    """Architecture, section 5, "Same": every computed key stands with equal content; any other key is not present.
+
+    stored: the rows of the table, where they are known. Gives the computed keys.
+    """
     expected = computed(world, definition)
-    stored = rows_by_key(world, definition, content_columns(definition))
+    stored = all_rows(world, definition) if stored is None else stored
     lingering = [key for key, row in stored.items() if key not in expected and row["is_present"] != "false"]
     assert lingering == [], f"{definition.name}: present, and the definition no longer gives it"
-    assert_same({key: row for key, row in stored.items() if key in expected}, expected, definition.name)
+    names = content_columns(definition)
+    found = {key: {name: row[name] for name in names} for key, row in stored.items() if key in expected}
+    assert_same(found, expected, definition.name)
+    return set(expected)
+
+
+def check_rules(world: World, definition: Definition, stored: Rows | None = None) -> None:
+    """Everything that holds of a table that is up to date: the same as full, scores, moments, its oracles."""
+    given = check_same_as_full(world, definition, stored)
+    check_scores(world, definition)
+    check_moments(world, definition)
+    if definition.kind != "source":
+        check_contributors(world, definition, given)
+    if definition.kind == "merged":
+        merge_oracle.check(world, definition, given)
+    if definition.table in ORACLES and definition.table not in world.former:
+        ORACLES[definition.table](world)
+
+
+def check_contributors(world: World, definition: Definition, given: set[str]) -> None:
+    """source_keys names rows of the inputs, each once; a row is made from something."""
+    there = {name: found.keys() for name, found in merge_oracle.contributors(world, definition).items()}
+    for row in world.rows(
+        f"select row({', '.join(definition.key)})::text as row_key, source_keys from {definition.name}"
+    ):
+        if row.row_key in given:
+            assert row.source_keys, f"{definition.name} {row.row_key} is made from nothing"
+            for name, keys in row.source_keys.items():
+                assert set(keys) <= there[name], f"{definition.name} {row.row_key}: no such row of {name}"
+                assert len(set(keys)) == len(keys), f"{definition.name} {row.row_key}: a row of {name} stands twice"
 
 
 def check_same_as_fresh(world: World, tables: list[str]) -> None:
     """A hub with the same bronze whose silver is made now, by one full refresh each, shows the same present rows.
 
-    Empties the silver tables: the last check of a history.
+    Of tables over streams and over tables of one source: others hold rows whose key nothing gives any more, and what is made
+    from those remembers them. Empties the silver tables: the last check of a history.
     """
     definitions = [world.definition(table) for table in tables]
     grown = {d.name: rows_by_key(world, d, content_columns(d), only_present=True) for d in definitions}
     world.empty("meta.ingestion_runs", *(definition.name for definition in definitions))
     for definition in definitions:
         world.refresh(definition.table)
+        if any(world.definition(name).kind != "source" for name in definition.inputs if name.startswith("silver.")):
+            continue
         fresh = rows_by_key(world, definition, content_columns(definition), only_present=True)
         assert_same(grown[definition.name], fresh, f"{definition.name} against a fresh hub")
 
 
 def check_scores(world: World, definition: Definition) -> None:
     """Every raised flag has a deduction, and the score is 1 minus the deductions, at least 0, by the reviewed file."""
-    with (SQL_ROOT / "curated" / "flag_deductions.csv").open(encoding="utf-8", newline="") as file:
+    reviewed = definition.path.parents[2] / "curated" / "flag_deductions.csv"
+    with reviewed.open(encoding="utf-8", newline="") as file:
         costs = {
             row["flag"]: Decimal(row["deduction"])
             for row in csv.DictReader(file)
@@ -105,7 +144,7 @@ def check_scores(world: World, definition: Definition) -> None:
 def check_moments(world: World, definition: Definition) -> None:
     """first_seen_at, is_present and removed_at are those of bronze. Merged tables prove it by their oracle."""
     assert world.rows(f"select 1 from {definition.name} where is_present = (removed_at is not null)") == []
-    if definition.sources:
+    if definition.kind != "source":
         return
     unlike = world.rows(
         f"select t.raw_id from {definition.name} t left join bronze.live_payloads p using (raw_id) "
@@ -185,15 +224,17 @@ def check_columns_filled(world: World, definition: Definition, always_empty: Ite
         for column in definition.columns
         if all(row[column.name] in (None, "", "{}", "[]") for row in stored)
     }
-    assert empty == set(always_empty), f"{definition.name}: columns without any value"
+    assert empty == set(always_empty), f"{definition.name}: columns without any value, {sorted(empty)}"
 
 
 def check_inputs(definition: Definition) -> None:
     """What the SELECT reads is what the definition names as inputs; reach queries read no more than that and the table."""
-    assert tables_read(definition.select) - {definition.name} == set(definition.inputs)
-    for name, reach in definition.reaches.items():
-        assert tables_read(reach) <= {*definition.inputs, definition.name}, name
-        assert name in tables_read(reach), f"{name} does not reach by its own changed rows"
+    nodes = (name for step in definition.steps for name in tables_read(step.nodes))
+    assert {*tables_read(definition.select), *nodes} == set(definition.inputs)
+    for name, reach in definition.reach.items():
+        if reach.query:
+            assert tables_read(reach.query) <= {*definition.inputs, definition.name}, name
+            assert name in tables_read(reach.query), f"{name} does not reach by its own changed rows"
 
 
 def check_collations(world: World, definition: Definition) -> None:
@@ -228,59 +269,83 @@ def refused(database: Database, statement: str) -> bool:
 
 
 def check_history(world: World, definition: Definition, number: int) -> None:
-    """Live through one random history; every refresh moves only what moved, and gives what a full one does."""
+    """Live through one random history of a table's inputs; a refresh moves only what moved, and gives what a full one does."""
     try:
-        live(world, definition, random_history(world, definition, number))
+        live_inputs(world, definition, inputs.history(world, definition, number))
     except Exception as error:
         error.add_note(f"history {number} of {definition.name}")
         raise
 
 
-def live(world: World, definition: Definition, history: list[Step]) -> None:
+def live_inputs(world: World, definition: Definition, history: list[inputs.Step]) -> None:
+    inputs.begin(world, definition)
+    rows: Rows = {}
+    for events, how in history:
+        for event in events:
+            inputs.happen(world, event)
+        if how is not None:
+            done, rows = check_refresh(world, definition.table, how, rows)
+            if done:
+                # At once: the next refresh may reach by chance what this one forgot.
+                check_same_as_full(world, definition, rows)
+    assert done, "the last refresh did not come about"
+    check_rules(world, definition, rows)
+
+
+def check_chain(world: World, number: int) -> None:
+    """Live through one random history of all streams and tables."""
+    try:
+        live_chain(world, random_history(world, number))
+    except Exception as error:
+        error.add_note(f"chain {number}")
+        raise
+
+
+def live_chain(world: World, history: list[Step]) -> None:
     world.reset().arrive()
-    tables, streams = reached_from(world, definition)
-    for changes, reads, refreshes in history:
+    tables = [definition.table for definition in world.definitions]
+    last = (
+        (),
+        tuple((stream, "whole") for stream in world.streams),
+        tuple((table, "incremental") for table in tables),
+    )
+    for changes, reads, refreshes in (*history, last):
         world.apply(*changes)
         for stream, how in reads:
             if how != "full" or isinstance(world.streams[stream], DetailStream):
                 world.read(stream, how)
         for table, how in refreshes:
-            if check_refresh(world, table, how) and table == definition.table:
-                # At once: the next refresh may reach by chance what this one forgot.
-                check_same_as_full(world, world.definition(table))
-    for stream in streams:
-        world.read(stream)
+            if how == "redefined":
+                # What the table held is gone until its next refresh.
+                world.redefine(table)
+                continue
+            definition = world.definition(table)
+            done, rows = check_refresh(world, table, how, all_rows(world, definition))
+            if done:
+                check_same_as_full(world, definition, rows)
     for table in tables:
-        check_refresh(world, table, "incremental")
-    for table in tables:
-        check_same_as_full(world, world.definition(table))
-        check_scores(world, world.definition(table))
-        check_moments(world, world.definition(table))
-        if table in ORACLES and table not in world.former:
-            ORACLES[table](world)
+        check_rules(world, world.definition(table))
     check_same_as_fresh(world, tables)
 
 
-def check_refresh(world: World, table: str, how: str) -> bool:
-    """One refresh of a history, and whether it came about; one that fails, is dry, or lacks an input leaves the table as it was.
+def check_refresh(world: World, table: str, how: str, before: Rows) -> tuple[bool, Rows]:
+    """One refresh of a history: whether it came about, and the rows after it.
 
-    redefined: the definition of the table changes, and what it held is gone until its next refresh.
+    One that fails, is dry, or lacks an input leaves the rows as they were (`before`).
     """
-    if how == "redefined":
-        world.redefine(table)
-        return False
     definition = world.definition(table)
-    before = all_rows(world, definition)
     try:
         if how == "failing":
             world.refresh_failing(table)
         else:
             run = world.refresh(table, full=how == "full", dry_run=how == "dry")
             if how != "dry":
-                check_moves(before, all_rows(world, definition), run)
-                return True
+                after = all_rows(world, definition)
+                check_moves(before, after, run)
+                return True, after
     except OutdatedTableError:
-        inputs = [name for name in definition.inputs if name.startswith("silver.")]
-        assert any(not world.rows(f"select 1 from {name} limit 1") for name in inputs)
-    assert all_rows(world, definition) == before
-    return False
+        named = [name for name in definition.inputs if name.startswith("silver.")]
+        assert any(not world.rows(f"select 1 from {name} limit 1") for name in named)
+    after = all_rows(world, definition)
+    assert after == before
+    return False, after

@@ -62,7 +62,7 @@ def test_s2_two_accounts_with_one_code(world: World) -> None:
     live(world, *account(41), *account(43, Code=CODE, IsActive=False))
     found = row(world, CODE)
     assert (found.tdx_ids, found.tdx_id, found.is_active) == ([41, 43], 41, True)
-    assert found.source_keys == {"tdx": [41, 43]}
+    assert found.source_keys == {"silver.tdx_departments": ["41", "43"]}
     assert "several_tdx_accounts" in found.quality_flags
     assert {name for number in (41, 43) for name in row(world, number, "tdx_departments").quality_flags} & {
         "duplicate_dept_code"

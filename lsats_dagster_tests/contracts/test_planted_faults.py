@@ -14,20 +14,26 @@ from sqlalchemy import Connection
 
 from lsats_dagster import runs
 from lsats_dagster.runs import protocol
-from lsats_dagster.transforms import engine
-from lsats_dagster.transforms.definition import Definition, DefinitionError
-from lsats_dagster_tests.contracts import interleavings, table_checks, test_departments
-from lsats_dagster_tests.contracts.histories import ORDINARY, World
+from lsats_dagster.transforms import engine, steps
+from lsats_dagster.transforms.definition import Definition, DefinitionError, Reach
+from lsats_dagster_tests.contracts import inputs, interleavings, table_checks, test_departments
+from lsats_dagster_tests.contracts.histories import World
 
 Check = Callable[[World], None]
 Plant = Callable[[World, pytest.MonkeyPatch], None]
 
 
+# More than any fault needs.
+HISTORIES = 40
+NOTHING = "select null::text where :since is null"
+
+
 @pytest.fixture
-def world(shared_world: World) -> Iterator[World]:
-    definitions = shared_world.definitions
-    yield shared_world.reset()
-    shared_world.definitions = definitions
+def world(suite_world: World) -> Iterator[World]:
+    inputs.pools(suite_world)
+    definitions = suite_world.definitions
+    yield suite_world.reset()
+    suite_world.definitions = definitions
 
 
 def redefine(world: World, table: str, **changes: Any) -> None:
@@ -38,18 +44,75 @@ def redefine(world: World, table: str, **changes: Any) -> None:
     world.definitions = tuple(changed if definition is sound else definition for definition in world.definitions)
 
 
-def reach_new_keys_only(world: World, _patch: pytest.MonkeyPatch, *, table: str) -> None:
-    """The reach queries forget which rows came from the changed input before: keys that an entity has left."""
-    own_keys = {
-        "silver.tdx_departments": "select dept_id from silver.tdx_departments where changed_seq > :since",
-        "bronze.tdx_departments": "select external_id from bronze.tdx_departments where seq > :since",
-        "enriched.tdx_department_details": "select external_id from enriched.tdx_department_details where seq > :since",
-    }
-    redefine(world, table, reaches={**world.definition(table).reaches, **by_input(world, table, own_keys)})
+def with_reach(world: World, table: str, **reach: Reach) -> None:
+    """Put other words about some inputs, named without their schema, in place of the sound ones."""
+    sound = world.definition(table).reach
+    redefine(world, table, reach={name: reach.get(name.partition(".")[2], sound[name]) for name in sound})
 
 
-def by_input(world: World, table: str, reaches: dict[str, str]) -> dict[str, str]:
-    return {name: reaches[name] for name in world.definition(table).inputs if name in reaches}
+def without_classes(world: World, _patch: pytest.MonkeyPatch) -> None:
+    """Who shared a value with a changed row, or shares it now, is not computed again."""
+    redefine(world, "logins", classes=())
+
+
+def one_class_only(world: World, _patch: pytest.MonkeyPatch) -> None:
+    """The other class is looked at in rows that were not all computed."""
+    redefine(world, "logins", classes=("alias",))
+
+
+def without_contributors(_world: World, patch: pytest.MonkeyPatch) -> None:
+    """The reach forgets which rows came from the changed row before: keys that it has left."""
+    sound = engine.reach_query
+
+    def reach_query(definition: Definition, name: str) -> str | None:
+        reach = definition.reach[name]
+        query = sound(replace(definition, kind="source"), name)
+        return query if reach.gives or reach.joined or reach.query else NOTHING
+
+    patch.setattr(engine, "reach_query", reach_query)
+
+
+def without_losers(world: World, _patch: pytest.MonkeyPatch) -> None:
+    """Only logins that were linked are contributors; two with one employee ID blocked each other, and left no trace."""
+    sound = world.definition("workers").select
+    linked = "'silver.logins', case when l.login_id is not null then array[l.login_id] end"
+    changed = sound.replace("'silver.logins', p.login_keys", linked)
+    assert changed != sound
+    redefine(world, "workers", select=changed)
+
+
+def without_joined(world: World, _patch: pytest.MonkeyPatch, *, table: str, name: str) -> None:
+    """A row that another names by its key changes or arrives, and the other is not computed again."""
+    gives = world.definition(table).reach[name].gives
+    with_reach(world, table, **{name.partition(".")[2]: Reach(gives, query=NOTHING)})
+
+
+def wrong_joined(world: World, _patch: pytest.MonkeyPatch) -> None:
+    """Another column than the one that the SELECT joins by."""
+    with_reach(world, "workers", logins=Reach(gives="empl_id", joined="worker_name = login_id"))
+
+
+def step_ignores_identities(_world: World, patch: pytest.MonkeyPatch) -> None:
+    """A step lets two that contradict each other meet."""
+    sound = steps.linked_groups
+    patch.setitem(engine.STEPS, "linked_groups", lambda nodes: sound((*node[:2], None, *node[3:]) for node in nodes))
+
+
+def whole_table_as_keyed(world: World, _patch: pytest.MonkeyPatch) -> None:
+    """A closure is computed for the groups whose own members changed, and not for those above them."""
+    sound = world.definition("effective_members")
+    keyed = (
+        f"select * from ({sound.select}) s where cast(:keys as text[]) is null or group_id = any(cast(:keys as text[]))"
+    )
+    redefine(
+        world, "effective_members", whole=False, scope="group_id", select=keyed,
+        reach={"silver.group_members": Reach(gives="group_id")},
+    )  # fmt: skip
+
+
+def scope_is_not_the_key(world: World, _patch: pytest.MonkeyPatch) -> None:
+    """The SELECT is asked for employees, and knows records by employee and number."""
+    redefine(world, "jobs", scope="empl_id")
 
 
 def watermark_after_reading(world: World, patch: pytest.MonkeyPatch) -> None:
@@ -59,7 +122,8 @@ def watermark_after_reading(world: World, patch: pytest.MonkeyPatch) -> None:
     def apply(connection: Connection, definition: Definition, run: runs.Run, *, full: bool) -> engine.Scope:
         scope = sound(connection, definition, run, full=full)
         with world.admin.transaction() as now:
-            run.metadata["watermarks"] = {name: engine.input_position(now, name)[0] for name in definition.inputs}
+            found = engine.positions(now, definition)
+            run.metadata["watermarks"] = {name: found[name] for name in definition.inputs}
         return scope
 
     patch.setattr(engine, "apply", apply)
@@ -67,22 +131,26 @@ def watermark_after_reading(world: World, patch: pytest.MonkeyPatch) -> None:
 
 def watermark_by_clock(world: World, patch: pytest.MonkeyPatch) -> None:
     """Changed means: later than the last refresh, by the clock (the rule of silver_source_tables.md 3.2, L-1)."""
-    sound = engine.input_position
+    sound = engine.positions
 
-    def input_position(connection: Connection, name: str) -> tuple[int, Any]:
+    def positions(connection: Connection, definition: Definition) -> dict[str, int]:
         now = connection.exec_driver_sql("select extract(epoch from clock_timestamp()) * 1000000").scalar_one()
-        return int(now), sound(connection, name)[1]
+        return {
+            **dict.fromkeys(definition.inputs, int(now)),
+            definition.name: sound(connection, definition)[definition.name],
+        }
 
-    patch.setattr(engine, "input_position", input_position)
+    patch.setattr(engine, "positions", positions)
     for definition in world.definitions:
-        keys = {name: definition.scope if name.startswith("silver.") else "external_id" for name in definition.inputs}
         clocks = {name: "updated_at" if name.startswith("silver.") else "changed_at" for name in definition.inputs}
         redefine(
             world,
             definition.table,
-            reaches={
-                name: f"select {keys[name]} from {name} where {clocks[name]} > to_timestamp(:since / 1000000.0)"
-                for name in definition.inputs
+            reach={
+                name: Reach(
+                    query=f"select {reach.gives} from {name} where {clocks[name]} > to_timestamp(:since / 1000000.0)"
+                )
+                for name, reach in definition.reach.items()
             },
         )
 
@@ -112,14 +180,6 @@ def inputs_made_anew_unseen(_world: World, patch: pytest.MonkeyPatch) -> None:
     patch.setattr(engine, "check_deployed", check_deployed)
 
 
-def reached_without_ancestors(world: World, _patch: pytest.MonkeyPatch) -> None:
-    """A change reaches no account above: a circle is flagged, or not any more, only where it was changed."""
-    reaches = world.definition("tdx_departments").reaches
-    cut = {name: reach.replace("union\nselect tdx_id::text from ancestors", "") for name, reach in reaches.items()}
-    assert all(cut[name] != reach for name, reach in reaches.items())
-    redefine(world, "tdx_departments", reaches=cut)
-
-
 def score_ignores_flags(_world: World, patch: pytest.MonkeyPatch) -> None:
     patch.setattr(engine, "score", lambda definition: "1.00")
 
@@ -135,10 +195,14 @@ def no_lock(_world: World, patch: pytest.MonkeyPatch) -> None:
     patch.setattr(protocol, "take_lock", lambda connection, name, wait_seconds: None)
 
 
-def live_random_histories(world: World) -> None:
-    """The ordinary histories of the table that all others lead to."""
-    for number in range(ORDINARY):
-        table_checks.check_history(world, world.definition("departments"), number)
+def histories_of(table: str) -> Check:
+    """The ordinary histories of one table."""
+
+    def live(world: World) -> None:
+        for number in range(HISTORIES):
+            table_checks.check_history(world, world.definition(table), number)
+
+    return live
 
 
 def on_rich_world(check: Callable[[World, Definition], None], table: str) -> Check:
@@ -165,24 +229,39 @@ class Fault:
     control: bool = True
 
 
+def in_histories(name: str, plant: Plant, table: str) -> Fault:
+    """A fault that the histories of a table find; test_tables_histories is their control."""
+    return Fault(f"{table}: {name}", plant, histories_of(table), control=False)
+
+
 FAULTS = [
-    Fault(
-        "departments: reached by new keys only",
-        partial(reach_new_keys_only, table="departments"),
-        live_random_histories,
-        control=False,
+    in_histories("without classes", without_classes, "logins"),
+    in_histories("classes closed over one column", one_class_only, "logins"),
+    *(
+        in_histories("without contributors", without_contributors, table)
+        for table in ("departments", "workers", "login_links", "teams")
     ),
     Fault(
-        "departments: reached by new keys only, scenario",
-        partial(reach_new_keys_only, table="departments"),
+        "departments: without contributors, scenario",
+        without_contributors,
         test_departments.test_an_account_moves_to_another_code,
     ),
-    Fault(
-        "tdx_departments: reached by new keys only",
-        partial(reach_new_keys_only, table="tdx_departments"),
-        live_random_histories,
-        control=False,
+    in_histories("contributors without those that were blocked", without_losers, "workers"),
+    *(
+        in_histories(f"without joined, {name}", partial(without_joined, table=table, name=name), table)
+        for table, name in (
+            ("departments", "silver.tdx_departments"),
+            ("workers", "silver.logins"),
+            ("jobs", "bronze.logins"),
+            ("group_members", "silver.logins"),
+            ("group_members", "bronze.groups"),
+            ("teams", "silver.login_links"),
+        )
     ),
+    in_histories("wrong joined", wrong_joined, "workers"),
+    in_histories("a step ignores identities", step_ignores_identities, "linked_logins"),
+    in_histories("a whole table as a keyed one", whole_table_as_keyed, "effective_members"),
+    in_histories("the scope is not the key", scope_is_not_the_key, "jobs"),
     Fault(
         "watermark taken after reading",
         watermark_after_reading,
@@ -193,21 +272,13 @@ FAULTS = [
         watermark_by_clock,
         on_rich_world(interleavings.check_committed_late, "umapi_departments"),
     ),
-    Fault(
-        "only changed rows of every input",
-        only_changed_rows_of_every_input,
-        live_random_histories,
-        control=False,
-    ),
+    in_histories("only changed rows of every input", only_changed_rows_of_every_input, "departments"),
     Fault(
         "only changed rows of every input, scenario S1",
         only_changed_rows_of_every_input,
         test_departments.test_s1_a_change_of_one_source_keeps_the_other,
     ),
-    Fault("inputs made anew are not seen", inputs_made_anew_unseen, live_random_histories, control=False),
-    Fault(
-        "tdx_departments: reached without ancestors", reached_without_ancestors, live_random_histories, control=False
-    ),
+    in_histories("inputs made anew are not seen", inputs_made_anew_unseen, "departments"),
     Fault("the score ignores flags", score_ignores_flags, on_rich_world(scores, "departments")),
     Fault("one deduction is not applied", one_deduction_is_not_applied, on_rich_world(scores, "departments")),
     Fault("no lock", no_lock, on_rich_world(interleavings.check_two_at_once, "departments")),

@@ -7,39 +7,38 @@ import pytest
 
 from lsats_dagster.database import READER, Database
 from lsats_dagster.runs import Run
-from lsats_dagster.sources import STREAMS
 from lsats_dagster.transforms.definition import Definition
-from lsats_dagster_tests.conftest import DEFINITIONS
 from lsats_dagster_tests.contracts import table_checks as checks
+from lsats_dagster_tests.contracts.forms import SUITE_DEFINITIONS, SUITE_STREAMS
 from lsats_dagster_tests.contracts.histories import Change, World
 from lsats_dagster_tests.contracts.shapes import SHAPES
 
 # Columns that no world fills, each with the reason.
 ALWAYS_EMPTY: dict[str, dict[str, str]] = {}
 
-every_table = pytest.mark.parametrize("definition", DEFINITIONS, ids=lambda definition: definition.table)
+every_table = pytest.mark.parametrize("definition", SUITE_DEFINITIONS, ids=lambda definition: definition.table)
 both_modes = pytest.mark.parametrize("full", [False, True], ids=["incremental", "full"])
 
 
 @pytest.fixture(scope="module")
-def filled(shared_world: World) -> dict[str, tuple[checks.Rows, Run, Run]]:
+def filled(suite_world: World) -> dict[str, tuple[checks.Rows, Run, Run]]:
     """Every table refreshed for the first time, dry and then for real: its rows, the dry run, the real one."""
-    shared_world.reset().fill()
+    suite_world.reset().fill()
     first = {}
-    for definition in DEFINITIONS:
-        dry, real = checks.dry_and_real(shared_world, definition, full=False)
-        first[definition.table] = (checks.all_rows(shared_world, definition), dry, real)
+    for definition in SUITE_DEFINITIONS:
+        dry, real = checks.dry_and_real(suite_world, definition, full=False)
+        first[definition.table] = (checks.all_rows(suite_world, definition), dry, real)
     return first
 
 
 @pytest.fixture
-def world(shared_world: World, filled: object) -> World:
+def world(suite_world: World, filled: object) -> World:
     """The rich world, every table up to date."""
-    return shared_world
+    return suite_world
 
 
 def test_every_stream_has_a_shape() -> None:
-    assert SHAPES.keys() == {stream.name for stream in STREAMS}
+    assert SHAPES.keys() == {stream.name for stream in SUITE_STREAMS}
 
 
 @every_table
@@ -69,15 +68,15 @@ def test_inputs_are_what_the_sql_reads(definition: Definition) -> None:
 
 
 @both_modes
-def test_a_dry_run_writes_nothing_and_tells_the_truth(shared_world: World, filled: object, full: bool) -> None:
+def test_a_dry_run_writes_nothing_and_tells_the_truth(suite_world: World, filled: object, full: bool) -> None:
     """Of every table, after its inputs have moved."""
     for name, shape in SHAPES.items():
         for field, values in shape.others.items():
-            shared_world.apply(Change(name, shape.keys[0], field, values[1] if full else values[0]))
-        shared_world.apply(Change(name, shape.keys[1], "" if full else None))
-    shared_world.read_all()
-    for definition in DEFINITIONS:
-        dry, real = checks.dry_and_real(shared_world, definition, full=full)
+            suite_world.apply(Change(name, shape.keys[0], field, values[1] if full else values[0]))
+        suite_world.apply(Change(name, shape.keys[1], "" if full else None))
+    suite_world.read_all()
+    for definition in SUITE_DEFINITIONS:
+        dry, real = checks.dry_and_real(suite_world, definition, full=full)
         checks.check_foretold(dry, real)
         assert real.counts.updated + real.counts.removed, f"{definition.name} has nothing to tell"
 

@@ -1,6 +1,6 @@
 """Refreshes, reads and deaths that meet: every silver table must stand all of it."""
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 
 import pytest
 
@@ -10,20 +10,19 @@ from lsats_dagster.ingestion.stream import DetailStream
 from lsats_dagster.transforms.definition import Definition
 from lsats_dagster_tests.conftest import DEFINITIONS, new_database
 from lsats_dagster_tests.contracts import interleavings
-from lsats_dagster_tests.contracts.histories import Change, World, shared_database
+from lsats_dagster_tests.contracts.forms import SUITE_DEFINITIONS
+from lsats_dagster_tests.contracts.histories import Change, World
 from lsats_dagster_tests.contracts.shapes import SHAPES
 
-every_table = pytest.mark.parametrize("definition", DEFINITIONS, ids=lambda definition: definition.table)
+every_table = pytest.mark.parametrize("definition", SUITE_DEFINITIONS, ids=lambda definition: definition.table)
 ENTITIES = 300
 
 
 @pytest.fixture(scope="module")
-def world(server: EmbeddedPostgres) -> Iterator[World]:
+def world(suite_world: World) -> World:
     """A rich world, filled once: each test moves it on."""
-    world = World(shared_database(server)).reset()
-    world.fill()
-    yield world
-    world.dispose()
+    suite_world.reset().fill()
+    return suite_world
 
 
 @every_table
@@ -44,7 +43,7 @@ def test_interleaved(world: World, definition: Definition, check: Callable[[Worl
 def test_the_row_of_a_failed_run_says_what_failed(world: World) -> None:
     """Who reads meta.ingestion_runs learns the SQLSTATE and what the error raised says, not only a class name."""
     definition = DEFINITIONS[0]
-    interleavings.move_every_source(world, "for a failure")
+    interleavings.move_sources(world, definition, "for a failure")
     world.administer(f"alter table {definition.name} add constraint too_good check (data_quality_score < 0) not valid")
     try:
         with pytest.raises(DatabaseError) as raised:

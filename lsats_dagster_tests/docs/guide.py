@@ -85,6 +85,7 @@ def write(path: Path, block: Block) -> None:
             file.write(block.text)
     else:
         assert not path.exists(), f"{path} exists"
+        path.parent.mkdir(exist_ok=True)
         path.write_text(block.text, encoding="utf-8")
 
 

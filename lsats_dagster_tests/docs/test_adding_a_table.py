@@ -18,6 +18,7 @@ from lsats_dagster_tests.conftest import Hub
 from lsats_dagster_tests.docs.guide import Checkout
 from lsats_dagster_tests.docs.test_adding_a_stream import asset
 
+ADDED = ("colleges", "tdx_account_contacts", "college_departments", "department_twins")
 COUNTS = "select college_code, department_count from silver.v_colleges"
 
 
@@ -36,9 +37,11 @@ def test_the_guide_adds_a_table(checkout: Checkout, campus: Campus) -> None:
     # The guide is for a hub that has its inputs.
     live(hub, checkout)
     checkout.follow("adding_a_table.md")
-    # The definition, its deductions, its view, and nothing else.
+    # The definitions, their deductions, a view, and nothing else.
     assert checkout.written == [
-        "sql/silver/entities/colleges.sql", "sql/curated/flag_deductions.csv", "sql/views/v_colleges.sql"
+        "sql/silver/entities/colleges.sql", "sql/silver/sources/tdx_account_contacts.sql",
+        "sql/silver/helpers/college_departments.sql", "sql/silver/helpers/department_twins.sql",
+        "sql/curated/flag_deductions.csv", "sql/views/v_colleges.sql",
     ]  # fmt: skip
 
     departments = campus.truth("umich_api/department").values()
@@ -54,15 +57,14 @@ def test_the_guide_adds_a_table(checkout: Checkout, campus: Campus) -> None:
         "select count(*) from silver.colleges where (college_name is null) <> (data_quality_score <= 0.5)"
     ) == [(0,)]
     assert hub.rows(
-        "select distinct field_sources ->> 'college_name' from silver.colleges where college_name is not null"
-    ) == [("umich_api",)]
+        "select count(*) from silver.colleges "
+        "where jsonb_array_length(source_keys -> 'silver.departments') <> cardinality(dept_ids)"
+    ) == [(0,)]
     [(comment,)] = hub.rows("select obj_description('silver.colleges'::regclass)")
     assert comment.startswith("One college, by college code")
 
-    verdicts = re.findall(
-        r"^(\S+) silver/(\w+): \d+ rows, (.*)$", checkout.said["lsats verify colleges"], re.MULTILINE
-    )
-    assert verdicts[-1] == ("✅", "colleges", "0 differing, 0 missing, 0 lingering")
+    verdicts = re.findall(r"^(\S+) silver/(\w+): \d+ rows, (.*)$", checkout.said["lsats verify"], re.MULTILINE)
+    assert {("✅", table, "0 differing, 0 missing, 0 lingering") for table in ADDED} <= set(verdicts)
     page = (checkout.folder / "docs" / "tables" / "colleges.md").read_text(encoding="utf-8")
     assert "| `college_code` | text | College code" in page
     assert "| `several_names` | 0.05 |" in page
@@ -81,11 +83,11 @@ def test_the_guide_adds_a_table(checkout: Checkout, campus: Campus) -> None:
     other = next(code for code in colleges if code != str(department["DeptGroup"]).strip())
     campus.put("umich_api/department", key, {"DeptGroup": other})
     live(hub, checkout)
-    assert hub.rows(
-        "select mode, records_updated + records_removed > 0 from meta.ingestion_runs "
-        "where entity_type = 'colleges' order by run_seq desc limit 1"
-    ) == [("incremental", True)]
+    modes = dict(map(tuple, hub.rows(
+        "select distinct on (entity_type) entity_type, mode from meta.ingestion_runs order by entity_type, run_seq desc"
+    )))  # fmt: skip
+    assert {table: modes[table] for table in ADDED} == dict.fromkeys(ADDED, "incremental") | {"department_twins": "full"}
     assert dict(map(tuple, hub.rows(COUNTS)))[other] == colleges[other] + 1
     verdicts = verify(hub.database, load_definitions(checkout.folder / "sql"), lock_wait_seconds=10)
-    assert all(verdict.equal for verdict in verdicts)
+    assert [verdict.table for verdict in verdicts if not verdict.equal] == []
     hub.database.dispose()

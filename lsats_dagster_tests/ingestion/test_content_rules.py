@@ -8,7 +8,7 @@ import pytest
 
 from lsats_dagster.database import Database
 from lsats_dagster.ingestion.before import NewerRecordsError
-from lsats_dagster.ingestion.content import quarantine_text
+from lsats_dagster.ingestion.content import prepare, quarantine_text
 from lsats_dagster.ingestion.extract import since
 from lsats_dagster.ingestion.stream import HashRule, SkippedRecordError, UnkeyedRecordError
 from lsats_dagster_tests.ingestion.memory import Thing, Things, key
@@ -105,6 +105,13 @@ def test_records_of_a_newer_rule_are_refused(hub: Database) -> None:
         with pytest.raises(NewerRecordsError, match="rule 3, this checkout knows rule 2"):
             things.ingest(**request)
     assert (len(things.log()), things.last_run().records_processed) == (20, 0)
+
+
+@pytest.mark.parametrize("text", ["\x00", "a\x00b", "\\\x00", "\\u0000\x00"])
+def test_no_null_character_is_left_in_a_body(hub: Database, text: str) -> None:
+    """Postgres would refuse it."""
+    stream = Things(hub, 0).stream
+    assert b"\\u0000" not in prepare(stream, {"ID": 1, "Odd": text}).body.replace(b"\\\\", b"")
 
 
 NAMES_THAT_BECOME_ONE = {"we\x00ird": 1, "weird": 2}

@@ -33,13 +33,26 @@ def shared_world(server: EmbeddedPostgres) -> Iterator[World]:
     world.reset().dispose()
 
 
-@pytest.fixture
-def checkout(server: EmbeddedPostgres, filled: World, tmp_path: Path) -> Iterator[Checkout]:
-    shutil.copytree(SQL_ROOT, tmp_path / "sql")
-    found = Checkout(tmp_path / "sql", new_database(server, template=str(filled.database.url.database)))
+def checkouts(server: EmbeddedPostgres, filled: World, folder: Path) -> Iterator[Checkout]:
+    """One checkout, for a fixture of any scope."""
+    shutil.copytree(SQL_ROOT, folder / "sql")
+    found = Checkout(folder / "sql", new_database(server, template=str(filled.database.url.database)))
     found.world.sources = deepcopy(filled.sources)
     yield found
     found.world.dispose()
+
+
+@pytest.fixture
+def checkout(server: EmbeddedPostgres, filled: World, tmp_path: Path) -> Iterator[Checkout]:
+    yield from checkouts(server, filled, tmp_path)
+
+
+@pytest.fixture(scope="module")
+def module_checkout(
+    server: EmbeddedPostgres, filled: World, tmp_path_factory: pytest.TempPathFactory
+) -> Iterator[Checkout]:
+    """For the tests of a module that only look."""
+    yield from checkouts(server, filled, tmp_path_factory.mktemp("checkout"))
 
 
 @pytest.fixture

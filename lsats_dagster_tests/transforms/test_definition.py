@@ -1,5 +1,6 @@
 """Definition files: what the parser refuses and how it says so, precedence, reading order."""
 
+import re
 from pathlib import Path
 
 import pytest
@@ -7,14 +8,14 @@ import pytest
 from lsats_dagster.settings import SQL_ROOT
 from lsats_dagster.transforms.definition import (
     DefinitionError,
-    candidates,
-    field_sources,
+    Reach,
     in_order,
     load_deductions,
     load_definitions,
     parse,
     tables_read,
 )
+from lsats_dagster.transforms.precedence import candidates, field_sources
 from lsats_dagster_tests.conftest import DEFINITIONS
 
 HEADER = '''row = "One example."
@@ -30,20 +31,33 @@ example_id = ["text", "Key"]
 name = ["text", "Name"]
 
 [inputs."bronze.examples"]
-reach = "select external_id from bronze.examples where seq > :since"
 '''
-STANDARD = """b.raw_id, array['x'] as source_systems, array[]::text[] as quality_flags, b.first_seen_at,
+STANDARD = """b.raw_id, b.first_seq, array['x'] as source_systems, array[]::text[] as quality_flags, b.first_seen_at,
     b.is_present, b.removed_at"""
 SELECT = f"""select b.external_id as example_id, b.payload ->> 'Name' as name, {STANDARD}
 from bronze.examples b
 where cast(:keys as text[]) is null or b.external_id = any(cast(:keys as text[]));
 """
-MERGED_HEADER = HEADER.replace("[columns]", 'sources = {a = "first", b = "second"}\n\n[columns]')
+MERGED_HEADER = HEADER.replace("[columns]", 'kind = "merged"\nsources = {a = "first", b = "second"}\n\n[columns]')
 MERGED_SELECT = """select a.example_id, coalesce(a.name, b.name) as name, '{}'::jsonb as source_keys,
     :field_sources as field_sources, array['x'] as source_systems, array[]::text[] as quality_flags, a.first_seen_at,
     a.is_present, a.removed_at
 from bronze.examples a left join bronze.examples b on a.external_id = b.external_id
+where cast(:keys as text[]) is null or a.external_id = any(cast(:keys as text[]))
 """
+OWN_INPUT = '[inputs."bronze.examples"]\n'
+OTHER_INPUT = """
+
+[inputs."silver.others"]
+"""
+STEP = """
+[[steps]]
+name = "linked"
+nodes = "select 1"
+run = "linked_groups"
+columns = {node = "text"}
+"""
+WHOLE = "whole = true\n"
 
 
 def write(folder: Path, text: str, name: str = "examples") -> Path:
@@ -64,6 +78,7 @@ def test_a_whole_definition(tmp_path: Path) -> None:
     assert found.description == "Of an example source."
     assert found.columns[0].comment == "Key"
     assert [column.name for column in found.columns][:3] == ["example_id", "name", "raw_id"]
+    assert (found.kind, found.reach["bronze.examples"]) == ("source", Reach(gives="external_id"))
     assert "source_keys" not in found.selected
     assert not found.select.endswith(";")
     assert "first_seen_at" not in found.hashed
@@ -78,7 +93,28 @@ def test_a_whole_definition(tmp_path: Path) -> None:
         (definition_text(HEADER + "key = [\n"), "header: TOMLDecodeError"),
         (definition_text(HEADER.replace('row = "One example."', "")), "header: KeyError: 'row'"),
         (definition_text(HEADER.replace('key = ["example_id"]', "")), "header: KeyError: 'key'"),
-        (definition_text(HEADER.replace("reach =", "reaches =")), "header: KeyError: 'reach'"),
+        (
+            definition_text(HEADER + 'reaches = "x"\n'),
+            "bronze.examples: no entry reaches; there are gives, joined, reach",
+        ),
+        (definition_text('kind = "mixed"\n' + HEADER), "kind 'mixed': one of source, merged, derived"),
+        (
+            definition_text('sources = {b = "first"}\n' + HEADER),
+            "sources are for merged tables, and this one is source",
+        ),
+        (definition_text('classes = ["title"]\n' + HEADER), "classes: title is not a column"),
+        (definition_text('computed_from = {title = ["b"]}\n' + HEADER), "computed_from: title is not a column"),
+        (definition_text('computed_from = {name = ["x"]}\n' + HEADER), "computed_from: name: x is no alias of sources"),
+        (definition_text(HEADER + OTHER_INPUT), "silver.others: what does a change of it reach"),
+        (definition_text(HEADER + OTHER_INPUT + 'joined = "name"\n'), "joined is .own column = key of the input"),
+        (definition_text(HEADER + OTHER_INPUT + 'joined = "title = id"\n'), "joined: title is not a column"),
+        (definition_text(select=SELECT.replace(":keys", "null")), "the SELECT does not ask for :keys"),
+        (definition_text(WHOLE + HEADER), "a whole table has no :keys"),
+        (definition_text(WHOLE + HEADER + 'joined = "name = external_id"\n'), "inputs.bronze.examples have no use"),
+        (definition_text(WHOLE + 'classes = ["name"]\n' + HEADER), "classes have no use"),
+        (definition_text(HEADER + STEP), "steps need a whole table"),
+        (definition_text(WHOLE + HEADER + STEP.replace("linked_groups", "x")), "steps: x is none of linked_groups"),
+        (definition_text(WHOLE + HEADER + STEP.replace("nodes", "node")), "header: TypeError.*node"),
         (definition_text(HEADER.replace('["text", "Name"]', '["text"]')), "header: TypeError"),
         (definition_text(HEADER.replace("name = [", "Name = [")), "column name 'Name'"),
         (definition_text(HEADER.replace("name = [", '"na-me" = [')), "column name 'na-me'"),
@@ -88,7 +124,7 @@ def test_a_whole_definition(tmp_path: Path) -> None:
             definition_text(HEADER.replace('key = ["example_id"]', 'key = ["other"]')),
             "key column other is not a column",
         ),
-        (definition_text('scope = "other"\n' + HEADER), "scope other is not a column"),
+        (definition_text('scope = "other"\n' + HEADER), "scope: other is not a column"),
         (definition_text(HEADER.replace('inputs."bronze.examples"', "inputs.examples")), "examples: schema and table"),
         (definition_text('dangling = ["lost"]\n' + HEADER), "dangling flag lost has no deduction"),
         (definition_text(select=SELECT.replace("as name", "as title")), "'name', 'title'"),
@@ -100,7 +136,7 @@ def test_a_whole_definition(tmp_path: Path) -> None:
             "order",
         ),
         (definition_text(select=SELECT.replace("b.raw_id,", "b.raw_id, b.raw_id,")), "other columns, or another order"),
-        (definition_text(select="delete from bronze.examples"), "not one SELECT"),
+        (definition_text(select="delete from bronze.examples where x = :keys"), "not one SELECT"),
         (definition_text(select=SELECT.replace(";", f"union all {SELECT}")), "not one SELECT"),
     ],
 )
@@ -121,7 +157,7 @@ def test_precedence_comes_from_the_select(tmp_path: Path) -> None:
     found = parse(write(tmp_path, definition_text(MERGED_HEADER, MERGED_SELECT)), {})
     assert candidates(found)["name"] == [("first", "a.name"), ("second", "b.name")]
     sql = field_sources(found)
-    assert sql.index("a.name is not null then 'first'") < sql.index("b.name is not null then 'second'")
+    assert sql.index('when a.name is not null then \'"name": "first"\'') < sql.index("when b.name is not null then")
     assert "example_id" not in sql
     assert ":field_sources" not in found.statement
     other_way = MERGED_SELECT.replace("coalesce(a.name, b.name)", "coalesce(b.name, a.name)")
@@ -141,12 +177,11 @@ def test_many_merged_fields_fit_into_one_expression(tmp_path: Path) -> None:
     header = MERGED_HEADER.replace(
         'name = ["text", "Name"]', "\n".join(f'{name} = ["text", "Field"]' for name in ["name", *names])
     )
-    more = ", ".join(f"a.{name}" for name in names)
+    more = ", ".join(f"coalesce(a.{name}, b.{name}) as {name}" for name in names)
     select = MERGED_SELECT.replace("as name,", f"as name, {more},")
     sql = field_sources(parse(write(tmp_path, definition_text(header, select)), {}))
-    parts = sql.removeprefix("jsonb_strip_nulls(").split(" || ")
-    assert len(parts) == 3
-    assert all(part.count("case when") <= 50 for part in parts)
+    parts = sql.split("nullif(concat_ws(")[1:]
+    assert [part.count("case when") for part in parts] == [50, 50, 21]
 
 
 def test_departments_name_the_winner_in_the_order_of_the_specification() -> None:
@@ -167,6 +202,7 @@ def test_order_follows_the_inputs() -> None:
 def test_a_circle_is_refused(tmp_path: Path) -> None:
     for name, other in (("one", "two"), ("two", "one")):
         text = definition_text().replace("bronze.examples", f"silver.{other}")
+        text = text.replace("*/", 'gives = "external_id"\n*/', 1)
         write(tmp_path, text, name)
     (tmp_path / "curated").mkdir()
     (tmp_path / "curated" / "flag_deductions.csv").write_text("table_name,flag,deduction,meaning\n")
@@ -193,8 +229,12 @@ def test_the_hash_follows_everything_that_shapes_the_table(tmp_path: Path) -> No
 def test_every_reviewed_flag_belongs_to_a_table() -> None:
     deductions = load_deductions(SQL_ROOT)
     assert deductions.keys() <= {definition.table for definition in DEFINITIONS}
+    functions = (SQL_ROOT / "functions" / "unreadable.sql").read_text(encoding="utf-8")
+    given_by = re.findall(r"function (clean\.\w+\()name.*?'(\w+):' \|\| name", functions, re.DOTALL)
+    assert len(given_by) >= 10
     for definition in DEFINITIONS:
         raised = {flag for flag in deductions.get(definition.table, {}) if f"'{flag}" in definition.select}
+        raised |= {flag for call, flag in given_by if call in definition.select}
         assert raised == set(definition.deductions), f"{definition.table}: reviewed flags that no rule raises"
 
 

@@ -12,7 +12,7 @@ from sqlalchemy import event
 from lsats_dagster.demo.postgres import EmbeddedPostgres
 from lsats_dagster.runs import Check, Run
 from lsats_dagster.transforms import engine
-from lsats_dagster.transforms.definition import Definition, parse
+from lsats_dagster.transforms.definition import Definition, Reach, parse
 from lsats_dagster.transforms.engine import OutdatedTableError
 from lsats_dagster.transforms.tables import deploy
 from lsats_dagster_tests.conftest import DEFINITIONS, new_database
@@ -41,10 +41,10 @@ def found(run: Run, name: str) -> Check:
     return next(check for check in run.checks if check.name == name)
 
 
-def with_reach(world: World, table: str, reach: str) -> Definition:
-    """The definition of a table, with another reach query; it passes for the one that is deployed."""
+def with_reach(world: World, table: str, query: str) -> Definition:
+    """The definition of a table, with a written reach query only; it passes for the one that is deployed."""
     sound = world.definition(table)
-    changed = replace(sound, reaches=dict.fromkeys(sound.reaches, reach))
+    changed = replace(sound, reach=dict.fromkeys(sound.reach, Reach(query=query)))
     changed.__dict__["hash"] = sound.hash
     world.definitions = tuple(changed if definition is sound else definition for definition in world.definitions)
     return changed
@@ -134,10 +134,9 @@ flag = ["text", "Flag"]
 meaning = ["text", "Meaning"]
 
 [inputs."curated.flag_deductions"]
-reach = "select flag from curated.flag_deductions where :since is not null"
 */
 select
-    f.flag, f.meaning, null::uuid as raw_id, array['curated'] as source_systems, array[]::text[] as quality_flags,
+    f.flag, f.meaning, '{}'::jsonb as source_keys, array['curated'] as source_systems, array[]::text[] as quality_flags,
     now() as first_seen_at, true as is_present, null::timestamptz as removed_at
 from curated.flag_deductions f
 where f.table_name = 'departments' and (cast(:keys as text[]) is null or f.flag = any(cast(:keys as text[])))
@@ -158,7 +157,7 @@ def test_a_change_of_a_curated_input_is_seen(server: EmbeddedPostgres, tmp_path:
     assert world.refresh("flag_costs").counts.processed == 0
     world.administer("update curated.flag_deductions set meaning = 'Otherwise' where flag = 'no_tdx_data'")
     run = world.refresh("flag_costs")
-    assert (run.mode, run.counts.updated) == ("incremental", 1)
+    assert (run.mode, run.counts.updated) == ("full", 1)
     assert world.rows("select meaning from silver.flag_costs where flag = 'no_tdx_data'") == [("Otherwise",)]
     world.dispose()
 

@@ -5,6 +5,7 @@ select
     department_name,
     description,
     is_active,
+    parent_tdx_id,
     parent_dept_id,
     college_name,
     college_group,

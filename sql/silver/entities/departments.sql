@@ -17,6 +17,7 @@ department_name = ["text", "Name: HR before TeamDynamix"]
 department_code = ["text", "Same as dept_id, for readers of the older name"]
 description = ["text", "Notes of TeamDynamix"]
 is_active = ["boolean", "Active in TeamDynamix; without an account there: present in HR"]
+parent_tdx_id = ["integer", "TeamDynamix account of the parent"]
 parent_dept_id = ["text", "Code of the parent department, by the parent account in TeamDynamix"]
 college_name = ["text", "College"]
 campus_name = ["text", "Campus"]
@@ -37,22 +38,11 @@ sources = ["jsonb", "Sources that this row is made from, in the older words and 
 source_entity_id = ["text", "Same as dept_id, for readers of the older name"]
 
 [inputs."silver.umapi_departments"]
-reach = "select dept_id from silver.umapi_departments where changed_seq > :since"
+gives = "dept_id"
 
 [inputs."silver.tdx_departments"]
-reach = '''
-with changed as (
-    select tdx_id, dept_id from silver.tdx_departments where changed_seq > :since
-)
-select dept_id from changed where dept_id is not null
-union
--- departments that a changed account has left
-select d.dept_id from silver.departments d where d.tdx_ids && (select array_agg(tdx_id) from changed)
-union
--- children show the code of their parent
-select c.dept_id from silver.tdx_departments c
-where c.parent_id in (select tdx_id from changed) and c.dept_id is not null
-'''
+gives = "dept_id"
+joined = "parent_tdx_id = tdx_id"
 */
 with umapi as (
     select * from silver.umapi_departments
@@ -69,20 +59,23 @@ codes as (
         s.dept_id,
         bool_or(s.is_present) as is_present,
         min(s.first_seen_at) as first_seen_at,
-        max(s.removed_at) as removed_at
+        max(s.removed_at) as removed_at,
+        array_agg(s.dept_id) filter (where s.tdx_id is null) as hr_keys,
+        array_agg(s.tdx_id::text order by s.tdx_id) filter (where s.tdx_id is not null) as tdx_keys
     from (
         select
             u.dept_id,
+            null as tdx_id,
             u.is_present,
             u.first_seen_at,
             u.removed_at
         from umapi u
         union all
-        -- Accounts can leave a code, and are then not reached by it: what they say of it holds while they speak.
         select
             a.dept_id,
+            a.tdx_id,
             a.is_present,
-            null as first_seen_at,
+            a.first_seen_at,
             a.removed_at
         from accounts a
     ) s
@@ -94,7 +87,6 @@ speaking as (
     select
         a.*,
         array_agg(a.tdx_id) over code_by_id as tdx_ids,
-        min(a.first_seen_at) over code_by_id as first_account_at,
         row_number() over (
             partition by a.dept_id order by a.is_present desc, a.is_active desc nulls last, a.tdx_id asc
         ) as preference
@@ -112,6 +104,7 @@ select
     c.dept_id as department_code,
     t.dept_notes as description,
     coalesce(t.is_active, w.is_present) as is_active,
+    t.parent_id as parent_tdx_id,
     p.dept_id as parent_dept_id,
     u.college_name,
     u.campus_name,
@@ -134,8 +127,7 @@ select
     ], null)) as sources,
     c.dept_id as source_entity_id,
     jsonb_strip_nulls(jsonb_build_object(
-        'tdx', to_jsonb(t.tdx_ids),
-        'umich_api', case when u.dept_id is not null then to_jsonb(array[u.dept_id]) end
+        'silver.tdx_departments', c.tdx_keys, 'silver.umapi_departments', c.hr_keys
     )) as source_keys,
     :field_sources as field_sources,
     array_remove(array[
@@ -160,7 +152,7 @@ select
         case when e.dept_id = c.dept_id then 'parent_has_same_code' end,
         case when 'parent_circle' = any(t.quality_flags) then 'parent_circle' end
     ) as quality_flags,
-    least(c.first_seen_at, t.first_account_at) as first_seen_at,
+    c.first_seen_at,
     c.is_present,
     case when not c.is_present then c.removed_at end as removed_at
 from codes c

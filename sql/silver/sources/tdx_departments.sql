@@ -6,6 +6,7 @@ custom attributes from the detail (enriched.tdx_department_details). dept_id joi
 An account that TeamDynamix no longer lists stands with is_present = false.
 """
 key = ["tdx_id"]
+whole = true # some five thousand accounts, and a circle of parents is seen by looking at all of them
 indexes = ["dept_id", "parent_id"]
 dangling = ["unknown_parent"]
 retained = ["attributes"]
@@ -26,92 +27,14 @@ is_enriched = ["boolean", "Whether the detail has been fetched"]
 detail_raw_id = ["uuid", "Bronze row of the detail"]
 
 [inputs."bronze.tdx_departments"]
-reach = '''
-with recursive changed as (
-    select external_id from bronze.tdx_departments where seq > :since
-),
-reached as (
-    select external_id as account from changed
-    union
-    -- children of an account that came or went
-    select o.tdx_id::text from silver.tdx_departments o where o.parent_id in (select external_id::integer from changed)
-    union
-    -- accounts that share the code which a changed one has now, or had before: their duplicate flag may move
-    select o.tdx_id::text from silver.tdx_departments o
-    where o.dept_id in (
-        select clean.code(l.payload -> 'Code') from bronze.tdx_departments l
-        where l.external_id in (select external_id from changed)
-        union all
-        select clean.code(d.payload -> 'Code') from enriched.tdx_department_details d
-        where d.external_id in (select external_id from changed)
-        union all
-        select w.dept_id from silver.tdx_departments w where w.tdx_id::text in (select external_id from changed)
-    )
-),
--- everything above them, by the parents of now and of before: a circle is seen, opened and closed as a whole
-above as (
-    select clean.reference(l.payload ->> 'ParentID') as tdx_id from bronze.tdx_departments l
-    where l.external_id in (select external_id from changed)
-    union
-    select clean.reference(d.payload ->> 'ParentID') from enriched.tdx_department_details d
-    where d.external_id in (select external_id from changed)
-    union
-    select o.parent_id from silver.tdx_departments o where o.tdx_id::text in (select account from reached)
-),
-ancestors as (
-    select tdx_id from above
-    union
-    select o.parent_id from ancestors a inner join silver.tdx_departments o on a.tdx_id = o.tdx_id
-)
-select account from reached
-union
-select tdx_id::text from ancestors
-'''
 
 [inputs."enriched.tdx_department_details"]
-reach = '''
-with recursive changed as (
-    select external_id from enriched.tdx_department_details where seq > :since
-),
-reached as (
-    select external_id as account from changed
-    union
-    -- accounts that share the code which a changed one has now, or had before: their duplicate flag may move
-    select o.tdx_id::text from silver.tdx_departments o
-    where o.dept_id in (
-        select clean.code(l.payload -> 'Code') from bronze.tdx_departments l
-        where l.external_id in (select external_id from changed)
-        union all
-        select clean.code(d.payload -> 'Code') from enriched.tdx_department_details d
-        where d.external_id in (select external_id from changed)
-        union all
-        select w.dept_id from silver.tdx_departments w where w.tdx_id::text in (select external_id from changed)
-    )
-),
--- everything above them, by the parents of now and of before: a circle is seen, opened and closed as a whole
-above as (
-    select clean.reference(l.payload ->> 'ParentID') as tdx_id from bronze.tdx_departments l
-    where l.external_id in (select external_id from changed)
-    union
-    select clean.reference(d.payload ->> 'ParentID') from enriched.tdx_department_details d
-    where d.external_id in (select external_id from changed)
-    union
-    select o.parent_id from silver.tdx_departments o where o.tdx_id::text in (select account from reached)
-),
-ancestors as (
-    select tdx_id from above
-    union
-    select o.parent_id from ancestors a inner join silver.tdx_departments o on a.tdx_id = o.tdx_id
-)
-select account from reached
-union
-select tdx_id::text from ancestors
-'''
 */
 with recursive newest as (
     select
         l.external_id,
         l.raw_id,
+        l.first_seq,
         l.first_seen_at,
         l.is_present,
         l.removed_at,
@@ -139,23 +62,19 @@ cleaned as (
     select
         n.external_id,
         n.raw_id,
+        n.first_seq,
         n.first_seen_at,
         n.is_present,
         n.removed_at,
         n.detail_raw_id,
         n.detail_payload,
-        f."Code" as code,
         clean.code(f."Code") as dept_id,
         clean.text(f."Name") as department_name,
         clean.text(f."Notes") as dept_notes,
         n.payload -> 'IsActive' is null or clean.boolean(f."IsActive") as is_active,
-        f."ParentID" as parent_text,
         clean.reference(f."ParentID") as parent_id,
-        f."ManagerUID" as manager_text,
         clean.uuid(f."ManagerUID") as manager_uid,
-        f."CreatedDate" as created_text,
         clean.tdx_time(f."CreatedDate") as tdx_created_date,
-        f."ModifiedDate" as modified_text,
         clean.tdx_time(f."ModifiedDate") as tdx_modified_date,
         jsonb_strip_nulls(jsonb_build_object(
             'address1', clean.text(f."Address1"),
@@ -170,7 +89,14 @@ cleaned as (
             'phone', clean.text(f."Phone"),
             'fax', clean.text(f."Fax"),
             'url', clean.text(f."Url")
-        )) as location_info
+        )) as location_info,
+        clean.flags(
+            clean.bad_code('dept_id', f."Code"),
+            clean.bad_integer('parent_id', f."ParentID"),
+            clean.bad_uuid('manager_uid', f."ManagerUID"),
+            clean.bad_tdx_time('tdx_created_date', f."CreatedDate"),
+            clean.bad_tdx_time('tdx_modified_date', f."ModifiedDate")
+        ) as unreadable
     from newest n
     cross join lateral jsonb_to_record(n.payload) f (
         "Code" jsonb,
@@ -194,7 +120,6 @@ cleaned as (
         "Fax" jsonb,
         "Url" jsonb
     )
-    where cast(:keys as text[]) is null or n.external_id = any(cast(:keys as text[]))
     offset '0' -- each value is cleaned once, however often it is used
 ),
 
@@ -235,6 +160,7 @@ select
     c.detail_raw_id is not null as is_enriched,
     c.detail_raw_id,
     c.raw_id,
+    c.first_seq,
     array['tdx'] as source_systems,
     clean.flags(
         case when c.dept_id is null then 'missing_dept_code' end,
@@ -245,20 +171,8 @@ select
         case when c.location_info = '{}' then 'no_location_data' end,
         case when c.is_present and c.is_active and a.code is not null then 'duplicate_dept_code' end,
         case when c.parent_id is not null and p.external_id is null then 'unknown_parent' end,
-        case when r.account is not null then 'parent_circle' end,
-        case when c.dept_id is null and clean.text(c.code) is not null then 'bad_code:dept_id' end,
-        case
-            when c.parent_id is null and clean.text(c.parent_text) is not null and clean.integer(c.parent_text) is null
-                then 'bad_integer:parent_id'
-        end,
-        case when c.manager_uid is null and not clean.is_no_uuid(c.manager_text) then 'bad_uuid:manager_uid' end,
-        case
-            when c.tdx_created_date is null and not clean.is_no_time(c.created_text) then 'bad_date:tdx_created_date'
-        end,
-        case
-            when c.tdx_modified_date is null and not clean.is_no_time(c.modified_text) then 'bad_date:tdx_modified_date'
-        end
-    ) as quality_flags,
+        case when r.account is not null then 'parent_circle' end
+    ) || c.unreadable as quality_flags,
     c.first_seen_at,
     c.is_present,
     c.removed_at

@@ -19,12 +19,12 @@ vp_area_name = ["text", "Executive area"]
 hierarchical_path = ["text", "Campus -> executive area -> college -> department, as far as known"]
 
 [inputs."bronze.umapi_departments"]
-reach = "select external_id from bronze.umapi_departments where seq > :since"
 */
 with cleaned as (
     select
         d.external_id,
         d.raw_id,
+        d.first_seq,
         d.first_seen_at,
         d.is_present,
         d.removed_at,
@@ -32,12 +32,15 @@ with cleaned as (
         clean.code(f."DeptGroup") as dept_group,
         clean.code(f."DeptGroupCampus") as dept_group_campus,
         clean.code(f."DeptGroupVPArea") as dept_group_vp_area,
-        f."DeptGroup" as group_code,
-        f."DeptGroupCampus" as campus_code,
-        f."DeptGroupVPArea" as vp_area_code,
         clean.text(f."DeptGroupDescription") as college_name,
         clean.text(f."DeptGroupCampusDescr") as campus_name,
-        clean.text(f."DeptGroupVPAreaDescr") as vp_area_name
+        clean.text(f."DeptGroupVPAreaDescr") as vp_area_name,
+        clean.flags(
+            clean.bad_code('dept_id', to_jsonb(d.external_id)),
+            clean.bad_code('dept_group', f."DeptGroup"),
+            clean.bad_code('dept_group_campus', f."DeptGroupCampus"),
+            clean.bad_code('dept_group_vp_area', f."DeptGroupVPArea")
+        ) as unreadable
     from bronze.umapi_departments d
     cross join lateral jsonb_to_record(d.payload) f (
         "DeptDescription" jsonb,
@@ -64,6 +67,7 @@ select
     nullif(concat_ws(' -> ', c.campus_name, c.vp_area_name, c.college_name, c.department_name), '')
         as hierarchical_path,
     c.raw_id,
+    c.first_seq,
     array['umich_api'] as source_systems,
     clean.flags(
         case when c.department_name is null then 'missing_department_name' end,
@@ -72,12 +76,8 @@ select
         case when c.vp_area_name is null then 'missing_vp_area' end,
         case when c.dept_group is null then 'missing_dept_group_code' end,
         case when c.dept_group_campus is null then 'missing_campus_code' end,
-        case when c.dept_group_vp_area is null then 'missing_vp_area_code' end,
-        case when clean.code(to_jsonb(c.external_id)) is null then 'bad_code:dept_id' end,
-        case when c.dept_group is null and clean.text(c.group_code) is not null then 'bad_code:dept_group' end,
-        case when c.dept_group_campus is null and clean.text(c.campus_code) is not null then 'bad_code:dept_group_campus' end,
-        case when c.dept_group_vp_area is null and clean.text(c.vp_area_code) is not null then 'bad_code:dept_group_vp_area' end
-    ) as quality_flags,
+        case when c.dept_group_vp_area is null then 'missing_vp_area_code' end
+    ) || c.unreadable as quality_flags,
     c.first_seen_at,
     c.is_present,
     c.removed_at
