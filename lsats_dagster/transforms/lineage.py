@@ -127,8 +127,8 @@ class _Reader:
         if isinstance(node, exp.Column | exp.TableColumn):
             return self._of_column(scope, node, field)
         if isinstance(node, exp.Exists):
-            where = node.this.unnest().args.get("where")
-            return [(self._scopes[id(node.this.unnest())], where, "")] if where else []
+            asked = [(self._scopes[id(query)], query.args.get("where")) for query in node.this.find_all(exp.Select)]
+            return [(inner, where, "") for inner, where in asked if where]
         if isinstance(node, exp.Select | exp.SetOperation):
             inner = self._scopes[id(node)]
             return [found for place in range(len(node.selects)) for found in self._output(inner, place, field)]
@@ -142,7 +142,7 @@ class _Reader:
     def _of_column(self, scope: Any, column: Any, field: str) -> list[Any]:
         from sqlglot import exp
 
-        alias = column.args.get("table", column.this).name
+        alias = column.table or column.name if isinstance(column, exp.Column) else column.name
         if isinstance(column, exp.TableColumn) or isinstance(column.this, exp.Star):
             name = None
         elif column.table:
@@ -182,8 +182,9 @@ class _Reader:
             given = [row.expressions if place is None else [row.expressions[place]] for row in expression.expressions]
             return [(scope, value, field) for values in given for value in values]
         # A function that gives rows: of a record the column is the field.
-        if "to_record" in expression.this.sql(dialect="postgres").lower().partition("(")[0]:
-            return [(scope, argument, column or "") for argument in expression.this.expressions]
+        function = expression.this
+        if isinstance(function, exp.Anonymous) and "to_record" in function.name.lower():
+            return [(scope, argument, column or "") for argument in function.expressions]
         return [(scope, part, "") for part in expression.iter_expressions()]
 
     def _of_table(self, table: "exp.Table", column: str | None, field: str) -> list[Origin]:

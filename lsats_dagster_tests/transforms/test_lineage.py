@@ -84,6 +84,10 @@ SHAPES = {
         "select m ->> 'ID' as x from bronze.tdx_departments d cross join lateral jsonb_array_elements(d.payload -> 'Tags') m",
         ["bronze.tdx_departments: Tags"],
     ),
+    "members of an array": (
+        "select m as x from silver.tdx_departments t cross join unnest(string_to_array(t.dept_notes, ',')) m",
+        ["silver.tdx_departments: dept_notes"],
+    ),
     "one of several columns of values": (
         "select v.given as x from silver.tdx_departments t "
         "cross join lateral (values ('code', t.dept_id), ('name', t.department_name)) v (kind, given)",
@@ -96,9 +100,9 @@ SHAPES = {
         ["silver.tdx_departments: dept_id", "silver.umapi_departments: college_name"],
     ),
     "what is asked whether it exists": (
-        "select case when exists (select 1 from silver.umapi_departments u where u.dept_id = t.dept_id) then 'a' end as x "
+        "select exists (select from silver.umapi_departments u where u.dept_id = t.dept_id union select where t.is_active) as x "
         "from silver.tdx_departments t",
-        ["silver.tdx_departments: dept_id", "silver.umapi_departments: dept_id"],
+        ["silver.tdx_departments: dept_id", "silver.tdx_departments: is_active", "silver.umapi_departments: dept_id"],
     ),
     "a row as a whole": (
         "with n as (select dept_id, tdx_id from silver.tdx_departments) select to_jsonb(n) as x from n",
