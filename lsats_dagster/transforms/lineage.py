@@ -92,7 +92,7 @@ class _Reader:
         self._root = root
         self._known = known
         self._scopes = {id(scope.expression): scope for scope in scopes}
-        # What refers to its own recursive query is given its first part by sqlglot, and means all of it.
+        # What refers to its own recursive query is given a blank copy of its first part by sqlglot, and means all of it.
         self._recursive = {id(s.expression.this): s for s in scopes if s.is_cte and s.set_operation_scopes}
 
     def origins(self, place: int) -> set[Origin]:

@@ -50,7 +50,7 @@ SHAPES = {
         ["silver.umapi_departments: dept_id"],
     ),
     "a recursion whose columns change places": (
-        "with recursive r (a, b) as (select tdx_id::text, dept_id from silver.tdx_departments union all "
+        "with recursive r as (select tdx_id::text as a, dept_id as b from silver.tdx_departments union all "
         "select r.b, d.department_name from r join silver.tdx_departments d on d.dept_id = r.a) select r.a as x from r",
         ["silver.tdx_departments: department_name", "silver.tdx_departments: dept_id", "silver.tdx_departments: tdx_id"],
     ),
@@ -133,6 +133,7 @@ def test_a_column_is_followed_through(shape: str) -> None:
         "select payload as x from bronze.tdx_departments d cross join enriched.tdx_department_details e",
         "select t.no_such_column as x from silver.tdx_departments t",
         "select no_such_column as x from silver.tdx_departments t",
+        "select t.renamed as x from silver.tdx_departments t (renamed)",
         "select count(d.*) as x from bronze.tdx_departments d",
     ],
 )
