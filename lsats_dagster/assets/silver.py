@@ -64,6 +64,8 @@ def silver_asset(definition: Definition, reached_by: set[str]) -> dg.AssetsDefin
         context: dg.AssetExecutionContext, config: RefreshConfig, hub: HubDatabase
     ) -> Iterator[AssetEvent]:
         def work(database: Database, origin: Origin) -> Run:
+            # Known by the time it is told; what cannot be told is found before anything is written.
+            lineage(definition)
             return refresh(
                 database,
                 definition,

@@ -3,7 +3,8 @@
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
-from lsats_dagster.transforms.checks import DANGLING_SHARE, QUALITY_THRESHOLD
+from lsats_dagster.runs.state import LARGEST_FALL, LARGEST_RISE, LEAST_RISE
+from lsats_dagster.transforms.checks import DANGLING_SHARE, LARGEST_LOSS, LEAST_LOSS, QUALITY_THRESHOLD
 from lsats_dagster.transforms.definition import Definition, tables_read
 from lsats_dagster.transforms.lineage import Origin, lineage
 
@@ -111,16 +112,22 @@ def told(origins: Sequence[Origin]) -> str:
 def checks(definition: Definition) -> Mapping[str, str]:
     """Check -> what makes it red."""
     red = {
-        "integrity": "a key stands twice, or a flag has no deduction",
+        "integrity": "never: a key that stands twice, or a flag without deduction, fails the refresh itself",
         "quality": f"the mean score of present rows is below {QUALITY_THRESHOLD}",
-        "volume": "present rows fall by more than a tenth or rise by more than half",
+        "volume": f"present rows fall by more than {LARGEST_FALL:.0%}, "
+        f"or rise by more than {LARGEST_RISE:.0%} and {LEAST_RISE} rows",
     }
     if definition.dangling:
         flags = ", ".join(f"`{flag}`" for flag in definition.dangling)
-        red["integrity"] += f", or more than {DANGLING_SHARE:.0%} of rows have {flags}"
+        red["integrity"] = (
+            f"more than {DANGLING_SHARE:.0%} of present rows have {flags}; "
+            "a key that stands twice, or a flag without deduction, fails the refresh itself"
+        )
     if definition.retained:
         retained = ", ".join(f"`{name}`" for name in definition.retained)
-        red["volume"] += f", or {retained} is emptied in many rows at once"
+        red["volume"] += (
+            f", or {retained} is emptied in more than {LARGEST_LOSS:.0%} of the rows that held it and {LEAST_LOSS} rows"
+        )
     return red
 
 

@@ -1,11 +1,12 @@
 """The hub as Dagster runs it: a job in this process, a real database, a campus that answers over the wire."""
 
 import json
+from dataclasses import replace
 
 import dagster as dg
 import pytest
 
-from lsats_dagster.assets.silver import RefreshConfig
+from lsats_dagster.assets.silver import RefreshConfig, silver_asset
 from lsats_dagster.assets.streams import ChangesConfig, DetailConfig, ReadConfig
 from lsats_dagster.automation.jobs import BackfillConfig
 from lsats_dagster.definitions import build_definitions
@@ -22,6 +23,7 @@ from lsats_dagster_tests.assets.conftest import (
     observations,
     values,
 )
+from lsats_dagster_tests.conftest import DEFINITIONS
 
 
 def test_the_daily_job_fills_every_table(dagster: Dagster) -> None:
@@ -59,6 +61,17 @@ def check_lineage(lineage: dg.TableColumnLineage) -> None:
     for dep in deps:
         schema = graph.get(dep.asset_key).metadata["dagster/column_schema"]
         assert dep.column_name in {column.name for column in schema.columns}, dep
+
+
+def test_a_table_whose_lineage_cannot_be_told_is_not_written(dagster: Dagster) -> None:
+    definition = next(d for d in DEFINITIONS if d.table == "umapi_departments")
+    select = definition.select.replace("bronze.umapi_departments d", "(select * from bronze.umapi_departments) d")
+    assert select != definition.select
+    asset = silver_asset(replace(definition, select=select), set())
+    result = dg.materialize([asset], instance=dagster.instance, resources={"hub": HubDatabase()}, raise_on_error=False)
+    (message,) = failures(result).values()
+    assert "umapi_departments.sql: the origin of a column cannot be found" in message
+    assert dagster.sql("select status from meta.ingestion_runs") == [("failed",)]
 
 
 def test_run_rows_name_their_dagster_run_and_asset(dagster: Dagster) -> None:

@@ -4,7 +4,7 @@ from dataclasses import replace
 
 import pytest
 
-from lsats_dagster.transforms.definition import COMPUTED, Definition
+from lsats_dagster.transforms.definition import COMPUTED, Definition, DefinitionError
 from lsats_dagster.transforms.lineage import lineage
 from lsats_dagster.transforms.steps import Step
 from lsats_dagster_tests.conftest import DEFINITIONS
@@ -49,6 +49,65 @@ SHAPES = {
         "from silver.tdx_departments t",
         ["silver.umapi_departments: dept_id"],
     ),
+    "a recursion whose columns change places": (
+        "with recursive r as (select tdx_id::text as a, dept_id as b from silver.tdx_departments union all "
+        "select r.b, d.department_name from r join silver.tdx_departments d on d.dept_id = r.a) select r.a as x from r",
+        ["silver.tdx_departments: department_name", "silver.tdx_departments: dept_id", "silver.tdx_departments: tdx_id"],
+    ),
+    "a window with a name": (
+        "select row_number() over w as x from silver.tdx_departments t window w as (partition by t.dept_id order by t.is_active)",
+        ["silver.tdx_departments: dept_id", "silver.tdx_departments: is_active"],
+    ),
+    "a column without its table's name": (
+        "select external_id as x from bronze.tdx_departments d join silver.tdx_departments t on t.tdx_id = d.seq",
+        ["bronze.tdx_departments: external_id"],
+    ),
+    "a payload by another name": (
+        "with n as (select case when is_present then payload end as p from bronze.tdx_departments) "
+        "select coalesce(n.p, '{}') -> 'Code' as x from n",
+        ["bronze.tdx_departments: is_present", "bronze.tdx_departments: Code"],
+    ),
+    "a path of several steps": (
+        "select (d.payload::jsonb #>> '{Manager,Name}') || d.payload['Code'] || (d.payload -> 'Phones' -> 0 ->> 'Number') as x "
+        "from bronze.tdx_departments d",
+        ["bronze.tdx_departments: Code", "bronze.tdx_departments: Manager", "bronze.tdx_departments: Phones"],
+    ),
+    "a field whose name is a value": (
+        "select d.payload -> t.dept_id as x from bronze.tdx_departments d cross join silver.tdx_departments t",
+        ["bronze.tdx_departments: payload", "silver.tdx_departments: dept_id"],
+    ),
+    "a function of the hub that gives rows": (
+        "select m.value as x from bronze.tdx_departments d, clean.members(d.payload -> 'Attributes') m",
+        ["bronze.tdx_departments: Attributes"],
+    ),
+    "members by the name of their function": (
+        "select m ->> 'ID' as x from bronze.tdx_departments d cross join lateral jsonb_array_elements(d.payload -> 'Tags') m",
+        ["bronze.tdx_departments: Tags"],
+    ),
+    "members of an array": (
+        "select m as x from silver.tdx_departments t cross join unnest(string_to_array(t.dept_notes, ',')) m",
+        ["silver.tdx_departments: dept_notes"],
+    ),
+    "one of several columns of values": (
+        "select v.given as x from silver.tdx_departments t "
+        "cross join lateral (values ('code', t.dept_id), ('name', t.department_name)) v (kind, given)",
+        ["silver.tdx_departments: department_name", "silver.tdx_departments: dept_id"],
+    ),
+    "constants in values": ("select v.kind as x from (values ('code', 1), ('name', 2)) v (kind, rank)", []),
+    "a lateral subquery": (
+        "select l.found as x from silver.tdx_departments t cross join lateral ("
+        "select t.dept_id || u.college_name as found from silver.umapi_departments u limit 1) l",
+        ["silver.tdx_departments: dept_id", "silver.umapi_departments: college_name"],
+    ),
+    "what is asked whether it exists": (
+        "select exists (select from silver.umapi_departments u where u.dept_id = t.dept_id union select where t.is_active) as x "
+        "from silver.tdx_departments t",
+        ["silver.tdx_departments: dept_id", "silver.tdx_departments: is_active", "silver.umapi_departments: dept_id"],
+    ),
+    "a row as a whole": (
+        "with n as (select dept_id, tdx_id from silver.tdx_departments) select to_jsonb(n) as x from n",
+        ["silver.tdx_departments: dept_id", "silver.tdx_departments: tdx_id"],
+    ),
     "a constant": ("select 'tdx' as x from silver.tdx_departments t", []),
 }  # fmt: skip
 
@@ -65,6 +124,22 @@ def of(select: str, **changes: object) -> list[str]:
 def test_a_column_is_followed_through(shape: str) -> None:
     select, origins = SHAPES[shape]
     assert of(select) == origins
+
+
+@pytest.mark.parametrize(
+    "select",
+    [
+        "with n as (select * from bronze.tdx_departments) select n.external_id as x from n",
+        "select payload as x from bronze.tdx_departments d cross join enriched.tdx_department_details e",
+        "select t.no_such_column as x from silver.tdx_departments t",
+        "select no_such_column as x from silver.tdx_departments t",
+        "select t.renamed as x from silver.tdx_departments t (renamed)",
+        "select count(d.*) as x from bronze.tdx_departments d",
+    ],
+)
+def test_a_column_that_cannot_be_followed_is_told_and_not_left_out(select: str) -> None:
+    with pytest.raises(DefinitionError, match=r"^departments\.sql: .*column"):
+        of(select)
 
 
 def test_what_a_step_gives_is_made_from_all_that_it_is_given() -> None:
