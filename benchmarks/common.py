@@ -3,6 +3,7 @@
 import json
 import os
 import resource
+import shutil
 import subprocess
 import sys
 import threading
@@ -21,6 +22,7 @@ from lsats_dagster.database import Database
 from lsats_dagster.demo.postgres import EmbeddedPostgres
 from lsats_dagster.ingestion.views import StreamDeclaration
 from lsats_dagster.migrations import upgrade
+from lsats_dagster.settings import SQL_ROOT
 from lsats_dagster.transforms.definition import Definition
 
 REPOSITORY = Path(__file__).resolve().parent.parent
@@ -153,6 +155,13 @@ def new_database(
     upgrade(database, sql_root, streams, definitions)
     database.dispose()
     return server.url(name)
+
+
+def copy_sql(root: Path) -> Path:
+    """A copy of sql/ without a table of the hub, for tables that a benchmark makes itself."""
+    for name in ("migrations", "functions", "curated"):
+        shutil.copytree(SQL_ROOT / name, root / name)
+    return root
 
 
 @contextmanager

@@ -3,7 +3,6 @@
 The table is made here, in a copy of sql/, over the records of the bronze benchmark; nothing of the hub knows it.
 """
 
-import shutil
 import tempfile
 from collections.abc import Iterator
 from dataclasses import replace
@@ -11,14 +10,25 @@ from pathlib import Path
 from typing import Any
 
 from benchmarks.bronze import STREAM, pages
-from benchmarks.common import Measure, Report, Sampler, administrator, contestant, new_database, say, serve, settle
+from benchmarks.common import (
+    Measure,
+    Report,
+    Sampler,
+    administrator,
+    contestant,
+    copy_sql,
+    new_database,
+    say,
+    serve,
+    settle,
+)
 from lsats_dagster.database import Database
 from lsats_dagster.demo.postgres import EmbeddedPostgres
 from lsats_dagster.ingestion.extract import ingest
 from lsats_dagster.ingestion.request import ReadRequest
 from lsats_dagster.ingestion.stream import Extract
 from lsats_dagster.runs import Origin
-from lsats_dagster.settings import SQL_ROOT, load_settings
+from lsats_dagster.settings import load_settings
 from lsats_dagster.transforms.definition import load_definitions
 from lsats_dagster.transforms.engine import refresh
 
@@ -113,9 +123,7 @@ def work(url: str, rows: int, sql_root: str) -> dict[str, Any]:
 def benchmark(server: EmbeddedPostgres, rows: int) -> Report:
     """Full refreshes of the same table before and after its records got their history."""
     with tempfile.TemporaryDirectory() as folder:
-        root = Path(folder) / "sql"
-        for name in ("migrations", "functions", "curated"):
-            shutil.copytree(SQL_ROOT / name, root / name)
+        root = copy_sql(Path(folder) / "sql")
         path = root / "silver" / "sources" / f"{TABLE}.sql"
         path.parent.mkdir(parents=True)
         path.write_text(definition_text(), encoding="utf-8")

@@ -5,14 +5,13 @@ tables of three further sources. everyone: 60 columns merged of all four. twins:
 """
 
 import csv
-import shutil
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from benchmarks.common import copy_sql
 from lsats_dagster.ingestion.stream import Extract, ListStream, Record
-from lsats_dagster.settings import SQL_ROOT
 
 VIEW = "bronze.benchmark_records"
 CHANGED_EVERY = 100
@@ -97,15 +96,20 @@ STREAM = ListStream(
 )
 
 
-def header(columns: dict[str, str], rest: str) -> str:
-    """The header of a definition that has these columns, type by name."""
+def header(columns: dict[str, str], reads: str, says: str = "") -> str:
+    """The header of a definition. columns: name -> type. reads: its inputs and what follows them. says: further entries."""
     listed = "\n".join(f'{name} = ["{type_}", "Synthetic"]' for name, type_ in columns.items())
-    return (
-        f'/*\nrow = "One synthetic record."\ndescription = "Made for the benchmark."\nkey = ["thing_id"]\n{rest}'.replace(
-            "[columns]", f'[columns]\nthing_id = ["text", "Key"]\n{listed}\n'
-        )
-        + "*/\n"
-    )
+    return f"""/*
+row = "One synthetic record."
+description = "Made for the benchmark."
+key = ["thing_id"]
+{says}
+[columns]
+thing_id = ["text", "Key"]
+{listed}
+
+{reads}*/
+"""
 
 
 def of_one_source(names: list[str], system: str, condition: str = "true") -> str:
@@ -116,7 +120,7 @@ def of_one_source(names: list[str], system: str, condition: str = "true") -> str
     checked = [f"""clean.{kind.flag}('{name}', f."{name}")""" for name, kind in fields if kind.flag]
     missing = [f"case when c.{name} is null then 'missing_text:{name}' end" for name, _ in fields[:2]]
     return (
-        header({name: kind.type for name, kind in fields}, f'\n[columns]\n[inputs."{VIEW}"]\n')
+        header({name: kind.type for name, kind in fields}, f'[inputs."{VIEW}"]\n')
         + f"""with cleaned as (
     select
         t.external_id, t.raw_id, t.first_seq, t.first_seen_at, t.is_present, t.removed_at,
@@ -171,7 +175,7 @@ def merged() -> str:
     inputs = "\n".join(f'[inputs."silver.{t}"]\ngives = "thing_id"\n' for t in tables)
     sources = ", ".join(f'{alias} = "{table}"' for table, alias in aliases.items())
     return (
-        header(columns, f"sources = {{{sources}}}\n\n[columns]\n{inputs}")
+        header(columns, inputs, f"sources = {{{sources}}}\n")
         + f"""with spine as (
     {spine}
 ),
@@ -200,11 +204,7 @@ def whole() -> str:
     return (
         header(
             {"first_thing_id": "text", "refused": "text[]"},
-            f"""kind = "derived"
-whole = true
-
-[columns]
-[inputs."silver.things"]
+            f"""[inputs."silver.things"]
 
 [[steps]]
 name = "grouped"
@@ -217,6 +217,7 @@ from silver.things
 where thing_id::integer < {NODES} and text2 is not null
 '''
 """,
+            'kind = "derived"\nwhole = true\n',
         )
         + f"""select
     t.thing_id,
@@ -237,8 +238,7 @@ where t.thing_id::integer < {NODES}
 
 def write_sql_root(root: Path) -> Path:
     """A copy of sql/ with these tables in place of the hub's."""
-    for name in ("migrations", "functions", "curated"):
-        shutil.copytree(SQL_ROOT / name, root / name)
+    copy_sql(root)
     narrow = {
         f"sources/{table}": of_one_source(SHARED + OWN[table], table, f"t.external_id::integer % {left_out} <> 0")
         for table, left_out in NARROW.items()

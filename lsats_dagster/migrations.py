@@ -23,6 +23,7 @@ from lsats_dagster.ingestion.views import StreamDeclaration, view_statements
 from lsats_dagster.runs import alone
 from lsats_dagster.transforms.definition import Definition
 from lsats_dagster.transforms.engine import subject
+from lsats_dagster.transforms.ordering import CircleError, needed_first
 from lsats_dagster.transforms.tables import deploy
 
 logger = logging.getLogger(__name__)
@@ -281,17 +282,14 @@ def derive(
 
 def function_scripts(sql_root: Path) -> list[str]:
     """The files of the cleaning functions, each after those whose functions it calls."""
-    waiting = {path.name: path.read_text(encoding="utf-8") for path in sorted((sql_root / "functions").glob("*.sql"))}
-    made = {name: set(re.findall(r"function clean\.(\w+)\(", script)) for name, script in waiting.items()}
-    called = {name: set(re.findall(r"\bclean\.(\w+)\(", script)) for name, script in waiting.items()}
-    ordered: list[str] = []
-    while waiting:
-        missing = {function for name in waiting for function in made[name]}
-        ready = [name for name in waiting if not called[name] & (missing - made[name])]
-        if not ready:
-            raise MigrationError(f"files of sql/functions call one another in a circle: {', '.join(waiting)}")
-        ordered += [waiting.pop(name) for name in ready]
-    return ordered
+    scripts = {path.name: path.read_text(encoding="utf-8") for path in sorted((sql_root / "functions").glob("*.sql"))}
+    made = {name: set(re.findall(r"function clean\.(\w+)\(", script)) for name, script in scripts.items()}
+    called = {name: set(re.findall(r"\bclean\.(\w+)\(", script)) - made[name] for name, script in scripts.items()}
+    try:
+        names = needed_first({name: [other for other in made if called[name] & made[other]] for name in scripts})
+    except CircleError as circle:
+        raise MigrationError(f"files of sql/functions call one another in a circle: {circle}") from None
+    return [scripts[name] for name in names]
 
 
 def view_scripts(sql_root: Path, streams: tuple[StreamDeclaration, ...]) -> dict[str, str]:

@@ -14,6 +14,7 @@ from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from lsats_dagster.transforms.ordering import CircleError, needed_first
 from lsats_dagster.transforms.steps import Step
 
 if TYPE_CHECKING:
@@ -52,6 +53,11 @@ COMPUTED = ("data_quality_score", "entity_hash", "updated_at", "changed_seq", "r
 OUTSIDE_COMPARISON = ("updated_at", "changed_seq", "run_id")
 
 
+def is_stream(name: str) -> bool:
+    """Whether an input (`schema.table`) is the view of a stream."""
+    return name.partition(".")[0] in STREAM_LAYERS
+
+
 class DefinitionError(Exception):
     """A definition contradicts itself or the rules of silver. The message names file and entry."""
 
@@ -76,6 +82,16 @@ class Reach:
     gives: str | None = None
     joined: str | None = None
     query: str | None = None
+
+    @property
+    def joined_column(self) -> str | None:
+        """The own column of `joined`."""
+        return self.joined.partition("=")[0].strip() if self.joined is not None else None
+
+    @property
+    def joined_key(self) -> str | None:
+        """The key of the input that `joined` names; empty where it names none."""
+        return self.joined.partition("=")[2].strip() if self.joined is not None else None
 
 
 @dataclass(frozen=True)
@@ -161,7 +177,7 @@ class Definition:
     @cached_property
     def looked_up(self) -> tuple[str, ...]:
         """Names of the columns by which a refresh looks for rows that changed inputs touch."""
-        joined = (reach.joined.partition("=")[0].strip() for reach in self.reach.values() if reach.joined)
+        joined = (reach.joined_column for reach in self.reach.values() if reach.joined_column)
         return tuple(dict.fromkeys((*joined, *self.classes)))
 
     @cached_property
@@ -174,7 +190,18 @@ class Definition:
     @cached_property
     def tree(self) -> "exp.Select":
         """The parsed SELECT, for readers; who changes it takes a copy."""
-        return select_of(self)
+        import sqlglot
+        from sqlglot import exp
+        from sqlglot.errors import SqlglotError
+
+        try:
+            tree = sqlglot.parse_one(self.select, dialect="postgres")
+        except SqlglotError as error:
+            place = str(error).splitlines()[0] if str(error) else type(error).__name__
+            raise DefinitionError(f"{self.path.name}: the SELECT cannot be read: {place}") from None
+        if not isinstance(tree, exp.Select):
+            raise DefinitionError(f"{self.path.name}: the statement is not one SELECT")
+        return tree
 
     @cached_property
     def hash(self) -> str:
@@ -237,7 +264,7 @@ def _reach(name: str, spec: Mapping[str, Any]) -> Reach:
     if unknown := spec.keys() - {"gives", "joined", "reach"}:
         raise ValueError(f"{name}: no entry {', '.join(sorted(unknown))}; there are gives, joined, reach")
     given = spec.get("gives")
-    if not spec and name.startswith(tuple(f"{layer}." for layer in STREAM_LAYERS)):
+    if not spec and is_stream(name):
         given = "external_id"
     return Reach(given, spec.get("joined"), spec["reach"].strip() if "reach" in spec else None)
 
@@ -288,9 +315,8 @@ def _reach_problems(definition: Definition) -> list[str]:
     for name, reach in definition.reach.items():
         if reach == Reach() and not name.startswith("curated."):
             problems.append(f"inputs.{name}: what does a change of it reach? One of gives, joined, reach")
-        if reach.joined is not None:
-            own, _, key = (part.strip() for part in reach.joined.partition("="))
-            problems += [] if key else [f'inputs.{name}: joined is "own column = key of the input"']
+        if (own := reach.joined_column) is not None:
+            problems += [] if reach.joined_key else [f'inputs.{name}: joined is "own column = key of the input"']
             problems += [f"inputs.{name}: joined: {own} is not a column"] if own not in names else []
     return problems
 
@@ -305,22 +331,6 @@ def check_output(definition: Definition) -> None:
         raise DefinitionError(
             f"{definition.path.name}: the SELECT gives other columns, or another order, than the header: {unlike}"
         )
-
-
-def select_of(definition: Definition) -> "exp.Select":
-    """The parsed SELECT."""
-    import sqlglot
-    from sqlglot import exp
-    from sqlglot.errors import SqlglotError
-
-    try:
-        tree = sqlglot.parse_one(definition.select, dialect="postgres")
-    except SqlglotError as error:
-        place = str(error).splitlines()[0] if str(error) else type(error).__name__
-        raise DefinitionError(f"{definition.path.name}: the SELECT cannot be read: {place}") from None
-    if not isinstance(tree, exp.Select):
-        raise DefinitionError(f"{definition.path.name}: the statement is not one SELECT")
-    return tree
 
 
 def columns_in(expression: str) -> set[str]:
@@ -366,28 +376,22 @@ def declared(sql_root: Path) -> tuple[Definition, ...]:
 
 def in_order(definitions: Iterable[Definition]) -> tuple[Definition, ...]:
     """Definitions that know the keys of their inputs, each after the silver tables it reads; DefinitionError on a cycle."""
-    waiting = {definition.name: definition for definition in definitions}
-    known = dict(waiting)
-    ordered: list[Definition] = []
-    while waiting:
-        ready = [d for d in waiting.values() if not any(name in waiting for name in d.inputs)]
-        if not ready:
-            raise DefinitionError(f"silver tables read one another in a circle: {sorted(waiting)}")
-        for definition in ready:
-            del waiting[definition.name]
-            ordered.append(_linked(definition, known))
-    return tuple(ordered)
+    known = {definition.name: definition for definition in definitions}
+    try:
+        names = needed_first({name: definition.inputs for name, definition in known.items()})
+    except CircleError as circle:
+        raise DefinitionError(f"silver tables read one another in a circle: {sorted(circle.names)}") from None
+    return tuple(_linked(known[name], known) for name in names)
 
 
 def _linked(definition: Definition, known: Mapping[str, Definition]) -> Definition:
     """The definition with its inputs' keys and columns; DefinitionError where `joined` names another column than the key."""
     silver = {name: known[name] for name in definition.inputs if name in known}
     for name, reach in definition.reach.items():
-        named = reach.joined.partition("=")[2].strip() if reach.joined else None
         key = silver[name].key if name in silver else ("external_id",)
-        if named and (named,) != key:
+        if reach.joined_key and (reach.joined_key,) != key:
             raise DefinitionError(
-                f"{definition.path.name}: inputs.{name}: joined: {named} is not the key of {name}; write a reach"
+                f"{definition.path.name}: inputs.{name}: joined: {reach.joined_key} is not the key of {name}; write a reach"
             )
     return replace(
         definition,

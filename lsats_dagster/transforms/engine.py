@@ -15,7 +15,7 @@ from sqlalchemy import Connection, text
 from lsats_dagster.database import FEW_KEYS, WHOLE_TABLES, Database, copy_rows
 from lsats_dagster.runs import Mode, Origin, Run, Subject, last_metadata, running
 from lsats_dagster.transforms.checks import checks, count_retained, measure
-from lsats_dagster.transforms.definition import STREAM_LAYERS, Definition, DefinitionError
+from lsats_dagster.transforms.definition import Definition, DefinitionError, is_stream
 from lsats_dagster.transforms.reach import class_members, reach_query, reached_keys
 from lsats_dagster.transforms.steps import STEPS, Step
 
@@ -174,7 +174,7 @@ def newest_moment(connection: Connection, definition: Definition) -> datetime | 
         if schema == "silver":
             as_of = last_metadata(connection, Subject(SOURCE_SYSTEM, table)).get("as_of")
             moments += [datetime.fromisoformat(as_of)] if as_of else []
-        elif schema in STREAM_LAYERS:
+        elif is_stream(name):
             newest = f"select changed_at from {name} where seq > 0 order by seq desc limit 1"
             moments += connection.exec_driver_sql(newest).scalars()
     return max(moments, default=None)

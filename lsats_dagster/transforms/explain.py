@@ -7,7 +7,7 @@ from typing import Any
 
 from sqlalchemy import Connection, text
 
-from lsats_dagster.transforms.definition import STREAM_LAYERS, Definition
+from lsats_dagster.transforms.definition import Definition, is_stream
 from lsats_dagster.transforms.engine import run_step, subject
 from lsats_dagster.transforms.precedence import candidates, computed_from
 
@@ -181,7 +181,7 @@ def _made_from(
         return list(_bronze_rows(connection, "r.raw_id = any(cast(:values as uuid[]))", raw_ids))
     found: list[Contributor | BronzeRow] = []
     for name, keys in row["source_keys"].items():
-        if name.startswith(tuple(f"{layer}." for layer in STREAM_LAYERS)):
+        if is_stream(name):
             in_view = f"r.raw_id in (select raw_id from {name} where external_id = any(:values))"
             found += _bronze_rows(connection, in_view, keys)
         elif table := definitions.get(name):

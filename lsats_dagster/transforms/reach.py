@@ -8,7 +8,7 @@ from typing import Any
 
 from sqlalchemy import Connection, text
 
-from lsats_dagster.transforms.definition import STREAM_LAYERS, Definition
+from lsats_dagster.transforms.definition import Definition, is_stream
 
 
 def reach_query(definition: Definition, name: str) -> str | None:
@@ -21,7 +21,7 @@ def reach_query(definition: Definition, name: str) -> str | None:
     schema = name.split(".")[0]
     if schema == "curated" and reach.query is None:
         return None
-    cursor = "seq" if schema in STREAM_LAYERS else "changed_seq"
+    cursor = "seq" if is_stream(name) else "changed_seq"
     # A key of its own name: columns of the table itself must not hide it.
     changed = f"(select {definition.input_keys[name]} as changed_key from {name} where {cursor} > :since) changed"
     parts = []
@@ -30,11 +30,10 @@ def reach_query(definition: Definition, name: str) -> str | None:
     if definition.kind != "source" and schema != "curated":
         held = f"jsonb_build_object('{name}', jsonb_build_array(changed_key::text))"
         parts.append(f"select ({definition.scope})::text from {changed}, {definition.name} where source_keys @> {held}")
-    if reach.joined:
-        own = reach.joined.partition("=")[0].strip()
+    if reach.joined_column:
         parts.append(
             f"select ({definition.scope})::text from {changed}, {definition.name} "
-            f"where {as_text(definition, own)} = changed_key::text"
+            f"where {as_text(definition, reach.joined_column)} = changed_key::text"
         )
     if reach.query:
         parts.append(f"select r.key from ({reach.query}\n) r (key)")

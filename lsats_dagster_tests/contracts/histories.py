@@ -69,11 +69,16 @@ Step = tuple[tuple[Change, ...], tuple[Read, ...], tuple[Refresh, ...]]
 def shared_database(server: EmbeddedPostgres) -> str:
     """The URL of the one database of this process that the table suite empties and fills; nothing waits for the disk."""
     url = new_database(server)
+    wait_for_no_disk(url)
+    return url
+
+
+def wait_for_no_disk(url: str) -> None:
+    """Sessions of this database wait for no disk from now on."""
     admin = Database(url, role=None)
     with admin.transaction() as connection:
         connection.exec_driver_sql(f"alter database {admin.url.database} set synchronous_commit = off")
     admin.dispose()
-    return url
 
 
 class World:

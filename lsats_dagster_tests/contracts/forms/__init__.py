@@ -17,6 +17,7 @@ from lsats_dagster.settings import SQL_ROOT
 from lsats_dagster.sources import STREAMS
 from lsats_dagster.transforms.definition import Definition, load_definitions
 from lsats_dagster_tests.conftest import DEFINITIONS, new_database
+from lsats_dagster_tests.contracts.histories import wait_for_no_disk
 
 FORMS = Path(__file__).parent / "sql"
 
@@ -52,7 +53,6 @@ def suite_database(server: EmbeddedPostgres) -> str:
     url = new_database(server)
     admin = Database(url, role=None)
     upgrade(admin, SQL_ROOT, SUITE_STREAMS, SUITE_DEFINITIONS)
-    with admin.transaction() as connection:
-        connection.exec_driver_sql(f"alter database {admin.url.database} set synchronous_commit = off")
     admin.dispose()
+    wait_for_no_disk(url)
     return url
