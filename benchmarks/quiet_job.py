@@ -26,7 +26,8 @@ def work(url: str) -> dict[str, Any]:
     """Fill the hub, then run the job again and again with nothing changed."""
     # Only this process needs Dagster: the parent has to stay small.
     from lsats_dagster.cli.database import upgrade_database
-    from lsats_dagster.cli.environment import dagster_instance, hub_environment
+    from lsats_dagster.cli.environment import hub_environment
+    from lsats_dagster.cli.execution import dagster_instance
     from lsats_dagster.cli.run import execute
 
     logging.getLogger("lsats_dagster").setLevel(logging.ERROR)
