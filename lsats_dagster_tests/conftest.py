@@ -11,7 +11,6 @@ from typing import Any
 import pytest
 from sqlalchemy import text
 
-from lsats_dagster.clients.http import Timeouts
 from lsats_dagster.clients.window import LocalCallWindow
 from lsats_dagster.database import Database
 from lsats_dagster.demo.campus import Campus, running_campus
@@ -27,12 +26,11 @@ from lsats_dagster.settings import SQL_ROOT
 from lsats_dagster.source import Source, Terms
 from lsats_dagster.sources import SOURCES, STREAMS
 from lsats_dagster.transforms.definition import Definition, load_definitions
+from lsats_dagster_tests.clients.aids import PATIENT
 from lsats_dagster_tests.databases import HubDatabases
 from lsats_dagster_tests.databases import new_database as new_database
 
 DEFINITIONS: tuple[Definition, ...] = load_definitions(SQL_ROOT)
-# Long enough for the slowest machine to answer; what waits for a source that never does has timeouts of its own.
-TIMEOUTS = Timeouts(connect=10.0, read=60.0, answer=120.0)
 
 
 @pytest.fixture(scope="session")
@@ -100,7 +98,7 @@ def make_client(campus: Campus, source: Source, settings: Mapping[str, Any] | No
     known = {name.lower(): value for name, value in campus.environment.items()} if settings is None else settings
     given = {name: known[name] for name in source.settings.model_fields if name in known}
     return source.open_client(
-        source.settings(**given), Terms(**({"window": LocalCallWindow(), "timeouts": TIMEOUTS} | terms))
+        source.settings(**given), Terms(**({"window": LocalCallWindow(), "timeouts": PATIENT} | terms))
     )
 
 

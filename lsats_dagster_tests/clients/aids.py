@@ -7,7 +7,7 @@ import threading
 import time
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager, suppress
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from email.utils import formatdate
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import Any
@@ -18,7 +18,12 @@ from lsats_dagster.clients.http import DEFAULT_CEILINGS, Call, Ceilings, Content
 from lsats_dagster.clients.tokens import Token, TokenKeeper
 from lsats_dagster.clients.window import Allowance, CallWindow, LocalCallWindow
 
-SHORT = Timeouts(connect=2.0, read=0.4, answer=1.0)
+# Long enough for the slowest machine to answer.
+PATIENT = Timeouts(connect=10.0, read=60.0, answer=120.0)
+# For a source that falls silent, or that never comes to an end. A busy machine may seem to do so as well: tests with
+# these expect at least one further try, not exactly one.
+SILENCE = replace(PATIENT, read=0.4)
+SHORT = replace(SILENCE, answer=1.0)
 
 
 class VirtualClock:
@@ -203,7 +208,7 @@ class Caller:
         self,
         script: Script,
         *,
-        timeouts: Timeouts = SHORT,
+        timeouts: Timeouts = PATIENT,
         ceilings: Ceilings = DEFAULT_CEILINGS,
         keeper: TokenKeeper | None = None,
         window: CallWindow | None = None,

@@ -18,10 +18,8 @@ from lsats_dagster.clients.tdx import AdminLogin, StaticToken, TdxClient, TdxCre
 from lsats_dagster.clients.umich_api import UmichApiClient
 from lsats_dagster.clients.window import SYSTEM_CLOCK, Clock, LocalCallWindow
 from lsats_dagster.demo.campus import Campus, running_campus
-from lsats_dagster_tests.clients.aids import VirtualClock
+from lsats_dagster_tests.clients.aids import PATIENT, SILENCE, VirtualClock
 
-TIMEOUTS = Timeouts(connect=2.0, read=0.4, answer=5.0)
-PATIENT = Timeouts(connect=5.0, read=20.0, answer=60.0)
 SEARCH, DETAIL, DATA = "tdx/accounts/search", "tdx/accounts/{id}", "gateway/DeptData"
 
 
@@ -178,7 +176,7 @@ STREAMS = {SEARCH: "tdx/department", DATA: "umich_api/department"}
 @pytest.mark.parametrize("kind", FAULTS)
 def test_a_passing_fault_costs_a_try_and_no_record(campus: Campus, route: str, kind: str) -> None:
     campus.fault(route, kind, times=2)
-    timeouts = TIMEOUTS if kind == "hang" else PATIENT
+    timeouts = SILENCE if kind == "hang" else PATIENT
     assert READS[route](campus, timeouts=timeouts) == campus.truth(STREAMS[route])
 
 
@@ -207,7 +205,7 @@ def test_a_lasting_fault_ends_after_bounded_tries(
 ) -> None:
     campus.fault(route, kind, times=None)
     with pytest.raises(error):
-        READS[route](campus, timeouts=TIMEOUTS if kind == "hang" else PATIENT)
+        READS[route](campus, timeouts=SILENCE if kind == "hang" else PATIENT)
     assert sum(campus.calls()[route].values()) == tries
 
 

@@ -16,7 +16,7 @@ from lsats_dagster.clients.errors import (
     SourceError,
     UnreadableAnswerError,
 )
-from lsats_dagster.clients.http import Ceilings, Content, Timeouts
+from lsats_dagster.clients.http import Ceilings, Content
 from lsats_dagster_tests.clients.aids import GOOD, HEAD, Caller, Reply, first, serving
 
 SMALL = Ceilings(list_bytes=1 << 20, record_bytes=1 << 19, login_bytes=1 << 10)
@@ -42,7 +42,7 @@ def test_an_answer_above_its_ceiling_ends_the_call(
     content: Content, kind: type[SourceError], problem: str, tries: int, endless: bool
 ) -> None:
     bomb = Reply(200, gzip.compress(b"[" + b" " * (64 << 20) + b"]"), {"Content-Encoding": "gzip"})
-    caller = Caller(first(bloats if endless else bomb), timeouts=Timeouts(5.0, 20.0, 20.0), ceilings=SMALL)
+    caller = Caller(first(bloats if endless else bomb), ceilings=SMALL)
     tracemalloc.start()
     try:
         with pytest.raises(SourceError) as caught:
@@ -65,14 +65,14 @@ def test_an_answer_at_its_ceiling_is_read(content: Content) -> None:
 
 def test_the_body_of_an_error_is_not_read_to_its_end() -> None:
     page = Reply(503, b"<html>" + b" " * (8 << 20))
-    caller = Caller(first(page, GOOD), timeouts=Timeouts(5.0, 20.0, 60.0))
+    caller = Caller(first(page, GOOD))
     assert caller.get() == (200, {"a": 1})
     assert caller.client.evidence()["bytes"] < 1 << 18
 
 
 def test_a_large_list_that_cannot_be_stored_says_so(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     monkeypatch.setattr(tempfile, "tempdir", str(tmp_path / "missing"))
-    caller = Caller(first(Reply(200, b"[" + b" " * (8 << 20) + b"]")), timeouts=Timeouts(5.0, 20.0, 60.0))
+    caller = Caller(first(Reply(200, b"[" + b" " * (8 << 20) + b"]")))
     with pytest.raises(PermanentSourceError, match="cannot be written to the folder for temporary files") as caught:
         caller.get(content="list")
     assert str(tmp_path) not in str(caught.value)

@@ -3,6 +3,7 @@
 import gzip
 import json
 import logging
+from dataclasses import replace
 from email.utils import formatdate
 from pathlib import Path
 
@@ -22,6 +23,9 @@ from lsats_dagster.clients.window import LONGEST_WAIT, Allowance
 from lsats_dagster_tests.clients.aids import (
     GOOD,
     HEAD,
+    PATIENT,
+    SHORT,
+    SILENCE,
     Caller,
     Logins,
     Reply,
@@ -44,18 +48,12 @@ from lsats_dagster_tests.clients.aids import (
         Reply(503),
         Reply(504),
         Reply(408),
-        hang,
         reset,
         sends(b""),
         sends(HEAD + b'Content-Length: 500\r\n\r\n{"a": 1}'),
         sends(HEAD + b'Transfer-Encoding: chunked\r\n\r\n8\r\n{"a": 1}\r\n'),
         sends(HEAD + b"Content-Encoding: gzip\r\nContent-Length: 5\r\n\r\nhello"),
         sends(b"hello\r\n\r\n"),
-        drips(HEAD + b"Content-Length: 100000\r\n\r\n", b" "),
-        drips(HEAD + b"Transfer-Encoding: chunked\r\n\r\n", b"1\r\n \r\n"),
-        drips(HEAD + b"Transfer-Encoding: chunked\r\n\r\nFFFF\r\n", b" "),
-        drips(HEAD, b"X-More: and more\r\n"),
-        drips(HEAD + b"X-Long: ", b"x"),
     ],
 )
 def test_a_fault_of_the_connection_or_server_is_tried_again(fault: Reply | Wire) -> None:
@@ -65,18 +63,41 @@ def test_a_fault_of_the_connection_or_server_is_tried_again(fault: Reply | Wire)
 
 
 @pytest.mark.parametrize(
-    ("fault", "name"),
+    "fault",
     [
-        (Reply(503), "HTTP 503"),
-        (reset, "ConnectionResetError"),
-        (hang, "ReadTimeout"),
-        (drips(HEAD, b"X-More: and more\r\n"), "ReadTimeout"),
-        (drips(HEAD + b"Content-Length: 100000\r\n\r\n", b" "), "no whole answer within the time allowed"),
-        (sends(HEAD + b"Content-Length: 500\r\n\r\n{}"), "IncompleteRead"),
+        hang,
+        drips(HEAD + b"Content-Length: 100000\r\n\r\n", b" "),
+        drips(HEAD + b"Transfer-Encoding: chunked\r\n\r\n", b"1\r\n \r\n"),
+        drips(HEAD + b"Transfer-Encoding: chunked\r\n\r\nFFFF\r\n", b" "),
+        drips(HEAD, b"X-More: and more\r\n"),
+        drips(HEAD + b"X-Long: ", b"x"),
     ],
 )
-def test_tries_are_bounded_and_the_error_names_call_and_class_only(fault: Reply | Wire, name: str) -> None:
-    caller = Caller(first(fault), timeouts=Timeouts(2.0, 0.15, 0.2))
+def test_an_answer_that_does_not_end_is_tried_again(fault: Wire) -> None:
+    caller = Caller(first(fault, GOOD), timeouts=SHORT)
+    assert caller.get() == (200, {"a": 1})
+    assert caller.client.evidence()["retries"] >= 1
+
+
+@pytest.mark.parametrize(
+    ("fault", "timeouts", "name"),
+    [
+        (Reply(503), PATIENT, "HTTP 503"),
+        (reset, PATIENT, "ConnectionResetError"),
+        (hang, SILENCE, "ReadTimeout"),
+        (drips(HEAD, b"X-More: and more\r\n"), SILENCE, "ReadTimeout"),
+        (
+            drips(HEAD + b"Content-Length: 100000\r\n\r\n", b" "),
+            replace(PATIENT, answer=0.2),
+            "no whole answer within the time allowed",
+        ),
+        (sends(HEAD + b"Content-Length: 500\r\n\r\n{}"), PATIENT, "IncompleteRead"),
+    ],
+)
+def test_tries_are_bounded_and_the_error_names_call_and_class_only(
+    fault: Reply | Wire, timeouts: Timeouts, name: str
+) -> None:
+    caller = Caller(first(fault), timeouts=timeouts)
     with pytest.raises(TransientSourceError) as caught:
         caller.get()
     assert str(caught.value) == f"GET /thing: {name} (tries: {http.TRIES})"
@@ -96,7 +117,7 @@ def test_a_refused_connection_is_transient() -> None:
 
 def test_slow_tries_use_up_the_time_for_further_ones(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(http, "RETRY_SECONDS", 0.1)
-    caller = Caller(first(hang))
+    caller = Caller(first(hang), timeouts=SHORT)
     with pytest.raises(TransientSourceError, match=r"tries: 1\)"):
         caller.get()
 

@@ -16,11 +16,11 @@ from lsats_dagster.clients.errors import (
     UnreadableAnswerError,
     UnreadableRecordError,
 )
-from lsats_dagster.clients.http import DEFAULT_CEILINGS, UNREADABLE_TRIES, Ceilings, Timeouts
+from lsats_dagster.clients.http import DEFAULT_CEILINGS, UNREADABLE_TRIES, Ceilings
 from lsats_dagster.clients.tdx import AdminLogin, StaticToken, TdxClient, TdxCredentials, UserLogin
 from lsats_dagster.clients.window import LocalCallWindow
 from lsats_dagster_tests.clients.aids import (
-    SHORT,
+    PATIENT,
     Reply,
     Request,
     Script,
@@ -82,7 +82,6 @@ def client_of(
     clock: VirtualClock,
     credentials: TdxCredentials = ADMIN,
     *,
-    timeouts: Timeouts = SHORT,
     ceilings: Ceilings = DEFAULT_CEILINGS,
 ) -> Iterator[tuple[TdxClient, Server]]:
     now = script.now if isinstance(script, Tdx) else clock.now
@@ -91,7 +90,7 @@ def client_of(
             base_url=server.url + "/api/",
             credentials=credentials,
             window=LocalCallWindow(clock),
-            timeouts=timeouts,
+            timeouts=PATIENT,
             ceilings=ceilings,
             clock=clock,
         )
@@ -205,7 +204,7 @@ def test_a_token_that_ends_during_a_wait_for_the_window_is_renewed_first() -> No
 
 def test_a_revoked_token_is_renewed_once_by_many_threads() -> None:
     tdx = Tdx(VirtualClock())
-    with client_of(tdx, tdx.clock, timeouts=Timeouts(5, 10, 20)) as (client, _):
+    with client_of(tdx, tdx.clock) as (client, _):
         all_accounts(client)
         tdx.revoked = set(tdx.given)
         found: list[object] = []

@@ -8,9 +8,9 @@ import trustme
 
 from lsats_dagster.clients.answer import Answer
 from lsats_dagster.clients.errors import PermanentSourceError
-from lsats_dagster.clients.http import DEFAULT_CEILINGS, Call, HttpClient
+from lsats_dagster.clients.http import DEFAULT_CEILINGS, Call, HttpClient, Timeouts
 from lsats_dagster.clients.window import Allowance, LocalCallWindow
-from lsats_dagster_tests.clients.aids import SHORT, Reply, VirtualClock, drips, first, serving
+from lsats_dagster_tests.clients.aids import PATIENT, SHORT, Reply, VirtualClock, drips, first, serving
 
 
 def tls_server(*names: str) -> tuple[trustme.CA, ssl.SSLContext]:
@@ -19,9 +19,9 @@ def tls_server(*names: str) -> tuple[trustme.CA, ssl.SSLContext]:
     return authority, context
 
 
-def get(url: str) -> object:
+def get(url: str, timeouts: Timeouts = PATIENT) -> object:
     clock = VirtualClock()
-    client = HttpClient(window=LocalCallWindow(clock), timeouts=SHORT, ceilings=DEFAULT_CEILINGS, clock=clock)
+    client = HttpClient(window=LocalCallWindow(clock), timeouts=timeouts, ceilings=DEFAULT_CEILINGS, clock=clock)
     try:
         return client.exchange(Call("GET", f"{url}/x", Allowance("m"), "record"), Answer.document)
     finally:
@@ -52,7 +52,7 @@ def test_an_authority_of_the_environment_is_trusted(tmp_path: Path, monkeypatch:
     monkeypatch.setenv("REQUESTS_CA_BUNDLE", str(tmp_path / "ca.pem"))
     script = first(drips(b"HTTP/1.1 200 OK\r\nX-Long: ", b"x"), drips(b"HTTP/1.1 200 OK\r\n\r\n", b" "), Reply())
     with serving(script, tls=context) as server:
-        assert get(server.url) == (200, {})
+        assert get(server.url, SHORT) == (200, {})
 
 
 def test_a_proxy_of_the_environment_is_used(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -60,5 +60,5 @@ def test_a_proxy_of_the_environment_is_used(monkeypatch: pytest.MonkeyPatch) -> 
         for name in ("no_proxy", "NO_PROXY"):
             monkeypatch.delenv(name, raising=False)
         monkeypatch.setenv("http_proxy", proxy.url)
-        assert get("http://source.example.org") == (200, {})
-        assert proxy.paths() == ["/x", "/x"]
+        assert get("http://source.example.org", SHORT) == (200, {})
+        assert set(proxy.paths()) == {"/x"}

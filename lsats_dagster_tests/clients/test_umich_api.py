@@ -20,7 +20,7 @@ from lsats_dagster.clients.http import DEFAULT_CEILINGS, Ceilings
 from lsats_dagster.clients.json_stream import DEEPEST
 from lsats_dagster.clients.umich_api import UmichApiClient
 from lsats_dagster.clients.window import LocalCallWindow
-from lsats_dagster_tests.clients.aids import SHORT, Reply, Request, Script, Server, VirtualClock, serving
+from lsats_dagster_tests.clients.aids import PATIENT, Reply, Request, Script, Server, VirtualClock, serving
 
 DATA = "/bf/Department/v2/DeptData"
 
@@ -90,7 +90,7 @@ def client_of(
             window=LocalCallWindow(clock),
             calls_per_minute=rate,
             page_size=page_size,
-            timeouts=SHORT,
+            timeouts=PATIENT,
             ceilings=ceilings,
             clock=clock,
         )

@@ -13,7 +13,6 @@ import pytest
 from _pytest.mark import ParameterSet
 from sqlalchemy import text
 
-from lsats_dagster.clients.http import Timeouts
 from lsats_dagster.clients.window import LocalCallWindow
 from lsats_dagster.database import Database
 from lsats_dagster.demo.campus import Campus
@@ -22,6 +21,7 @@ from lsats_dagster.ingestion.views import StreamDeclaration
 from lsats_dagster.runs import Run
 from lsats_dagster.source import Source
 from lsats_dagster.sources import SOURCES, STREAMS
+from lsats_dagster_tests.clients.aids import SILENCE
 from lsats_dagster_tests.clocks import SharedClock
 from lsats_dagster_tests.conftest import Hub, make_client, source_named, source_of
 
@@ -29,8 +29,6 @@ LISTS = [stream for stream in STREAMS if isinstance(stream, ListStream)]
 DETAILS = [stream for stream in STREAMS if isinstance(stream, DetailStream)]
 # A read of several pages where the source has pages, at the size of the small campus.
 PAGE_ROWS = 40
-# For sources that never answer: a try ends soon, and a slow machine still answers in time.
-IMPATIENT = Timeouts(connect=2.0, read=0.4, answer=2.0)
 
 
 @dataclass(frozen=True)
@@ -166,7 +164,7 @@ def quick(hub: Hub, **terms: Any) -> Hub:
 def beside_a_silent_source(hub: Hub, fault: str) -> None:
     """Where the fault is silence, clients that wait for a short time only; a slow answer is tried again."""
     if fault == "hang":
-        quick(hub, timeouts=IMPATIENT)
+        quick(hub, timeouts=SILENCE)
 
 
 def roomy(campus: Campus) -> Campus:
