@@ -1,9 +1,10 @@
-"""UMich API gateway: token and the department list (sources.md 4.2 and 11)."""
+"""UMich API gateway: token, departments and appointments (sources.md 4.2, 11 and 12)."""
 
 import hashlib
 import json
 import re
 from collections.abc import Iterator
+from dataclasses import dataclass
 from urllib.parse import urlsplit
 
 from lsats_dagster.clients.answer import Answer
@@ -34,6 +35,25 @@ _LOGIN_REFUSED = frozenset({400, 401, 403})
 _MOVED = "pages moved while they were read"
 
 
+@dataclass(frozen=True)
+class Data:
+    """One endpoint of rows: its name, where its list stands in an answer, and the fields that name a row."""
+
+    name: str
+    path: tuple[str, ...]
+    key_fields: tuple[str, ...]
+
+    def key(self, row: object) -> str | None:
+        """What names a row, None where a part of it is missing or blank."""
+        parts = [row.get(field) if isinstance(row, dict) else None for field in self.key_fields]
+        found = [str(part).strip() for part in parts if isinstance(part, str | int)]
+        return ":".join(found) if all(found) and len(found) == len(parts) else None
+
+
+DEPARTMENTS = Data("DeptData", ("DepartmentList", "DeptData"), ("DeptId",))
+APPOINTMENTS = Data("DeptEmpData", ("DeptEmpInfo", "DeptEmpData"), ("EmplId", "EmplRcd"))
+
+
 class UmichApiClient:
     """Reads the gateway. Threads may share it: they log in once and share its connections.
 
@@ -60,7 +80,7 @@ class UmichApiClient:
         if not re.fullmatch(r"[\w-]+", category_id, re.ASCII):
             raise PermanentSourceError("UM_CATEGORY_ID is not usable: it must be one plain path segment")
         base = checked_url(base_url, "UM_BASE_URL")
-        self._departments_url = f"{base}/{category_id}/Department/v2/DeptData"
+        self._data_url = f"{base}/{category_id}/Department/v2"
         self._token_url = checked_url(token_url, "UM_TOKEN_URL")
         self._client_key = client_key
         self._client_secret = client_secret
@@ -74,11 +94,19 @@ class UmichApiClient:
         self._pages = self._rows = self._doubled_keys = 0
 
     def departments(self) -> Iterator[list[object]]:
-        """All departments in pages, as received: an element may be rubbish, or an UnreadableRecordError.
+        """All departments in pages, as received: an element may be rubbish, or an UnreadableRecordError. See `_read`."""
+        return self._read(DEPARTMENTS)
+
+    def appointments(self) -> Iterator[list[object]]:
+        """All appointments of employees in pages, as received: the same. See `_read`."""
+        return self._read(APPOINTMENTS)
+
+    def _read(self, data: Data) -> Iterator[list[object]]:
+        """All rows of an endpoint.
 
         The order of the gateway is not promised and the pages are cut by offset, so the read proves itself:
         each page begins with the last row of the one before (dropped here). A page shorter than asked for may
-        be the gateway's own limit; the end is a page with nothing behind the repeated row. If a DeptId comes
+        be the gateway's own limit; the end is a page with nothing behind the repeated row. If a key comes
         twice, rows may have moved or the gateway may have two: the list is read once more without being given,
         and the same sequence of rows proves the second.
         Raises PartialFetchError if rows moved between the pages: reading once more can help.
@@ -86,10 +114,10 @@ class UmichApiClient:
         keys: set[str] = set()
         doubled: set[str] = set()
         sequence, again = hashlib.sha256(), hashlib.sha256()
-        for rows in self._walk():
+        for rows in self._walk(data):
             for row in rows:
                 sequence.update(_canonical(row))
-                key = _key(row)
+                key = data.key(row)
                 if key is not None:
                     (doubled if key in keys else keys).add(key)
             self._rows += len(rows)
@@ -97,7 +125,7 @@ class UmichApiClient:
         if not doubled:
             return
         self._doubled_keys += len(doubled)
-        for rows in self._walk():
+        for rows in self._walk(data):
             for row in rows:
                 again.update(_canonical(row))
         if again.digest() != sequence.digest():
@@ -105,14 +133,14 @@ class UmichApiClient:
 
     def probe(self) -> Probe:
         """Log in and read one row; what the answers told of limits and clock."""
-        list(self._page(0, 1))
+        list(self._page(DEPARTMENTS, 0, 1))
         return self._http.probe()
 
     def evidence(self) -> dict[str, str | int | float]:
         """What the calls so far took (see HttpClient.evidence), from where and by which login, the pages read, the
         rows given, and how many keys came twice.
         """
-        reading = {"address": self._departments_url, "login": f"client credentials, scope {SCOPE}"}
+        reading = {"address": self._data_url, "login": f"client credentials, scope {SCOPE}"}
         return {
             **reading,
             **self._http.evidence(),
@@ -124,14 +152,14 @@ class UmichApiClient:
     def close(self) -> None:
         self._http.close()
 
-    def _walk(self) -> Iterator[list[object]]:
+    def _walk(self, data: Data) -> Iterator[list[object]]:
         """The rows of all pages, each once."""
         last: object = None
         taken = largest = 0
         for _ in range(MOST_PAGES):
             overlap = min(taken, 1)
             received = 0
-            for rows in self._page(taken - overlap, self._page_size):
+            for rows in self._page(data, taken - overlap, self._page_size):
                 new = rows if received else rows[overlap:]
                 if overlap and not received and _canonical(rows[0]) != _canonical(last):
                     raise PartialFetchError(_MOVED)
@@ -145,16 +173,16 @@ class UmichApiClient:
             largest = max(largest, received)
             if received == overlap:
                 # A gateway that grants one row a page would look like the end, so ask for the row behind.
-                if largest == 1 and any(self._page(taken, self._page_size)):
+                if largest == 1 and any(self._page(data, taken, self._page_size)):
                     raise PartialFetchError("the gateway gives single rows, which cannot overlap")
                 return
         raise PartialFetchError(f"no end after {MOST_PAGES} pages")
 
-    def _page(self, start: int, size: int) -> Iterator[list[object]]:
+    def _page(self, data: Data, start: int, size: int) -> Iterator[list[object]]:
         params: dict[str, str | int] = {"$start_index": start, "$count": size}
-        call = Call("GET", self._departments_url, self._allowance, "list", params=params)
+        call = Call("GET", f"{self._data_url}/{data.name}", self._allowance, "list", params=params)
         # One row may come as an object (sources.md 4.2).
-        _, rows = self._http.exchange(call, lambda answer: answer.array("DepartmentList", "DeptData"), self._keeper)
+        _, rows = self._http.exchange(call, lambda answer: answer.array(*data.path), self._keeper)
         self._pages += 1
         return iter(()) if rows is None else rows.pages()
 
@@ -184,11 +212,6 @@ class UmichApiClient:
         except (TypeError, ValueError, OverflowError):
             lifetime = None
         return token_for(value, lifetime, self._clock)
-
-
-def _key(row: object) -> str | None:
-    key = row.get("DeptId") if isinstance(row, dict) else None
-    return str(key) if isinstance(key, str | int) and str(key).strip() else None
 
 
 def _canonical(row: object) -> bytes:

@@ -1,5 +1,6 @@
-"""UMich API gateway: departments (sources.md 4.2, 11)."""
+"""UMich API gateway: departments and appointments of employees (sources.md 4.2, 11, 12)."""
 
+import re
 from collections.abc import Iterator
 from typing import Any, ClassVar
 
@@ -7,9 +8,20 @@ from pydantic import Field, SecretStr
 
 from lsats_dagster.clients.errors import PartialFetchError
 from lsats_dagster.clients.umich_api import UmichApiClient
-from lsats_dagster.ingestion.stream import BLANKS, Extract, ListStream, Record, UnkeyedRecordError, UnprovenReadError
+from lsats_dagster.ingestion.stream import (
+    BLANKS,
+    Extract,
+    HashRule,
+    ListStream,
+    Record,
+    UnkeyedRecordError,
+    UnprovenReadError,
+)
 from lsats_dagster.settings import HttpAddress, SourceSettings
 from lsats_dagster.source import Source, Terms
+
+WHOLE_NUMBER = re.compile(r"([0-9]{1,5})(?:\.0*)?", re.ASCII)
+MOST_APPOINTMENTS = 2**15 - 1
 
 
 class GatewaySettings(SourceSettings):
@@ -59,11 +71,38 @@ def department_key(record: Record) -> str:
     return text
 
 
+def appointment_key(record: Record) -> str:
+    """Employee id and record number: one person may have several appointments (sources.md 12).
+
+    The id is text, its leading zeros count. The number may come as number or text: 0, "0" and " 0.0" are one.
+    """
+    employee = record.get("EmplId")
+    text = str(employee).strip(BLANKS) if isinstance(employee, int | str) and not isinstance(employee, bool) else ""
+    if not text:
+        raise UnkeyedRecordError("EmplId is missing or blank")
+    number = record.get("EmplRcd")
+    digits = str(number).strip(BLANKS) if isinstance(number, int | float | str) and not isinstance(number, bool) else ""
+    match = WHOLE_NUMBER.fullmatch(digits)
+    if match is None or int(match[1]) > MOST_APPOINTMENTS:
+        raise UnkeyedRecordError("EmplRcd is not a whole number")
+    return f"{text}:{int(match[1])}"
+
+
 def read_departments(client: UmichApiClient, extract: Extract) -> Iterator[list[Any]]:
+    """All pages of departments."""
+    return read_pages(client.departments(), extract)
+
+
+def read_appointments(client: UmichApiClient, extract: Extract) -> Iterator[list[Any]]:
+    """All pages of appointments."""
+    return read_pages(client.appointments(), extract)
+
+
+def read_pages(pages: Iterator[list[Any]], extract: Extract) -> Iterator[list[Any]]:
     """All pages; the client proves by overlapping pages that none moved while it read."""
     records = 0
     try:
-        for page in client.departments():
+        for page in pages:
             records += len(page)
             yield page
     except PartialFetchError as error:
@@ -82,11 +121,26 @@ DEPARTMENTS = ListStream(
     read=read_departments,
 )
 
+EMPLOYEES = ListStream(
+    source_system="umich_api",
+    entity_type="user",
+    table="umapi_employees",
+    row="One appointment of an employee; a person with several has several rows.",
+    description=(
+        "Read whole, page by page. Removed: absent from a complete read, which means that the appointment ended. More than "
+        "a quarter have no uniqname."
+    ),
+    key=appointment_key,
+    evidence=UmichApiClient.evidence,
+    hash_rule=HashRule(texts=frozenset({"EmplRcd"})),
+    read=read_appointments,
+)
+
 SOURCE = Source(
     name="umich_api",
     title="UMich API gateway",
     settings=GatewaySettings,
     open_client=open_client,
     transport="https",
-    streams=(DEPARTMENTS,),
+    streams=(DEPARTMENTS, EMPLOYEES),
 )

@@ -16,7 +16,7 @@ from sqlalchemy import text
 from lsats_dagster.clients.window import LocalCallWindow
 from lsats_dagster.database import Database
 from lsats_dagster.demo.campus import Campus
-from lsats_dagster.ingestion.stream import DetailStream, Extract, ListStream, Stream, UnkeyedRecordError
+from lsats_dagster.ingestion.stream import Before, DetailStream, Extract, ListStream, Stream, UnkeyedRecordError
 from lsats_dagster.ingestion.views import StreamDeclaration
 from lsats_dagster.runs import Run
 from lsats_dagster.source import Source
@@ -56,7 +56,12 @@ TRANSPORTS = {
 CAPABILITIES: dict[str, frozenset[str]] = {
     "tdx/department": frozenset({"announces_limit", "doubles"}),
     "tdx/department_detail": frozenset({"announces_limit"}),
+    "tdx/user": frozenset({"announces_limit", "doubles"}),
+    "tdx/user_detail": frozenset({"announces_limit"}),
+    "tdx/asset": frozenset({"announces_limit", "doubles"}),
+    "tdx/asset_detail": frozenset({"announces_limit"}),
     "umich_api/department": frozenset({"pages", "doubles"}),
+    "umich_api/user": frozenset({"pages", "doubles"}),
 }
 
 
@@ -176,9 +181,13 @@ def roomy(campus: Campus) -> Campus:
 
 
 def prepare(hub: Hub, stream: StreamDeclaration) -> None:
-    """A detail stream follows its list stream: read that first."""
+    """A detail stream follows its list stream, and a list its parent: read that first."""
     if isinstance(stream, DetailStream):
+        prepare(hub, stream.list_stream)
         hub.run(stream.list_stream)
+    elif stream.parent is not None:
+        prepare(hub, stream.parent)
+        hub.run(stream.parent)
 
 
 def read(hub: Hub, stream: StreamDeclaration, **request: Any) -> Run:
@@ -195,7 +204,8 @@ def data_routes(hub: Hub, stream: StreamDeclaration) -> Routes:
         stream.fetch(client, keys(hub.campus, stream)[0])
         times = len(hub.campus.truth(stream.list_stream.name))
     else:
-        for _ in stream.read(client, Extract()):
+        parents = [] if stream.parent is None else keys(hub.campus, stream.parent)
+        for _ in stream.read(client, Extract(Before(parent_keys=lambda: parents))):
             pass
         times = 1
     made = hub.campus.calls()
