@@ -103,6 +103,86 @@ def department(key: str) -> dict[str, Any]:
     }
 
 
+def user(key: str) -> dict[str, Any]:
+    number = int(key[-12:])
+    return {
+        "UID": key,
+        "AlternateID": f"person{number}",
+        "ExternalID": f"{number:08d}",
+        "UserName": f"person{number}@example.edu",
+        "FirstName": f"First{number}",
+        "LastName": f"Last{number}",
+        "FullName": f"First{number} Last{number}",
+        "PrimaryEmail": f"person{number}@example.edu",
+        "DefaultAccountID": number,
+        "DefaultAccountName": f"Example Department {number}",
+        "ReportsToUID": uid(1),
+        "IsActive": True,
+        "IsEmployee": True,
+        "Title": "Example Keeper",
+        "WorkPhone": "555-0100",
+        "EndDate": NOT_SET,
+    }
+
+
+def user_detail(key: str) -> dict[str, Any]:
+    return user(key) | {
+        "Attributes": [],
+        "Applications": [],
+        "GroupIDs": [401, 402],
+        "OrgApplications": [],
+        "Permissions": [],
+    }
+
+
+def asset(key: str) -> dict[str, Any]:
+    number = int(key)
+    return {
+        "ID": number,
+        "Tag": f"EX-{number}",
+        "Name": f"EX-PC-{number}",
+        "SerialNumber": f"SERIAL{number}",
+        "AppID": 48,
+        "FormID": 2448,
+        "FormName": "Computer Form",
+        "StatusID": 38,
+        "StatusName": "Active",
+        "ConfigurationItemID": 1000 + number,
+        "OwningCustomerID": uid(number),
+        "OwningDepartmentID": number,
+        "PurchaseCost": 1249.5,
+        "AcquisitionDate": "2022-08-15T04:00:00Z",
+        "ModifiedDate": "2025-06-01T08:00:00.1234567Z",
+    }
+
+
+def asset_detail(key: str) -> dict[str, Any]:
+    cards = {"ID": 3380, "Name": "MAC Address(es)", "Value": f"02:00:00:00:00:{int(key):02x}", "Choices": []}
+    return asset(key) | {"Attributes": [cards], "Attachments": []}
+
+
+def appointment(key: str) -> dict[str, Any]:
+    employee, _, number = key.partition(":")
+    return {
+        "EmplId": employee,
+        "EmplRcd": int(number),
+        "UniqName": f"PERSON{int(employee)}",
+        "Name": f"Last{int(employee)},First{int(employee)}",
+        "FirstName": f"First{int(employee)}",
+        "LastName": f"Last{int(employee)}",
+        "DepartmentId": "100001",
+        "Dept_Description": "Example Department 1",
+        "SupervisorId": "00000001",
+        "Jobcode": "102945",
+        "UniversityJobTitle": "EXAMPLE KEEPER",
+        "Work_City": "Sampleton",
+    }
+
+
+def uid(number: int) -> str:
+    return f"7c1e0a52-33b4-4d0f-9d0e-{number:012d}"
+
+
 def login(key: str) -> dict[str, Any]:
     return {"Key": key, "EmplId": f"e{key[1:]}", "Alias": f"alias{key[1:]}", "Name": f"Example Person {key[1:]}"}
 
@@ -159,6 +239,34 @@ SHAPES: Mapping[str, Shape] = {
             "DeptGroupCampusDescr": (" ", "Other Campus"),
             "DeptGroupVPAreaDescr": ("", "Other Area"),
         },
+    ),
+    "tdx/user": Shape(
+        "UID", tuple(map(uid, range(1, 6))), uid, user,
+        {"AlternateID": ("person1", " PERSON2 ", "person1@example.edu", "", None), "DefaultAccountID": (1, 2, 0, 99, "2")},
+        {"FullName": ("Renamed", " ", None), "IsActive": (True, False, None)},
+    ),
+    "tdx/user_detail": Shape(
+        "UID", tuple(map(uid, range(1, 6))), uid, user_detail,
+        {"AlternateID": ("person1", " PERSON2 ", None), "DefaultAccountID": (1, 2, 0)},
+        {"GroupIDs": ([], [403], None, "none"), "FullName": ("Renamed", " ")},
+    ),
+    "tdx/asset": Shape(
+        "ID", tuple("12345"), str, asset,
+        {"OwningCustomerID": (uid(1), NOBODY, None), "OwningDepartmentID": (1, 2, 0), "SerialNumber": ("SERIAL1", "None", "")},
+        {"Name": ("EX-PC-1", "Renamed", " ", None), "StatusID": (38, 41)},
+    ),
+    "tdx/asset_detail": Shape(
+        "ID", tuple("12345"), str, asset_detail,
+        {"OwningCustomerID": (uid(1), NOBODY), "SerialNumber": ("SERIAL1", "")},
+        {"Name": ("Renamed", None), "Attributes": ([], None, "none", [{"ID": 3513, "Name": "Purchase Shortcode", "Value": "1"}])},
+    ),
+    "umich_api/user": Shape(
+        "EmplId",
+        ("00000001:0", "00000001:1", "00000002:0", "00000003:0", "00000004:0"),
+        lambda number: f"{number:08d}:0",
+        appointment,
+        {"UniqName": ("PERSON1", "person2 ", "", None), "SupervisorId": ("00000002", "", None)},
+        {"DepartmentId": ("100001", "100002", None), "Name": ("Renamed", " ", None)},
     ),
     # The invented ones (forms).
     "directory/login": Shape(
