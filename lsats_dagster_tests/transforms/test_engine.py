@@ -98,11 +98,24 @@ def test_keys_that_no_row_has_are_told(world: World, caplog: pytest.LogCaptureFi
     with caplog.at_level(logging.WARNING, "lsats_dagster"):
         run = world.refresh("umapi_departments")
     assert run.metadata["keys_without_rows"] == 2
-    assert "2 keys were reached, and no row has one of them" in caplog.text
+    assert "no row has one of the 2 reached keys" in caplog.text
     caplog.clear()
     world.definitions = DEFINITIONS
     put(world, UMICH, MANY[1:2], DeptDescription="Renamed")
     assert world.refresh("umapi_departments").metadata["keys_without_rows"] == 0
+    assert caplog.text == ""
+
+
+def test_keys_of_rows_that_are_gone_already_are_keys_of_rows(world: World, caplog: pytest.LogCaptureFixture) -> None:
+    """An account that has left its department stays one that shaped it, whatever becomes of the account."""
+    put(world, TDX, ["1"])
+    world.refresh_all()
+    put(world, TDX, ["1"], Code=None)
+    assert world.refresh_all()["departments"].counts.removed == 1
+    put(world, TDX, ["1"], Name="Renamed")
+    with caplog.at_level(logging.WARNING, "lsats_dagster"):
+        run = world.refresh_all()["departments"]
+    assert (run.mode, run.metadata["affected"], run.metadata["keys_without_rows"]) == ("incremental", 1, 0)
     assert caplog.text == ""
 
 
