@@ -12,7 +12,7 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field, replace
 from functools import cached_property
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from lsats_dagster.transforms.ordering import CircleError, needed_first
 from lsats_dagster.transforms.steps import Step
@@ -222,70 +222,73 @@ class Definition:
 def parse(path: Path, deductions: Mapping[str, tuple[str, str]]) -> Definition:
     """Read one definition file. DefinitionError says what is wrong with it."""
     definition = declaration(path, deductions)
-    check_output(definition)
+    check_sql(definition)
     return definition
 
 
 def declaration(path: Path, deductions: Mapping[str, tuple[str, str]]) -> Definition:
     """The same without a look at its SELECT, which takes most of the time."""
-    from lsats_dagster.transforms.header import problems_of
+    from lsats_dagster.transforms.header import form_problems, problems_of
 
     match = HEADER.match(path.read_text(encoding="utf-8"))
     if match is None:
         raise DefinitionError(f"{path.name}: begins with /* on a line of its own, TOML, and */ before the SELECT")
     try:
         header = tomllib.loads(match["header"])
-        definition = Definition(
-            table=path.stem,
-            group=f"silver_{path.parent.name}",
-            kind=header.get("kind", KIND_OF_FOLDER.get(path.parent.name, "")),
-            row=header["row"],
-            description=" ".join(header["description"].split()),
-            key=tuple(header["key"]),
-            scope=header.get("scope", header["key"][0]),
-            business_columns=tuple(Column(name, *spec) for name, spec in header["columns"].items()),
-            reach={name: _reach(name, spec) for name, spec in header["inputs"].items()},
-            whole=header.get("whole", False),
-            classes=tuple(header.get("classes", ())),
-            computed_from={name: tuple(aliases) for name, aliases in header.get("computed_from", {}).items()},
-            sources=header.get("sources", {}),
-            steps=tuple(Step(**step) for step in header.get("steps", ())),
-            indexes=tuple(header.get("indexes", ())),
-            dangling=tuple(header.get("dangling", ())),
-            retained=tuple(header.get("retained", ())),
-            deductions=deductions,
-            select=match["select"].strip().removesuffix(";"),
-            path=path,
-        )
-    except (tomllib.TOMLDecodeError, KeyError, TypeError, ValueError) as error:
-        raise DefinitionError(f"{path.name}: header: {type(error).__name__}: {error}") from None
-    if definition.kind not in KINDS:
-        raise DefinitionError(f"{path.name}: kind {definition.kind!r}: one of {', '.join(KINDS)}")
-    if problems := problems_of(definition):
-        raise DefinitionError(f"{path.name}: {'; '.join(problems)}")
+    except tomllib.TOMLDecodeError as error:
+        raise DefinitionError(f"{path.name}: header: {error}") from None
+    _refuse(path, form_problems(header))
+    kind = header.get("kind", KIND_OF_FOLDER.get(path.parent.name, ""))
+    if kind not in KINDS:
+        raise DefinitionError(f"{path.name}: kind {kind!r}: one of {', '.join(KINDS)}")
+    try:
+        steps = tuple(Step(**step) for step in header.get("steps", ()))
+    except ValueError as error:
+        raise DefinitionError(f"{path.name}: {error}") from None
+    definition = Definition(
+        table=path.stem,
+        group=f"silver_{path.parent.name}",
+        kind=kind,
+        row=header["row"],
+        description=" ".join(header["description"].split()),
+        key=tuple(header["key"]),
+        scope=header.get("scope", header["key"][0]),
+        business_columns=tuple(Column(name, *spec) for name, spec in header["columns"].items()),
+        reach={name: _reach(name, spec) for name, spec in header["inputs"].items()},
+        whole=header.get("whole", False),
+        classes=tuple(header.get("classes", ())),
+        computed_from={name: tuple(aliases) for name, aliases in header.get("computed_from", {}).items()},
+        sources=header.get("sources", {}),
+        steps=steps,
+        indexes=tuple(header.get("indexes", ())),
+        dangling=tuple(header.get("dangling", ())),
+        retained=tuple(header.get("retained", ())),
+        deductions=deductions,
+        select=match["select"].strip().removesuffix(";"),
+        path=path,
+    )
+    _refuse(path, problems_of(definition))
     return definition
 
 
-def _reach(name: str, spec: Mapping[str, Any]) -> Reach:
+def _reach(name: str, spec: Mapping[str, str]) -> Reach:
     """What the header says of one input. A changed record of a stream gives its own key, where nothing else is said."""
-    if unknown := spec.keys() - {"gives", "joined", "reach"}:
-        raise ValueError(f"{name}: no entry {', '.join(sorted(unknown))}; there are gives, joined, reach")
     given = spec.get("gives")
     if not spec and is_stream(name):
         given = "external_id"
     return Reach(given, spec.get("joined"), spec["reach"].strip() if "reach" in spec else None)
 
 
-def check_output(definition: Definition) -> None:
-    """Raise DefinitionError where the SELECT gives other columns than the header names."""
-    if other := columns_in(definition.scope) - {column.name for column in definition.columns}:
-        raise DefinitionError(f"{definition.path.name}: scope: {', '.join(sorted(other))} is not a column")
-    output = tuple(definition.tree.named_selects)
-    if output != definition.selected:
-        unlike = sorted(set(output) ^ set(definition.selected)) or "order"
-        raise DefinitionError(
-            f"{definition.path.name}: the SELECT gives other columns, or another order, than the header: {unlike}"
-        )
+def check_sql(definition: Definition) -> None:
+    """Raise DefinitionError where the SELECT gives other columns than the header names, or SQL of the header means nothing."""
+    from lsats_dagster.transforms.header import sql_problems
+
+    _refuse(definition.path, sql_problems(definition))
+
+
+def _refuse(path: Path, problems: list[str]) -> None:
+    if problems:
+        raise DefinitionError(f"{path.name}: {'; '.join(problems)}")
 
 
 def columns_in(expression: str) -> set[str]:
@@ -318,7 +321,7 @@ def load_definitions(sql_root: Path) -> tuple[Definition, ...]:
     """All definitions below `sql_root`/silver, each after its inputs."""
     found = declared(sql_root)
     for definition in found:
-        check_output(definition)
+        check_sql(definition)
     return found
 
 
@@ -346,8 +349,10 @@ def _given(definition: Definition, known: Mapping[str, Definition]) -> tuple[str
 
 
 def _linked(definition: Definition, known: Mapping[str, Definition]) -> Definition:
-    """The definition with its inputs' keys and columns; DefinitionError where `joined` names another column than the key."""
+    """The definition with its inputs' keys and columns; DefinitionError where there is no such input or `joined` names no key."""
     silver = {name: known[name] for name in definition.inputs if name in known}
+    unknown = [name for name in definition.inputs if name.startswith("silver.") and name not in known]
+    _refuse(definition.path, [f"inputs.{name}: there is no such table" for name in unknown])
     for name, reach in definition.reach.items():
         key = silver[name].key if name in silver else ("external_id",)
         if reach.joined_key and (reach.joined_key,) != key:
