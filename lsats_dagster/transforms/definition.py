@@ -48,7 +48,14 @@ KINDS: Mapping[str, tuple[str, ...]] = {
 }
 KIND_OF_FOLDER = {"sources": "source", "entities": "merged", "labs": "merged", "helpers": "derived"}
 STREAM_LAYERS = ("bronze", "enriched")
-COMPUTED = ("data_quality_score", "entity_hash", "updated_at", "changed_seq", "run_id")
+# Those that the engine computes, and from what.
+COMPUTED: Mapping[str, str] = {
+    "data_quality_score": "`quality_flags` and what each costs",
+    "entity_hash": "own columns, `source_systems` and `quality_flags`, without ids of bronze rows",
+    "updated_at": "the clock of the run that changed its content",
+    "changed_seq": "the run that wrote the row",
+    "run_id": "the run that wrote the row",
+}
 # Written with each change, and no content of the row.
 OUTSIDE_COMPARISON = ("updated_at", "changed_seq", "run_id")
 
