@@ -140,23 +140,28 @@ def sql_problems(definition: Definition) -> list[str]:
         columns = set(definition.input_columns.get(name, ())) or None
         if reach.gives:
             problems += _expression_problems(f"inputs.{name}: gives", reach.gives, columns)
-        if reach.query and not _query(reach.query):
-            problems.append(f"inputs.{name}: reach cannot be read")
+        if reach.query:
+            problems += _reach_query_problems(f"inputs.{name}: reach", reach.query)
     problems += [f"the SELECT reads {name}, which is not in inputs" for name in sorted(read - set(definition.inputs))]
     problems += [f"inputs.{name}: the SELECT does not read it" for name in definition.inputs if name not in read]
     return problems + _select_problems(definition)
 
 
-def _select_problems(definition: Definition) -> list[str]:
-    from sqlglot import exp
+def _reach_query_problems(what: str, sql: str) -> list[str]:
+    query = _query(sql)
+    if query is None:
+        return [f"{what} cannot be read"]
+    return [f"{what} has no parameter :{name}" for name in sorted(_parameters(query) - {"since"})]
 
+
+def _select_problems(definition: Definition) -> list[str]:
     tree = definition.tree
     problems = []
     output = tuple(tree.named_selects)
     if output != definition.selected:
         unlike = sorted(set(output) ^ set(definition.selected)) or "order"
         problems.append(f"the SELECT gives other columns, or another order, than the header: {unlike}")
-    parameters = {found.name for found in tree.find_all(exp.Placeholder)}
+    parameters = _parameters(tree)
     known = {"keys", "field_sources"} if definition.kind == "merged" else {"keys"}
     problems += [f"the SELECT has no parameter :{name}" for name in sorted(parameters - known)]
     if definition.kind == "merged" and "field_sources" not in parameters:
@@ -198,6 +203,12 @@ def _query(sql: str) -> Any:
     except SqlglotError:
         return None
     return tree if isinstance(tree, exp.Query) else None
+
+
+def _parameters(tree: Any) -> set[str]:
+    from sqlglot import exp
+
+    return {found.name for found in tree.find_all(exp.Placeholder)}
 
 
 def _tables(tree: Any) -> set[str]:
