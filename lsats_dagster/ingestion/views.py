@@ -37,14 +37,14 @@ def view_statements(stream: StreamDeclaration) -> list[str]:
     view = f"{stream.layer}.{stream.table}"
     described = f"{stream.row} {stream.description}".replace("'", "''")
     # The payload depends on both tables, so that it is never unpacked before they are joined: what is asked for by cursor is
-    # known from one of them only.
+    # known from one of them only. Each record has its payload; "left" lets Postgres leave the join out where none is asked for.
     return [
         f"""create view {view} as
 select c.external_id, p.raw_id, c.seq, p.seq as live_seq, c.first_seq,
     case when c.seq is not null then p.payload end as payload, c.removed_at is null as is_present,
     c.first_seen_at, c.changed_at, c.removed_at
 from bronze.current_entities c
-join bronze.live_payloads p using (source_system, entity_type, external_id)
+left join bronze.live_payloads p using (source_system, entity_type, external_id)
 where c.source_system = '{stream.source_system}' and c.entity_type = '{stream.entity_type}'""",
         f"comment on view {view} is '{described}'",
         *(
