@@ -55,17 +55,17 @@ where c.external_id is null or c.removed_at is not null or c.entity_hash <> i.en
 
 BECOME_CURRENT_NEW = """
 insert into bronze.current_entities (
-    source_system, entity_type, external_id, raw_id, seq, first_seq,
+    source_system, entity_type, external_id, raw_id, seq, live_seq, first_seq,
     entity_hash, hash_version, first_seen_at, changed_at
 )
-select source_system, entity_type, external_id, raw_id, seq, seq, entity_hash, hash_version, ingested_at, ingested_at
+select source_system, entity_type, external_id, raw_id, seq, seq, seq, entity_hash, hash_version, ingested_at, ingested_at
 from bronze.raw_entities
 where seq > :after and ingestion_run_id = :run_id and change = 'new'
 """
 
 BECOME_CURRENT_CHANGED = """
 update bronze.current_entities c
-set raw_id = r.raw_id, seq = r.seq, entity_hash = r.entity_hash, hash_version = r.hash_version,
+set raw_id = r.raw_id, seq = r.seq, live_seq = r.seq, entity_hash = r.entity_hash, hash_version = r.hash_version,
     changed_at = r.ingested_at, removed_at = null
 from (
     select k.ctid, v.raw_id, v.seq, v.entity_hash, v.hash_version, v.ingested_at
@@ -80,23 +80,6 @@ from (
 ) r
 where c.ctid = r.ctid
 """
-
-# Tombstones of this run have no payload: the one before stays.
-BECOME_LIVE = """
-insert into bronze.live_payloads (source_system, entity_type, external_id, raw_id, seq, payload)
-select source_system, entity_type, external_id, raw_id, seq, raw_data
-from bronze.raw_entities
-where seq > :after and ingestion_run_id = :run_id and change <> 'removed'
-"""
-
-# Looking for a former payload costs a third more; where all are new, nobody looks.
-REPLACE_LIVE = (
-    BECOME_LIVE
-    + """
-on conflict (source_system, entity_type, external_id) do update
-set raw_id = excluded.raw_id, seq = excluded.seq, payload = excluded.payload
-"""
-)
 
 # The one thing about an unchanged record that is kept up to date, and only where a detail stream needs it.
 MARK_VERSION = """
@@ -150,9 +133,13 @@ on conflict (source_system, entity_type, coalesce(external_id, ''), payload_hash
 """
 
 LIVE_PAYLOAD = """
-select payload::text
-from bronze.live_payloads
-where source_system = :source_system and entity_type = :entity_type and external_id = :external_id
+select raw_data::text
+from bronze.raw_entities
+where seq = (
+    select live_seq
+    from bronze.current_entities
+    where source_system = :source_system and entity_type = :entity_type and external_id = :external_id
+)
 """
 
 TWIN = "another record of this read has the same key and other content"
@@ -320,7 +307,6 @@ class Appender:
             self._connection.execute(text(BECOME_CURRENT_NEW), values)
         if kinds - {"new"}:
             self._connection.execute(text(BECOME_CURRENT_CHANGED), values)
-        self._connection.execute(text(BECOME_LIVE if kinds == {"new"} else REPLACE_LIVE), values)
         self._last_seq = self._connection.execute(text("select max(seq) from bronze.raw_entities")).scalar_one()
 
     def _quarantine(self, rejected: list[tuple[object, RejectedRecordError]]) -> None:
