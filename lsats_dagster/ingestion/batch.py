@@ -37,12 +37,13 @@ create temporary table if not exists incoming (
 ) on commit delete rows
 """
 
+# One row for each kind of change: a row for each record costs more to fetch than to find.
 COMPARE = """
 select
-    i.ordinal,
     case when c.external_id is null then 'new' when c.removed_at is not null then 'returned' else 'changed' end as change,
-    c.entity_hash,
-    c.hash_version
+    c.hash_version,
+    array_agg(i.ordinal) as ordinals,
+    array_agg(c.entity_hash) filter (where c.hash_version <> :version) as hashes
 from incoming i
 left join lateral (
     select external_id, entity_hash, hash_version, removed_at
@@ -51,6 +52,7 @@ left join lateral (
     limit 1
 ) c on true
 where c.external_id is null or c.removed_at is not null or c.entity_hash <> i.entity_hash or c.hash_version <> :version
+group by 1, 2
 """
 
 BECOME_CURRENT_NEW = """
@@ -262,23 +264,25 @@ class Appender:
             )
 
     def _compare(self, records: list[tuple[str, Staged]]) -> dict[int, str]:
-        """The change of each staged record that differs from what is current, by its place in `records`."""
+        """The change of each staged record that differs from what is current, by its place in `records`, in their order."""
         version = self._stream.hash_rule.version
         rows = self._connection.execute(text(COMPARE), {**self._stream_values, "version": version}).all()
         former = {rule.version: rule for rule in self._stream.former_hash_rules}
         changes: dict[int, str] = {}
         equal_by_former_rule: list[int] = []
-        for ordinal, change, stored_hash, stored_version in rows:
+        for change, stored_version, ordinals, hashes in rows:
+            changes |= dict.fromkeys(ordinals, change)
             rule = former.get(stored_version) if change == "changed" else None
-            if rule and _hash(body_of(records[ordinal][1]), rule) == stored_hash:
-                equal_by_former_rule.append(ordinal)
-            else:
-                changes[ordinal] = change
+            if rule:
+                stored = zip(ordinals, hashes, strict=True)
+                equal_by_former_rule += [n for n, known in stored if _hash(body_of(records[n][1]), rule) == known]
+        for ordinal in equal_by_former_rule:
+            del changes[ordinal]
         if equal_by_former_rule and not self._run.dry:
             self._connection.execute(
                 text(REHASH), {**self._stream_values, "version": version, "ordinals": equal_by_former_rule}
             )
-        return changes
+        return dict(sorted(changes.items()))
 
     def _write(self, records: list[tuple[str, Staged]], changes: dict[int, str]) -> None:
         """Write new versions to the log and make them current."""

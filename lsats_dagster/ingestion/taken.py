@@ -35,16 +35,17 @@ class Batch:
 
     def admit(self, prepared: Prepared, doubles: Doubles) -> bool:
         """Take one record; False when it waits for the end of the read, as unequal records of one key do."""
-        if doubles.waits(prepared.external_id):
+        external_id = prepared[0]
+        if doubles.waits(external_id):
             doubles.hold(prepared)
             return False
-        other = self.prepared.get(prepared.external_id)
+        other = self.prepared.get(external_id)
         if other is None:
             self.keep(prepared)
         elif other[0] == prepared.entity_hash:
             self.repeated += 1
         else:
-            self.put_aside(prepared.external_id, doubles)
+            self.put_aside(external_id, doubles)
             doubles.hold(prepared)
             return False
         self.taken += 1
