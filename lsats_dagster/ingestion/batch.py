@@ -5,6 +5,7 @@ Bodies are sent to the server only for what is written. Every batch is one trans
 
 import json
 import logging
+from dataclasses import dataclass, field
 from hashlib import sha256
 from typing import Any
 
@@ -13,11 +14,10 @@ from sqlalchemy import text
 
 from lsats_dagster.database import copy_rows
 from lsats_dagster.ingestion.before import check_versions, finish_parts
-from lsats_dagster.ingestion.content import RejectedRecordError, content_hash, quarantine_text
+from lsats_dagster.ingestion.content import Prepared, RejectedRecordError, content_hash, quarantine_text
 from lsats_dagster.ingestion.doubles import DOUBLED, Doubles
 from lsats_dagster.ingestion.seen import Seen
 from lsats_dagster.ingestion.stream import HashRule, ListStream, Stream
-from lsats_dagster.ingestion.taken import Batch, Staged, body_of
 from lsats_dagster.runs import Work
 
 logger = logging.getLogger(__name__)
@@ -151,6 +151,56 @@ class UnbalancedRunError(Exception):
     """What was read is not what was written, skipped and quarantined: a fault of the engine."""
 
 
+@dataclass
+class Batch:
+    """Records of one read as taken, each key once. taken = prepared + rejected + repeated + passed_over.
+
+    passed_over: records that are none by a rule of the stream. parts: whole parts that end in this batch, and their keys.
+    """
+
+    prepared: dict[str, Prepared] = field(default_factory=dict)
+    rejected: list[tuple[object, RejectedRecordError]] = field(default_factory=list)
+    taken: int = 0
+    repeated: int = 0
+    passed_over: int = 0
+    parts: list[tuple[str, list[str]]] = field(default_factory=list)
+
+    def admit(self, prepared: Prepared, doubles: Doubles) -> bool:
+        """Take one record; False when it waits for the end of the read, as unequal records of one key do."""
+        if doubles.waits(prepared.external_id):
+            doubles.hold(prepared)
+            return False
+        other = self.prepared.setdefault(prepared.external_id, prepared)
+        if other is not prepared and other.entity_hash != prepared.entity_hash:
+            self.put_aside(other, doubles)
+            doubles.hold(prepared)
+            return False
+        self.taken += 1
+        self.repeated += other is not prepared
+        return True
+
+    def put_aside(self, prepared: Prepared, doubles: Doubles, written: bytes | None = None) -> None:
+        """Let a record of this batch wait; `written` is the hash of the one that an earlier batch brought."""
+        del self.prepared[prepared.external_id]
+        self.taken -= 1
+        doubles.hold(prepared, written)
+
+    def repeat(self, prepared: Prepared) -> None:
+        """Leave out a record that an earlier batch brought already."""
+        del self.prepared[prepared.external_id]
+        self.repeated += 1
+
+    def reject(self, record: object, rejection: RejectedRecordError) -> None:
+        """Take one record that goes to quarantine."""
+        self.taken += 1
+        self.rejected.append((record, rejection))
+
+    def pass_over(self) -> None:
+        """Take one record that is none."""
+        self.taken += 1
+        self.passed_over += 1
+
+
 class Appender:
     """Writes batches of one run to the log, each in one transaction, and keeps its counts in balance.
 
@@ -182,9 +232,7 @@ class Appender:
     def settle(self) -> int:
         """Write what waited for the end of the read, in one transaction; how many records that were."""
         outcome = self.doubles.settle()
-        batch = Batch(taken=outcome.taken)
-        for record in outcome.standing:
-            batch.keep(record)
+        batch = Batch({record.external_id: record for record in outcome.standing}, taken=outcome.taken)
         batch.rejected = [(orjson.loads(r.body), self._twin(r.external_id)) for r in outcome.dropped]
         batch.repeated = outcome.taken - len(batch.prepared) - len(batch.rejected)
         with self._connection.begin():
@@ -204,7 +252,7 @@ class Appender:
         before = self._balance()
         changes: dict[int, str] = {}
         self._connection.exec_driver_sql(f"{INDEX_LOOKUPS}; {NO_WAIT}")
-        records = list(batch.prepared.items())
+        records = list(batch.prepared.values())
         if records:
             self._stage(records)
             if not settled:
@@ -213,7 +261,7 @@ class Appender:
             changes = self._compare(records)
             if self._run.dry:
                 # Of these keys another record would have been written before.
-                changes |= {place: "changed" for place, (key, _) in enumerate(records) if key in overruled}
+                changes |= {place: "changed" for place, r in enumerate(records) if r.external_id in overruled}
             else:
                 self._write(records, changes)
                 self._connection.execute(text(OVERTAKE), {**self._stream_values, "run_id": self._run.run_id})
@@ -237,33 +285,33 @@ class Appender:
         counts = self._run.counts
         return counts.processed - counts.created - counts.updated - counts.skipped - counts.failed
 
-    def _stage(self, records: list[tuple[str, Staged]]) -> None:
+    def _stage(self, records: list[Prepared]) -> None:
         copy_rows(
             self._connection,
             "incoming",
             ("ordinal", "external_id", "entity_hash", "source_version"),
             ("int4", "text", "bytea", "text"),
             (
-                (ordinal, external_id, entity_hash, source_version)
-                for ordinal, (external_id, (entity_hash, _, _, _, source_version)) in enumerate(records)
+                (ordinal, prepared.external_id, prepared.entity_hash, prepared.source_version)
+                for ordinal, prepared in enumerate(records)
             ),
         )
 
-    def _put_repeated_aside(self, batch: Batch, records: list[tuple[str, Staged]]) -> None:
+    def _put_repeated_aside(self, batch: Batch, records: list[Prepared]) -> None:
         """Take keys that an earlier batch of this read has brought out of what is staged."""
         repeated = self._seen.repeated()
         for ordinal, same, written in repeated:
             if same:
-                batch.repeat(records[ordinal][0])
+                batch.repeat(records[ordinal])
             else:
-                batch.put_aside(records[ordinal][0], self.doubles, written)
+                batch.put_aside(records[ordinal], self.doubles, written)
         if repeated:
             self._connection.execute(
                 text("delete from incoming where ordinal = any(:ordinals)"),
                 {"ordinals": [ordinal for ordinal, _, _ in repeated]},
             )
 
-    def _compare(self, records: list[tuple[str, Staged]]) -> dict[int, str]:
+    def _compare(self, records: list[Prepared]) -> dict[int, str]:
         """The change of each staged record that differs from what is current, by its place in `records`, in their order."""
         version = self._stream.hash_rule.version
         rows = self._connection.execute(text(COMPARE), {**self._stream_values, "version": version}).all()
@@ -275,7 +323,7 @@ class Appender:
             rule = former.get(stored_version) if change == "changed" else None
             if rule:
                 stored = zip(ordinals, hashes, strict=True)
-                equal_by_former_rule += [n for n, known in stored if _hash(body_of(records[n][1]), rule) == known]
+                equal_by_former_rule += [n for n, known in stored if _hash(records[n].body, rule) == known]
         for ordinal in equal_by_former_rule:
             del changes[ordinal]
         if equal_by_former_rule and not self._run.dry:
@@ -284,7 +332,7 @@ class Appender:
             )
         return dict(sorted(changes.items()))
 
-    def _write(self, records: list[tuple[str, Staged]], changes: dict[int, str]) -> None:
+    def _write(self, records: list[Prepared], changes: dict[int, str]) -> None:
         """Write new versions to the log and make them current."""
         if not changes:
             return
@@ -299,10 +347,10 @@ class Appender:
             ("text", "text", "text", "text", "jsonb", "bytea", "int2", "uuid", "jsonb"),
             (
                 (
-                    stream.source_system, stream.entity_type, external_id, change, body_of(staged),
-                    staged[0], version, run_id, self._ingestion_metadata,
+                    stream.source_system, stream.entity_type, records[ordinal].external_id, change, records[ordinal].body,
+                    records[ordinal].entity_hash, version, run_id, self._ingestion_metadata,
                 )
-                for (external_id, staged), change in ((records[ordinal], change) for ordinal, change in changes.items())
+                for ordinal, change in changes.items()
             ),
         )  # fmt: skip
         values = {"after": self._last_seq, "run_id": run_id}

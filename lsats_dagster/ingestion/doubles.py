@@ -53,8 +53,7 @@ class Doubles:
     def hold(self, prepared: Prepared, written: bytes | None = None) -> None:
         """Let a record wait; `written` is the hash of the one of its key that has been written already."""
         with self._lock:
-            copied = prepared._replace(body=bytes(memoryview(prepared.body)))
-            self._held.setdefault(prepared.external_id, []).append(copied)
+            self._held.setdefault(prepared.external_id, []).append(prepared)
             if written is not None:
                 self._written[prepared.external_id] = written
             self.count += 1

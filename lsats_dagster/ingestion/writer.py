@@ -13,11 +13,10 @@ from contextlib import contextmanager
 from types import TracebackType
 from typing import Any
 
-from lsats_dagster.ingestion.batch import Appender
+from lsats_dagster.ingestion.batch import Appender, Batch
 from lsats_dagster.ingestion.content import RejectedRecordError, prepare
 from lsats_dagster.ingestion.seen import Seen
 from lsats_dagster.ingestion.stream import Part, Present, SkippedRecordError, Stream
-from lsats_dagster.ingestion.taken import Batch
 from lsats_dagster.runs import Work
 
 logger = logging.getLogger(__name__)
