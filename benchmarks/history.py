@@ -89,7 +89,7 @@ def work(url: str, rows: int, sql_root: str) -> dict[str, Any]:
     """The least seconds of some full refreshes into the empty table, at one version and at ten."""
     database = Database(url)
     (definition,) = load_definitions(Path(sql_root))
-    tables = ("bronze.raw_entities", "bronze.current_entities", "bronze.live_payloads", definition.name)
+    tables = ("bronze.raw_entities", "bronze.current_entities", definition.name)
 
     def load(version: int) -> None:
         run = ingest(

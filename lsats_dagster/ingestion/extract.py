@@ -27,7 +27,6 @@ LEAST_REJECTS = 10
 JOINED_BY = {
     "bronze.raw_entities": ("raw_id", "seq", "source_system", "entity_type", "external_id"),
     "bronze.current_entities": ("seq", "source_system", "entity_type", "external_id"),
-    "bronze.live_payloads": ("source_system", "entity_type", "external_id"),
 }
 NOT_ENDED = {"state": "partial", "reason": "the read has not ended"}
 

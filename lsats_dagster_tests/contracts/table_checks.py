@@ -149,8 +149,8 @@ def check_moments(world: World, definition: Definition) -> None:
     if definition.kind != "source":
         return
     unlike = world.rows(
-        f"select t.raw_id from {definition.name} t left join bronze.live_payloads p using (raw_id) "
-        "left join bronze.current_entities c using (source_system, entity_type, external_id) "
+        f"select t.raw_id from {definition.name} t left join bronze.raw_entities l using (raw_id) "
+        "left join bronze.current_entities c on c.live_seq = l.seq "
         "where row(t.first_seen_at, t.removed_at, t.is_present) "
         "is distinct from row(c.first_seen_at, c.removed_at, c.removed_at is null)"
     )
