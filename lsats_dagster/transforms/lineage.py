@@ -37,7 +37,7 @@ class _LostError(Exception):
     """A column cannot be followed."""
 
 
-def _followed(query: "exp.Expression", inputs: Columns) -> dict[str, tuple[Origin, ...]]:
+def _followed(query: "exp.Expr", inputs: Columns) -> dict[str, tuple[Origin, ...]]:
     """The origins of each column of a query, whose tree is changed by it."""
     from sqlglot.optimizer.qualify import qualify
     from sqlglot.optimizer.scope import build_scope
@@ -53,7 +53,7 @@ def _followed(query: "exp.Expression", inputs: Columns) -> dict[str, tuple[Origi
     return {name: tuple(sorted(reader.origins(place))) for place, name in enumerate(tree.named_selects)}
 
 
-def _with_field_sources(definition: Definition) -> "exp.Expression":
+def _with_field_sources(definition: Definition) -> "exp.Expr":
     """A copy of the parsed SELECT with its field_sources filled in."""
     import sqlglot
     from sqlglot import exp
