@@ -20,6 +20,8 @@ from lsats_dagster.transforms.steps import Step
 if TYPE_CHECKING:
     from sqlglot import exp
 
+    from lsats_dagster.transforms.lineage import Origin
+
 IDENTIFIER = re.compile(r"^[a-z][a-z0-9_]*$")
 HEADER = re.compile(r"\A/\*\n(?P<header>.*?)\n\*/\n(?P<select>.*)\Z", re.DOTALL)
 
@@ -211,6 +213,13 @@ class Definition:
         if not isinstance(tree, exp.Select):
             raise DefinitionError(f"{self.path.name}: the statement is not one SELECT")
         return tree
+
+    @cached_property
+    def origins(self) -> Mapping[str, tuple["Origin", ...]]:
+        """For each column that the SELECT gives, what it is made from (`lineage`): sought when first asked for, and once."""
+        from lsats_dagster.transforms.lineage import lineage
+
+        return lineage(self)
 
     @cached_property
     def hash(self) -> str:

@@ -79,9 +79,12 @@ def check_same_as_full(world: World, definition: Definition, stored: Rows | None
     return set(expected)
 
 
-def check_rules(world: World, definition: Definition, stored: Rows | None = None) -> None:
-    """Everything that holds of a table that is up to date: the same as full, scores, moments, its oracles."""
-    given = check_same_as_full(world, definition, stored)
+def check_rules(world: World, definition: Definition, given: set[str] | None = None) -> None:
+    """Everything that holds of a table that is up to date: the same as full, scores, moments, its oracles.
+
+    given: what `check_same_as_full` gave, where nothing has happened since.
+    """
+    given = check_same_as_full(world, definition) if given is None else given
     check_scores(world, definition)
     check_moments(world, definition)
     if definition.kind != "source":
@@ -282,6 +285,7 @@ def check_history(world: World, definition: Definition, number: int) -> None:
 def live_inputs(world: World, definition: Definition, history: list[inputs.Step]) -> None:
     inputs.begin(world, definition)
     rows: Rows = {}
+    given: set[str] = set()
     for events, how in history:
         for event in events:
             inputs.happen(world, event)
@@ -289,9 +293,9 @@ def live_inputs(world: World, definition: Definition, history: list[inputs.Step]
             done, rows = check_refresh(world, definition.table, how, rows)
             if done:
                 # At once: the next refresh may reach by chance what this one forgot.
-                check_same_as_full(world, definition, rows)
+                given = check_same_as_full(world, definition, rows)
     assert done, "the last refresh did not come about"
-    check_rules(world, definition, rows)
+    check_rules(world, definition, given)
 
 
 def check_chain(world: World, number: int) -> None:
