@@ -1,6 +1,7 @@
 """What all assets share: metadata keys, checks, column schemas, and the border where errors become Dagster's."""
 
 import logging
+import math
 import time
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import suppress
@@ -248,8 +249,8 @@ def guarded(step: Step, work: Callable[[], T]) -> T:
     if retry:
         # Not a policy of the asset: Dagster would apply it to interrupts too, and nothing could stop a step.
         wait = RETRIES.calculate_delay(made + 1)
-        told = (asset_key(step.table).to_user_string(), message, made + 2, most + 1, wait)
-        logger.warning("🔄 %s: %s; try %d of %d in %.0f s", *told, extra={"wait": wait})
+        told = (asset_key(step.table).to_user_string(), message, made + 2, most + 1, math.ceil(wait))
+        logger.warning("🔄 %s: %s; try %d of %d in %d s", *told, extra={"wait": wait})
         raise dg.RetryRequested(max_retries=RETRIES.max_retries, seconds_to_wait=wait) from failure
     raise failure
 
