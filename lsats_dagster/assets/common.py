@@ -25,6 +25,8 @@ logger = logging.getLogger(__name__)
 OWNERS = ["team:lsats"]
 # Metadata of a failure: the class of its error, by which alerts tell one failure from another.
 ERROR_KIND = "lsats/error_kind"
+# Metadata of a dry run: the checks that the run would turn red, with what they say.
+WOULD_FAIL = "lsats/would_fail"
 # How a step is tried again; see `guarded`.
 RETRIES = dg.RetryPolicy(max_retries=3, delay=30, backoff=dg.Backoff.EXPONENTIAL, jitter=dg.Jitter.FULL)
 # A run with this tag tries no step again: a person waits for its answer.
@@ -168,9 +170,11 @@ def materialize(step: Step, work: Callable[[Database, Origin], Run]) -> Iterator
     if run.dry:
         # An observation: automation must not take it for new data. Without the checks that stand, the UI would show them as
         # skipped, a red one too.
+        red = {check.name: check.description for check in run.checks if not check.passed}
+        found = {WOULD_FAIL: red} if red else {}
         step.context.log_event(
             dg.AssetObservation(
-                asset_key(step.table), description="dry run, nothing written", metadata=run_metadata(run)
+                asset_key(step.table), description="dry run, nothing written", metadata={**run_metadata(run), **found}
             )
         )
         yield from standing(step)

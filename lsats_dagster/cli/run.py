@@ -16,7 +16,7 @@ from lsats_dagster.automation.jobs import BACKFILL_SUFFIX, QUIET_CONSOLE, op_con
 from lsats_dagster.cli import FAILED, JSON, StorageError
 from lsats_dagster.cli.environment import hub_database, hub_environment
 from lsats_dagster.cli.execution import dagster_instance, execute_here
-from lsats_dagster.cli.findings import Finding, of_check, of_details, of_quarantine, print_findings
+from lsats_dagster.cli.findings import Finding, of_check, of_details, of_dry_run, of_quarantine, print_findings
 from lsats_dagster.cli.names import offer, resolve
 from lsats_dagster.cli.output import show as show_table
 from lsats_dagster.cli.output import table
@@ -195,6 +195,7 @@ def outcome_of(result: dg.ExecuteInProcessResult, keys: Collection[dg.AssetKey])
     # Dagster has no event for steps behind a failed one.
     outcome.skipped = sorted({key.to_user_string() for key in keys} - started)
     for name, row in outcome.tables.items():
+        outcome.findings += of_dry_run(name, row.get("would_fail", {}))
         if row.get("failed"):
             outcome.findings.append(of_quarantine(name, row["failed"]))
         if row.get("remaining"):
