@@ -255,7 +255,9 @@ def guarded(step: Step, work: Callable[[], T]) -> T:
         wait = RETRIES.calculate_delay(made + 1)
         told = (asset_key(step.table).to_user_string(), message, made + 2, most + 1, math.ceil(wait))
         logger.warning("🔄 %s: %s; try %d of %d in %d s", *told, extra={"wait": wait})
-        raise dg.RetryRequested(max_retries=RETRIES.max_retries, seconds_to_wait=wait) from failure
+        # Here and not by Dagster, which hears of an interrupt only after its wait: Ctrl-C and Terminate end this one at once.
+        time.sleep(wait)
+        raise dg.RetryRequested(max_retries=RETRIES.max_retries, seconds_to_wait=0) from failure
     raise failure
 
 
