@@ -27,7 +27,7 @@ from lsats_dagster.transforms.definition import load_definitions
 
 PAGE = 1_000
 CHANGED_EVERY = 100
-TABLES = ("bronze.raw_entities", "bronze.current_entities", "bronze.live_payloads")
+TABLES = ("bronze.raw_entities", "bronze.current_entities")
 LABELS = {
     "make_record": "generate the records",
     "pages": "generate the records",

@@ -173,6 +173,12 @@ def administrator(url: str) -> Iterator[Connection]:
     database.dispose()
 
 
+def server_seconds(connection: Connection) -> float:
+    """Seconds of processor that the server has spent on this session, its parallel workers aside; needs Linux."""
+    pid = connection.exec_driver_sql("select pg_backend_pid()").scalar_one()
+    return int(Path(f"/proc/{pid}/schedstat").read_text().split()[0]) / 1e9
+
+
 def settle(url: str, *tables: str) -> None:
     """Bring the server to the same rest before each contestant: what autovacuum and the checkpointer would do later."""
     with administrator(url) as connection:

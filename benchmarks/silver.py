@@ -123,7 +123,7 @@ class Tables:
 
     def _read_by(self, table: str) -> tuple[str, ...]:
         silver = (name for name in self._definitions[table].inputs if name.startswith("silver."))
-        return ("bronze.raw_entities", "bronze.current_entities", "bronze.live_payloads", f"silver.{table}", *silver)
+        return ("bronze.raw_entities", "bronze.current_entities", f"silver.{table}", *silver)
 
 
 def work(url: str, rows: int, sql_root: str) -> dict[str, Any]:

@@ -117,15 +117,16 @@ def of_one_source(names: list[str], system: str, condition: str = "true") -> str
     fields = [(name, kind) for name, kind in FIELDS if name in names]
     unpacked = ", ".join(f'"{name}" {kind.unpacked}' for name, kind in fields)
     cleaned = ",\n".join(f'        {kind.function}(f."{name}") as {name}' for name, kind in fields)
-    checked = [f"""clean.{kind.flag}('{name}', f."{name}")""" for name, kind in fields if kind.flag]
+    checked = [(name, kind.flag) for name, kind in fields if kind.flag]
+    kept = "".join(f', f."{name}" as raw_{name}' for name, _ in checked)
+    bad = [f"case when c.{name} is null then clean.{flag}('{name}', c.raw_{name}) end" for name, flag in checked]
     missing = [f"case when c.{name} is null then 'missing_text:{name}' end" for name, _ in fields[:2]]
     return (
         header({name: kind.type for name, kind in fields}, f'[inputs."{VIEW}"]\n')
         + f"""with cleaned as (
     select
         t.external_id, t.raw_id, t.first_seq, t.first_seen_at, t.is_present, t.removed_at,
-{cleaned},
-        clean.flags({", ".join(checked) or "null"}) as bad_values
+{cleaned}{kept}
     from {VIEW} t
     cross join lateral jsonb_to_record(t.payload) f ({unpacked})
     where {condition} and (cast(:keys as text[]) is null or t.external_id = any(cast(:keys as text[])))
@@ -135,7 +136,7 @@ def of_one_source(names: list[str], system: str, condition: str = "true") -> str
 select
     c.external_id as thing_id, {", ".join(f"c.{name}" for name, _ in fields)},
     c.raw_id, c.first_seq, array['{system}'] as source_systems,
-    clean.flags({", ".join(missing)}) || c.bad_values as quality_flags,
+    clean.flags({", ".join(missing + bad)}) as quality_flags,
     c.first_seen_at, c.is_present, c.removed_at
 from cleaned c
 """

@@ -24,7 +24,7 @@ from lsats_dagster.runs import alone
 from lsats_dagster.transforms.definition import Definition
 from lsats_dagster.transforms.engine import subject
 from lsats_dagster.transforms.ordering import CircleError, needed_first
-from lsats_dagster.transforms.tables import deploy
+from lsats_dagster.transforms.tables import check_reach, deploy
 
 logger = logging.getLogger(__name__)
 
@@ -269,6 +269,8 @@ def derive(
     scripts = view_scripts(sql_root, streams)
     for script in scripts.values():
         run_script(connection, script)
+    for definition in definitions:
+        check_reach(connection, definition)
     connection.execute(text("delete from meta.deployed_views where view_name <> all(:names)"), {"names": list(scripts)})
     connection.execute(
         text(

@@ -20,6 +20,12 @@ from lsats_dagster.settings import ConfigurationError, SourceSettings, load, nee
 TIME_ZONE = "America/Detroit"
 NIGHTLY_AT = time(2)
 
+
+def local(moment: datetime, form: str = "%Y-%m-%d %H:%M") -> str:
+    """A moment by the clock of the university, as commands and alerts show it."""
+    return moment.astimezone(ZoneInfo(TIME_ZONE)).strftime(form)
+
+
 Weekday = IntEnum("Weekday", "MONDAY TUESDAY WEDNESDAY THURSDAY FRIDAY SATURDAY SUNDAY", start=0)
 
 

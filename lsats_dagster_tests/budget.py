@@ -29,8 +29,8 @@ STREAM_SECONDS = 6.0
 # Each read of details is some hundred calls.
 DETAIL_SECONDS = 10.0
 TABLE_SECONDS = 2.0
-# CPU time grows a little where processors are shared: only twice a budget is a failure.
-ROOM = 2
+# CPU time grows where processors are shared: up to 2.2 times was seen with ten busy processes for each of them.
+ROOM = 3
 POSTMASTER = pytest.StashKey[int]()
 ASSET_KEY = re.compile(r"(bronze|enriched|silver)/\w+")
 
@@ -156,7 +156,7 @@ class Costs:
         terminalreporter.write_line("\n".join(table(self.parts)))
         terminalreporter.write_line(
             f"by stream (budget {STREAM_SECONDS:g}, of details {DETAIL_SECONDS:g}) and table (budget {TABLE_SECONDS:g}), "
-            "twice that fails `make proof`:"
+            f"{ROOM} times that fails `make proof`:"
         )
         terminalreporter.write_line("\n".join(table(self.subjects, self.dear())))
 

@@ -1,6 +1,7 @@
 """What all assets share: metadata keys, checks, column schemas, and the border where errors become Dagster's."""
 
 import logging
+import math
 import time
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import suppress
@@ -24,6 +25,8 @@ logger = logging.getLogger(__name__)
 OWNERS = ["team:lsats"]
 # Metadata of a failure: the class of its error, by which alerts tell one failure from another.
 ERROR_KIND = "lsats/error_kind"
+# Metadata of a dry run: the checks that the run would turn red, with what they say.
+WOULD_FAIL = "lsats/would_fail"
 # How a step is tried again; see `guarded`.
 RETRIES = dg.RetryPolicy(max_retries=3, delay=30, backoff=dg.Backoff.EXPONENTIAL, jitter=dg.Jitter.FULL)
 # A run with this tag tries no step again: a person waits for its answer.
@@ -167,9 +170,11 @@ def materialize(step: Step, work: Callable[[Database, Origin], Run]) -> Iterator
     if run.dry:
         # An observation: automation must not take it for new data. Without the checks that stand, the UI would show them as
         # skipped, a red one too.
+        red = {check.name: check.description for check in run.checks if not check.passed}
+        found = {WOULD_FAIL: red} if red else {}
         step.context.log_event(
             dg.AssetObservation(
-                asset_key(step.table), description="dry run, nothing written", metadata=run_metadata(run)
+                asset_key(step.table), description="dry run, nothing written", metadata={**run_metadata(run), **found}
             )
         )
         yield from standing(step)
@@ -248,9 +253,11 @@ def guarded(step: Step, work: Callable[[], T]) -> T:
     if retry:
         # Not a policy of the asset: Dagster would apply it to interrupts too, and nothing could stop a step.
         wait = RETRIES.calculate_delay(made + 1)
-        told = (asset_key(step.table).to_user_string(), message, made + 2, most + 1, wait)
-        logger.warning("🔄 %s: %s; try %d of %d in %.0f s", *told, extra={"wait": wait})
-        raise dg.RetryRequested(max_retries=RETRIES.max_retries, seconds_to_wait=wait) from failure
+        told = (asset_key(step.table).to_user_string(), message, made + 2, most + 1, math.ceil(wait))
+        logger.warning("🔄 %s: %s; try %d of %d in %d s", *told, extra={"wait": wait})
+        # Here and not by Dagster, which hears of an interrupt only after its wait: Ctrl-C and Terminate end this one at once.
+        time.sleep(wait)
+        raise dg.RetryRequested(max_retries=RETRIES.max_retries, seconds_to_wait=0) from failure
     raise failure
 
 

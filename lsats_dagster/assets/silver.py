@@ -15,7 +15,6 @@ from lsats_dagster.source import NIGHTLY
 from lsats_dagster.transforms.checks import QUALITY_THRESHOLD
 from lsats_dagster.transforms.definition import Definition
 from lsats_dagster.transforms.engine import refresh, subject
-from lsats_dagster.transforms.lineage import lineage
 
 
 class RefreshConfig(dg.Config):
@@ -36,7 +35,7 @@ def column_lineage(definition: Definition) -> dg.TableColumnLineage:
                 for table, name in sorted({(origin.table, origin.column) for origin in origins})
                 if not table.startswith("curated.")
             ]
-            for column, origins in lineage(definition).items()
+            for column, origins in definition.origins.items()
         }
     )
 
@@ -64,8 +63,8 @@ def silver_asset(definition: Definition, reached_by: set[str]) -> dg.AssetsDefin
         context: dg.AssetExecutionContext, config: RefreshConfig, hub: HubDatabase
     ) -> Iterator[AssetEvent]:
         def work(database: Database, origin: Origin) -> Run:
-            # Known by the time it is told; what cannot be told is found before anything is written.
-            lineage(definition)
+            # What cannot be told is found before anything is written.
+            _ = definition.origins
             return refresh(
                 database,
                 definition,

@@ -3,11 +3,11 @@ set up counts: a table that was renamed and a source that the hub does without a
 """
 
 from collections.abc import Iterable, Mapping, Sequence
-from datetime import datetime
+from datetime import datetime, timedelta
 
 from lsats_dagster.automation.alerts import Alert
 from lsats_dagster.runs import Status
-from lsats_dagster.source import Source, lacking
+from lsats_dagster.source import Source, lacking, local
 from lsats_dagster.watched import Watched, waited_for_since
 
 # Kinds of findings, as their keys begin.
@@ -54,13 +54,13 @@ def late_tables(rows: Sequence[Status], watch: Mapping[str, Watched], now: datet
     for name, table in sorted(watch.items()):
         row = by_name.get(name)
         if now - waited_for_since(row, begun) > table.cadence.late_after:
-            last = f"{row.last_success:%Y-%m-%d %H:%M} UTC" if row and row.last_success else "never"
+            last = local(row.last_success) if row and row.last_success else "never"
             body = f"Last success: {last}" if row else "It never ran"
             alerts.append(
                 Alert(
                     f"{LATE}{name}",
                     f"{table.table} is late",
-                    f"{body}; expected within {table.cadence.late_after}.",
+                    f"{body}; expected within {table.cadence.late_after / timedelta(hours=1):g} hours.",
                     page=page(table),
                     run_id=row.dagster_run_id if row else None,
                 )

@@ -1,6 +1,7 @@
 """On a terminal, the seconds until a next try that a log line has announced (`extra={"wait": seconds}`)."""
 
 import logging
+import math
 import threading
 import time
 from typing import TextIO
@@ -34,7 +35,7 @@ class Countdown(logging.Handler):
             try:
                 if self._newest is not record:
                     return
-                self._write(f"   next try in {left:.0f} s, Ctrl-C ends" if left > 0 else "")
+                self._write(f"   next try in {math.ceil(left)} s, Ctrl-C ends" if left > 0 else "")
             finally:
                 self.release()
 

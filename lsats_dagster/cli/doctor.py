@@ -33,6 +33,7 @@ from lsats_dagster.migrations import (
 from lsats_dagster.resources import open_client, open_database
 from lsats_dagster.runs import status
 from lsats_dagster.settings import SQL_ROOT, ConfigurationError, Settings, load
+from lsats_dagster.source import local
 from lsats_dagster.sources import SOURCES, STREAMS
 from lsats_dagster.transforms.definition import load_definitions
 
@@ -135,7 +136,7 @@ def look_at_allowances(connection: Connection) -> Iterator[Finding]:
     called = {row.name for row in status(connection)}
     for host, names in sources.items():
         seen = [
-            f"{method}: {left} of {most} calls left until {ends_at:%Y-%m-%d %H:%M:%S} UTC"
+            f"{method}: {left} of {most} calls left until {local(ends_at, '%Y-%m-%d %H:%M:%S')}"
             for method, left, most, ends_at in windows
             if method.startswith(f"{host} ")
         ]

@@ -11,8 +11,9 @@ from rich.console import Console
 from lsats_dagster.cli import JSON
 from lsats_dagster.cli.environment import hub_database, hub_environment
 from lsats_dagster.cli.names import asset_keys, silver_table, tables
-from lsats_dagster.cli.output import console, local, table
+from lsats_dagster.cli.output import console, table
 from lsats_dagster.cli.output import show as show_table
+from lsats_dagster.source import local
 from lsats_dagster.transforms.engine import subject
 from lsats_dagster.transforms.explain import BronzeRow, Contributor, Explanation, Field, near
 from lsats_dagster.transforms.explain import explain as explain_row

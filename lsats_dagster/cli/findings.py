@@ -9,9 +9,10 @@ from datetime import datetime
 from sqlalchemy import Connection
 
 from lsats_dagster.cli.names import asset_keys
-from lsats_dagster.cli.output import local, typed
+from lsats_dagster.cli.output import typed
 from lsats_dagster.ingestion.quarantine import kept
 from lsats_dagster.runs import Status
+from lsats_dagster.source import local
 from lsats_dagster.sources import SOURCES
 from lsats_dagster.watched import Watched, waited_for_since
 
@@ -32,13 +33,19 @@ def of_check(key: str, check: str, description: str) -> Finding:
     if refused := APPROVAL.search(description):
         told = APPROVAL.sub("; if they are really gone:", description)
         return Finding(key, f"check {check} failed: {told}", f"lsats run {key} --approve-removals {refused['run']}")
-    command = f"lsats {'verify' if key.startswith('silver/') else 'runs'} {key}"
+    # What came and went stands in the history; whether a table is as its inputs say, in its full computation.
+    command = f"lsats {'verify' if key.startswith('silver/') and check != 'volume' else 'runs'} {key}"
     return Finding(key, f"check {check} failed: {description}", command)
 
 
-def of_details(key: str, left: int, finish: object) -> Finding:
-    """Details that no call has fetched yet."""
-    until = f"; at this pace until {finish}" if finish else ""
+def of_dry_run(key: str, would_fail: Mapping[str, str]) -> list[Finding]:
+    """What a run would find of a table, by a dry run: check -> what it says."""
+    return [Finding(key, f"check {check} would fail: {told}", f"lsats run {key}") for check, told in would_fail.items()]
+
+
+def of_details(key: str, left: int, finish: str | None) -> Finding:
+    """Details that no call has fetched yet. finish: when they will have been, in ISO form."""
+    until = f"; at this pace until {local(datetime.fromisoformat(finish))}" if finish else ""
     source = next(s for s in SOURCES if any(stream.label == key for stream in s.streams))
     return Finding(key, f"{left} details are left{until}", f"lsats backfill {source.name}")
 

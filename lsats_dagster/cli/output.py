@@ -4,16 +4,12 @@ import os
 import shutil
 import sys
 from collections.abc import Iterator
-from datetime import datetime
 from textwrap import fill
-from zoneinfo import ZoneInfo
 
 from rich import box
 from rich.console import Console
 from rich.measure import Measurement
 from rich.table import Table
-
-from lsats_dagster.source import TIME_ZONE
 
 # Wider than any table.
 UNBOUNDED = 10_000
@@ -22,11 +18,6 @@ UNBOUNDED = 10_000
 def typed(command: str) -> str:
     """A command (`lsats ...`) as it can be typed here, where `lsats` may be in no folder of PATH."""
     return command if shutil.which("lsats") else f"{os.path.relpath(sys.argv[0])}{command.removeprefix('lsats')}"
-
-
-def local(moment: datetime, form: str = "%Y-%m-%d %H:%M") -> str:
-    """A moment by the clock of the university, as every command shows it."""
-    return moment.astimezone(ZoneInfo(TIME_ZONE)).strftime(form)
 
 
 def console(width: int = 160) -> Console:

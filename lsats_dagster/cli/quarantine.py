@@ -10,12 +10,13 @@ import typer
 from lsats_dagster.cli import JSON
 from lsats_dagster.cli.environment import hub_database, hub_environment
 from lsats_dagster.cli.names import asset_keys, resolved
-from lsats_dagster.cli.output import local, table
 from lsats_dagster.cli.output import show as show_table
+from lsats_dagster.cli.output import table
 from lsats_dagster.ingestion.quarantine import Kept, kept, payload, replay
 from lsats_dagster.ingestion.views import StreamDeclaration
 from lsats_dagster.runs import Origin
 from lsats_dagster.settings import ConfigurationError
+from lsats_dagster.source import local
 from lsats_dagster.sources import STREAMS
 
 FOLLOW_UP = "lsats run silver_refresh"

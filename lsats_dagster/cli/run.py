@@ -16,11 +16,12 @@ from lsats_dagster.automation.jobs import BACKFILL_SUFFIX, QUIET_CONSOLE, op_con
 from lsats_dagster.cli import FAILED, JSON, StorageError
 from lsats_dagster.cli.environment import hub_database, hub_environment
 from lsats_dagster.cli.execution import dagster_instance, execute_here
-from lsats_dagster.cli.findings import Finding, of_check, of_details, of_quarantine, print_findings
+from lsats_dagster.cli.findings import Finding, of_check, of_details, of_dry_run, of_quarantine, print_findings
 from lsats_dagster.cli.names import offer, resolve
 from lsats_dagster.cli.output import show as show_table
 from lsats_dagster.cli.output import table
 from lsats_dagster.definitions import build_definitions
+from lsats_dagster.runs import STOPPED
 from lsats_dagster.settings import SQL_ROOT, ConfigurationError, load
 from lsats_dagster.source import lacking
 from lsats_dagster.sources import SOURCES
@@ -180,7 +181,7 @@ def outcome_of(result: dg.ExecuteInProcessResult, keys: Collection[dg.AssetKey])
             error = event.step_failure_data.user_failure_data or event.step_failure_data.error
             description = str(getattr(error, "description", None) or getattr(error, "message", "failed"))
             if getattr(error, "cls_name", None) == dg.DagsterExecutionInterruptedError.__name__:
-                description = "stopped; what it had finished is kept, the next run goes on from there"
+                description = STOPPED
             description = description.removeprefix(f"{StorageError.__module__}.{StorageError.__name__}: ").strip()
             outcome.failures[key_of(event.step_key)] = description
         elif event.event_type_value == "ASSET_CHECK_EVALUATION":
@@ -195,6 +196,7 @@ def outcome_of(result: dg.ExecuteInProcessResult, keys: Collection[dg.AssetKey])
     # Dagster has no event for steps behind a failed one.
     outcome.skipped = sorted({key.to_user_string() for key in keys} - started)
     for name, row in outcome.tables.items():
+        outcome.findings += of_dry_run(name, row.get("would_fail", {}))
         if row.get("failed"):
             outcome.findings.append(of_quarantine(name, row["failed"]))
         if row.get("remaining"):

@@ -11,10 +11,10 @@ from lsats_dagster.cli import JSON
 from lsats_dagster.cli.environment import campus_stands_in, hub_database, hub_environment
 from lsats_dagster.cli.findings import findings, print_findings
 from lsats_dagster.cli.names import asset_keys, resolved, tables
-from lsats_dagster.cli.output import local, show, table
+from lsats_dagster.cli.output import show, table
 from lsats_dagster.runs import status as current_status
 from lsats_dagster.runs.history import history
-from lsats_dagster.source import next_due, set_up
+from lsats_dagster.source import local, next_due, set_up
 from lsats_dagster.sources import SOURCES
 from lsats_dagster.watched import watched
 

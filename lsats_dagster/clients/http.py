@@ -7,6 +7,7 @@ requests and urllib3 quote whole URLs and headers.
 import http.client
 import json
 import logging
+import math
 import random
 import threading
 import time
@@ -208,8 +209,8 @@ class HttpClient:
                 story = f"tries: {tries}" + (f", answers 429: {throttles}" if throttles else "")
                 raise type(failure)(f"{call.label}: {failure} ({story})")
             # What shows it to people counts the wait down.
-            told = (call.label, failure, tries + 1, most, pause)
-            logger.warning("🔄 %s: %s; try %d of %d in %.1f s", *told, extra={"wait": pause})
+            told = (call.label, failure, tries + 1, most, math.ceil(pause))
+            logger.warning("🔄 %s: %s; try %d of %d in %d s", *told, extra={"wait": pause})
             self._count(retries=1, waited_seconds=pause)
             self._clock.sleep_until(self._clock.now() + pause)
 
@@ -224,7 +225,7 @@ class HttpClient:
         known = None if call.allowance.ceiling else limit_headers(answer.headers)
         limit = call.allowance.limit if known is None else known[0]
         shut = {"wait": resets_in}
-        logger.warning("⚠️ %s: HTTP 429, the limit is used up for %.0f s", call.label, resets_in, extra=shut)
+        logger.warning("⚠️ %s: HTTP 429, the limit is used up for %d s", call.label, math.ceil(resets_in), extra=shut)
         self._count(throttled=1)
         self._window.observed(call.allowance.method, limit=limit, remaining=0, resets_in=resets_in)
 

@@ -17,7 +17,7 @@ from lsats_dagster.ingestion.before import check_versions, finish_parts
 from lsats_dagster.ingestion.content import Prepared, RejectedRecordError, content_hash, quarantine_text
 from lsats_dagster.ingestion.doubles import DOUBLED, Doubles
 from lsats_dagster.ingestion.seen import Seen
-from lsats_dagster.ingestion.stream import ListStream, Stream
+from lsats_dagster.ingestion.stream import HashRule, ListStream, Stream
 from lsats_dagster.runs import Work
 
 logger = logging.getLogger(__name__)
@@ -37,12 +37,13 @@ create temporary table if not exists incoming (
 ) on commit delete rows
 """
 
+# One row for each kind of change: a row for each record costs more to fetch than to find.
 COMPARE = """
 select
-    i.ordinal,
     case when c.external_id is null then 'new' when c.removed_at is not null then 'returned' else 'changed' end as change,
-    c.entity_hash,
-    c.hash_version
+    c.hash_version,
+    array_agg(i.ordinal) as ordinals,
+    array_agg(c.entity_hash) filter (where c.hash_version <> :version) as hashes
 from incoming i
 left join lateral (
     select external_id, entity_hash, hash_version, removed_at
@@ -51,21 +52,22 @@ left join lateral (
     limit 1
 ) c on true
 where c.external_id is null or c.removed_at is not null or c.entity_hash <> i.entity_hash or c.hash_version <> :version
+group by 1, 2
 """
 
 BECOME_CURRENT_NEW = """
 insert into bronze.current_entities (
-    source_system, entity_type, external_id, raw_id, seq, first_seq,
+    source_system, entity_type, external_id, raw_id, seq, live_seq, first_seq,
     entity_hash, hash_version, first_seen_at, changed_at
 )
-select source_system, entity_type, external_id, raw_id, seq, seq, entity_hash, hash_version, ingested_at, ingested_at
+select source_system, entity_type, external_id, raw_id, seq, seq, seq, entity_hash, hash_version, ingested_at, ingested_at
 from bronze.raw_entities
 where seq > :after and ingestion_run_id = :run_id and change = 'new'
 """
 
 BECOME_CURRENT_CHANGED = """
 update bronze.current_entities c
-set raw_id = r.raw_id, seq = r.seq, entity_hash = r.entity_hash, hash_version = r.hash_version,
+set raw_id = r.raw_id, seq = r.seq, live_seq = r.seq, entity_hash = r.entity_hash, hash_version = r.hash_version,
     changed_at = r.ingested_at, removed_at = null
 from (
     select k.ctid, v.raw_id, v.seq, v.entity_hash, v.hash_version, v.ingested_at
@@ -80,23 +82,6 @@ from (
 ) r
 where c.ctid = r.ctid
 """
-
-# Tombstones of this run have no payload: the one before stays.
-BECOME_LIVE = """
-insert into bronze.live_payloads (source_system, entity_type, external_id, raw_id, seq, payload)
-select source_system, entity_type, external_id, raw_id, seq, raw_data
-from bronze.raw_entities
-where seq > :after and ingestion_run_id = :run_id and change <> 'removed'
-"""
-
-# Looking for a former payload costs a third more; where all are new, nobody looks.
-REPLACE_LIVE = (
-    BECOME_LIVE
-    + """
-on conflict (source_system, entity_type, external_id) do update
-set raw_id = excluded.raw_id, seq = excluded.seq, payload = excluded.payload
-"""
-)
 
 # The one thing about an unchanged record that is kept up to date, and only where a detail stream needs it.
 MARK_VERSION = """
@@ -150,9 +135,13 @@ on conflict (source_system, entity_type, coalesce(external_id, ''), payload_hash
 """
 
 LIVE_PAYLOAD = """
-select payload::text
-from bronze.live_payloads
-where source_system = :source_system and entity_type = :entity_type and external_id = :external_id
+select raw_data::text
+from bronze.raw_entities
+where seq = (
+    select live_seq
+    from bronze.current_entities
+    where source_system = :source_system and entity_type = :entity_type and external_id = :external_id
+)
 """
 
 TWIN = "another record of this read has the same key and other content"
@@ -323,24 +312,25 @@ class Appender:
             )
 
     def _compare(self, records: list[Prepared]) -> dict[int, str]:
-        """The change of each staged record that differs from what is current, by its place in `records`."""
+        """The change of each staged record that differs from what is current, by its place in `records`, in their order."""
         version = self._stream.hash_rule.version
         rows = self._connection.execute(text(COMPARE), {**self._stream_values, "version": version}).all()
         former = {rule.version: rule for rule in self._stream.former_hash_rules}
         changes: dict[int, str] = {}
         equal_by_former_rule: list[int] = []
-        for ordinal, change, stored_hash, stored_version in rows:
+        for change, stored_version, ordinals, hashes in rows:
+            changes |= dict.fromkeys(ordinals, change)
             rule = former.get(stored_version) if change == "changed" else None
-            body = records[ordinal].body
-            if rule and content_hash(orjson.loads(body), body, rule) == stored_hash:
-                equal_by_former_rule.append(ordinal)
-            else:
-                changes[ordinal] = change
+            if rule:
+                stored = zip(ordinals, hashes, strict=True)
+                equal_by_former_rule += [n for n, known in stored if _hash(records[n].body, rule) == known]
+        for ordinal in equal_by_former_rule:
+            del changes[ordinal]
         if equal_by_former_rule and not self._run.dry:
             self._connection.execute(
                 text(REHASH), {**self._stream_values, "version": version, "ordinals": equal_by_former_rule}
             )
-        return changes
+        return dict(sorted(changes.items()))
 
     def _write(self, records: list[Prepared], changes: dict[int, str]) -> None:
         """Write new versions to the log and make them current."""
@@ -369,7 +359,6 @@ class Appender:
             self._connection.execute(text(BECOME_CURRENT_NEW), values)
         if kinds - {"new"}:
             self._connection.execute(text(BECOME_CURRENT_CHANGED), values)
-        self._connection.execute(text(BECOME_LIVE if kinds == {"new"} else REPLACE_LIVE), values)
         self._last_seq = self._connection.execute(text("select max(seq) from bronze.raw_entities")).scalar_one()
 
     def _quarantine(self, rejected: list[tuple[object, RejectedRecordError]]) -> None:
@@ -395,3 +384,7 @@ class Appender:
             self._connection.execute(text(QUARANTINE), rows)
         for reason in sorted({rejection.reason for _, rejection in rejected}):
             logger.warning("⚠️ %s: quarantined: %s", self._stream.label, reason)
+
+
+def _hash(body: bytes, rule: HashRule) -> bytes:
+    return content_hash(orjson.loads(body), body, rule)

@@ -20,8 +20,8 @@ from lsats_dagster.ingestion.stream import HashRule, ListStream, SkippedRecordEr
 # Long keys do not fit a btree entry; no source has one.
 KEY_LENGTH = 255
 SERIALIZATION = orjson.OPT_SORT_KEYS | orjson.OPT_PASSTHROUGH_DATETIME
-# Every byte of every record is looked at: this takes less than half of the time of `in`.
-maybe_whole_number = re.compile(rb"\.0").search
+# Every byte of every record is looked at. A pattern that begins with one byte is found faster than two, and than by `in`.
+maybe_whole_number = re.compile(rb"\.(?=0)").search
 
 
 class RejectedRecordError(Exception):
@@ -92,7 +92,7 @@ def is_unicode(value: str) -> bool:
 
 def serialize(stream: Stream[Any], record: Mapping[str, Any]) -> tuple[Mapping[str, Any], bytes]:
     """The payload that is stored, and its canonical JSON text: sorted keys, no NUL characters."""
-    payload = project(record, stream.left_out, stream.kept)
+    payload = record if stream.kept is None and not stream.left_out else project(record, stream.left_out, stream.kept)
     try:
         # Integers beyond 2^53 become text: a JSON number would lose digits in other readers.
         body = orjson.dumps(payload, option=SERIALIZATION | orjson.OPT_STRICT_INTEGER)
@@ -109,7 +109,7 @@ def serialize(stream: Stream[Any], record: Mapping[str, Any]) -> tuple[Mapping[s
 def content_hash(payload: Mapping[str, Any], body: bytes, rule: HashRule) -> bytes:
     """SHA-256 of the canonical JSON of what `rule` calls the content of `payload`: sets in sorted order, 8.0 as 8."""
     decimals = maybe_whole_number(body)
-    if rule.volatile or rule.sets or rule.texts or rule.known is not None or decimals:
+    if decimals or rule.volatile or rule.sets or rule.texts or rule.known is not None:
         content = {
             name: value
             for name, value in payload.items()

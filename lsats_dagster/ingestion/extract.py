@@ -27,7 +27,6 @@ LEAST_REJECTS = 10
 JOINED_BY = {
     "bronze.raw_entities": ("raw_id", "seq", "source_system", "entity_type", "external_id"),
     "bronze.current_entities": ("seq", "source_system", "entity_type", "external_id"),
-    "bronze.live_payloads": ("source_system", "entity_type", "external_id"),
 }
 NOT_ENDED = {"state": "partial", "reason": "the read has not ended"}
 
@@ -187,7 +186,8 @@ def integrity_check(run: Run, taken: int, unanswered: int = 0) -> Check:
     return Check(
         "integrity",
         counts.failed + unanswered <= limit,
-        f"every record read was written, skipped or quarantined; at most {limit} may be quarantined or stay unanswered",
+        f"every record read was written, skipped or quarantined; {counts.failed} quarantined and {unanswered} unanswered, "
+        f"at most {limit} may be",
         {"read": counts.processed, "quarantined": counts.failed, "unanswered": unanswered, "limit": limit},
         severe=True,
     )

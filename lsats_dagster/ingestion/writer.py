@@ -5,6 +5,7 @@ the source work at the same time. Memory is two batches, whatever the size of th
 """
 
 import logging
+import sys
 from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping
 from concurrent.futures import Future, ThreadPoolExecutor
@@ -19,6 +20,10 @@ from lsats_dagster.ingestion.stream import Part, Present, SkippedRecordError, St
 from lsats_dagster.runs import Work
 
 logger = logging.getLogger(__name__)
+
+# Whoever has waited for the server goes on when the other thread lets go of the interpreter: every 5 ms, if nothing else is
+# said. A batch waits some twenty times, and would be written only when the reader has nothing left to do.
+SWITCH_SECONDS = 0.0005
 
 
 class BatchWriter:
@@ -41,6 +46,7 @@ class BatchWriter:
         self._appender = Appender(work, stream, self.seen)
         self._thread = ThreadPoolExecutor(max_workers=1, thread_name_prefix="writer")
         self._writing: Future[None] | None = None
+        self._switch_seconds = sys.getswitchinterval()
         self.taken = 0
         self.unkeyed = 0
         self.read_anew = 0
@@ -48,11 +54,13 @@ class BatchWriter:
         self.passed_over: Counter[str] = Counter()
 
     def __enter__(self) -> "BatchWriter":
+        sys.setswitchinterval(SWITCH_SECONDS)
         return self
 
     def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, at: TracebackType | None) -> None:
         """Wait for the batch that is being written; what was taken after it is not written."""
         self._thread.shutdown()
+        sys.setswitchinterval(self._switch_seconds)
 
     def begin(self, finished: Mapping[str, list[str]], *, keep_parts: bool) -> None:
         """The source is read from its beginning, or behind these parts and their keys: forget what it brought before.

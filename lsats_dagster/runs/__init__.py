@@ -3,6 +3,7 @@
 from lsats_dagster.runs.exclusive import alone
 from lsats_dagster.runs.protocol import DIED, Work, reap, running, sole_writer
 from lsats_dagster.runs.records import (
+    STOPPED,
     Check,
     Counts,
     Mode,
@@ -27,6 +28,7 @@ from lsats_dagster.runs.state import (
 
 __all__ = [
     "DIED",
+    "STOPPED",
     "Check",
     "Counts",
     "Mode",

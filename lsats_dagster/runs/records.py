@@ -95,8 +95,17 @@ class Run:
         return self.run_id is None
 
 
+# What a run says that a person or the service manager ended.
+STOPPED = "stopped; what it had finished is kept, the next run goes on from there"
+
+
 def describe_error(error: BaseException) -> str:
-    """The message of our own errors, which are written to hold no row contents; of any other only its class."""
+    """The message of our own errors, which are written to hold no row contents; of any other only its class.
+
+    What is no Exception is somebody's word to stop.
+    """
+    if not isinstance(error, Exception):
+        return STOPPED
     if isinstance(error, SQLAlchemyError | psycopg.Error):
         error = as_database_error(error)
     name = type(error).__name__

@@ -68,7 +68,8 @@ def volume_check(run: Run, before: Mapping[str, Any], *, filling: bool = False) 
     approved: int = run.metadata.get("approved_removals", 0)
     fell = now + approved < previous * (1 - LARGEST_FALL)
     rose = previous and not filling and now - previous > max(LEAST_RISE, LARGEST_RISE * previous)
-    description = f"present rows fell by at most {LARGEST_FALL:.0%} and rose by at most {LARGEST_RISE:.0%}"
+    may_change = f"at most {LARGEST_FALL:.0%} may go or {LARGEST_RISE:.0%} come"
+    description = f"{now} present rows, {previous} after the run before; {may_change}"
     if approved:
         description += f"; {approved} removals were approved and do not count"
     numbers: dict[str, int | float | str] = {"rows": now, "rows_before": previous}

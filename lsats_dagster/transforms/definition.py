@@ -12,13 +12,15 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field, replace
 from functools import cached_property
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from lsats_dagster.transforms.ordering import CircleError, needed_first
 from lsats_dagster.transforms.steps import Step
 
 if TYPE_CHECKING:
     from sqlglot import exp
+
+    from lsats_dagster.transforms.lineage import Origin
 
 IDENTIFIER = re.compile(r"^[a-z][a-z0-9_]*$")
 HEADER = re.compile(r"\A/\*\n(?P<header>.*?)\n\*/\n(?P<select>.*)\Z", re.DOTALL)
@@ -48,7 +50,14 @@ KINDS: Mapping[str, tuple[str, ...]] = {
 }
 KIND_OF_FOLDER = {"sources": "source", "entities": "merged", "labs": "merged", "helpers": "derived"}
 STREAM_LAYERS = ("bronze", "enriched")
-COMPUTED = ("data_quality_score", "entity_hash", "updated_at", "changed_seq", "run_id")
+# Those that the engine computes, and from what.
+COMPUTED: Mapping[str, str] = {
+    "data_quality_score": "`quality_flags` and what each costs",
+    "entity_hash": "own columns, `source_systems` and `quality_flags`, without ids of bronze rows",
+    "updated_at": "the clock of the run that changed its content",
+    "changed_seq": "the run that wrote the row",
+    "run_id": "the run that wrote the row",
+}
 # Written with each change, and no content of the row.
 OUTSIDE_COMPARISON = ("updated_at", "changed_seq", "run_id")
 
@@ -100,7 +109,8 @@ class Definition:
 
     scope: the expression over own columns whose values an incremental refresh is asked for; usually the key. reach: what a
     change of each input touches. input_keys: input -> expression over its columns, as `source_keys` writes its keys;
-    input_columns: silver input -> its columns; both once the definition was loaded with its inputs. whole:
+    input_columns: silver input -> its columns; given: own columns that are the scope of other tables, which ask for its rows by
+    them; all three once the definition was loaded with the others. whole:
     always computed whole. classes: columns whose equal values tie rows together. computed_from: column -> aliases that it is
     computed from. sources: table alias of the SELECT -> source system, for merged tables. dangling: flags that mean a
     reference to something that is not there. retained: columns that a source's lost right would empty, which a check watches.
@@ -129,6 +139,7 @@ class Definition:
     path: Path
     input_keys: Mapping[str, str] = field(default_factory=dict)
     input_columns: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
+    given: tuple[str, ...] = ()
 
     @property
     def name(self) -> str:
@@ -176,9 +187,9 @@ class Definition:
 
     @cached_property
     def looked_up(self) -> tuple[str, ...]:
-        """Names of the columns by which a refresh looks for rows that changed inputs touch."""
+        """Names of the columns by which refreshes look for rows: those that changed inputs touch, and those of a scope."""
         joined = (reach.joined_column for reach in self.reach.values() if reach.joined_column)
-        return tuple(dict.fromkeys((*joined, *self.classes)))
+        return tuple(dict.fromkeys((*joined, *self.classes, *self.given)))
 
     @cached_property
     def statement(self) -> str:
@@ -204,6 +215,13 @@ class Definition:
         return tree
 
     @cached_property
+    def origins(self) -> Mapping[str, tuple["Origin", ...]]:
+        """For each column that the SELECT gives, what it is made from (`lineage`): sought when first asked for, and once."""
+        from lsats_dagster.transforms.lineage import lineage
+
+        return lineage(self)
+
+    @cached_property
     def hash(self) -> str:
         """Changes with anything that shapes the table: this file, its deductions, standard columns, the functions it calls."""
         functions = sorted((self.path.parents[2] / "functions").glob("*.sql"))
@@ -220,117 +238,73 @@ class Definition:
 def parse(path: Path, deductions: Mapping[str, tuple[str, str]]) -> Definition:
     """Read one definition file. DefinitionError says what is wrong with it."""
     definition = declaration(path, deductions)
-    check_output(definition)
+    check_sql(definition)
     return definition
 
 
 def declaration(path: Path, deductions: Mapping[str, tuple[str, str]]) -> Definition:
     """The same without a look at its SELECT, which takes most of the time."""
+    from lsats_dagster.transforms.header import form_problems, problems_of
+
     match = HEADER.match(path.read_text(encoding="utf-8"))
     if match is None:
         raise DefinitionError(f"{path.name}: begins with /* on a line of its own, TOML, and */ before the SELECT")
     try:
         header = tomllib.loads(match["header"])
-        definition = Definition(
-            table=path.stem,
-            group=f"silver_{path.parent.name}",
-            kind=header.get("kind", KIND_OF_FOLDER.get(path.parent.name, "")),
-            row=header["row"],
-            description=" ".join(header["description"].split()),
-            key=tuple(header["key"]),
-            scope=header.get("scope", header["key"][0]),
-            business_columns=tuple(Column(name, *spec) for name, spec in header["columns"].items()),
-            reach={name: _reach(name, spec) for name, spec in header["inputs"].items()},
-            whole=header.get("whole", False),
-            classes=tuple(header.get("classes", ())),
-            computed_from={name: tuple(aliases) for name, aliases in header.get("computed_from", {}).items()},
-            sources=header.get("sources", {}),
-            steps=tuple(Step(**step) for step in header.get("steps", ())),
-            indexes=tuple(header.get("indexes", ())),
-            dangling=tuple(header.get("dangling", ())),
-            retained=tuple(header.get("retained", ())),
-            deductions=deductions,
-            select=match["select"].strip().removesuffix(";"),
-            path=path,
-        )
-    except (tomllib.TOMLDecodeError, KeyError, TypeError, ValueError) as error:
-        raise DefinitionError(f"{path.name}: header: {type(error).__name__}: {error}") from None
-    check(definition)
+    except tomllib.TOMLDecodeError as error:
+        raise DefinitionError(f"{path.name}: header: {error}") from None
+    _refuse(path, form_problems(header))
+    kind = header.get("kind", KIND_OF_FOLDER.get(path.parent.name, ""))
+    if kind not in KINDS:
+        raise DefinitionError(f"{path.name}: kind {kind!r}: one of {', '.join(KINDS)}")
+    try:
+        steps = tuple(Step(**step) for step in header.get("steps", ()))
+    except ValueError as error:
+        raise DefinitionError(f"{path.name}: {error}") from None
+    definition = Definition(
+        table=path.stem,
+        group=f"silver_{path.parent.name}",
+        kind=kind,
+        row=header["row"],
+        description=" ".join(header["description"].split()),
+        key=tuple(header["key"]),
+        scope=header.get("scope", header["key"][0]),
+        business_columns=tuple(Column(name, *spec) for name, spec in header["columns"].items()),
+        reach={name: _reach(name, spec) for name, spec in header["inputs"].items()},
+        whole=header.get("whole", False),
+        classes=tuple(header.get("classes", ())),
+        computed_from={name: tuple(aliases) for name, aliases in header.get("computed_from", {}).items()},
+        sources=header.get("sources", {}),
+        steps=steps,
+        indexes=tuple(header.get("indexes", ())),
+        dangling=tuple(header.get("dangling", ())),
+        retained=tuple(header.get("retained", ())),
+        deductions=deductions,
+        select=match["select"].strip().removesuffix(";"),
+        path=path,
+    )
+    _refuse(path, problems_of(definition))
     return definition
 
 
-def _reach(name: str, spec: Mapping[str, Any]) -> Reach:
+def _reach(name: str, spec: Mapping[str, str]) -> Reach:
     """What the header says of one input. A changed record of a stream gives its own key, where nothing else is said."""
-    if unknown := spec.keys() - {"gives", "joined", "reach"}:
-        raise ValueError(f"{name}: no entry {', '.join(sorted(unknown))}; there are gives, joined, reach")
     given = spec.get("gives")
     if not spec and is_stream(name):
         given = "external_id"
     return Reach(given, spec.get("joined"), spec["reach"].strip() if "reach" in spec else None)
 
 
-def check(definition: Definition) -> None:
-    """Raise DefinitionError where the entries of the header do not fit together."""
-    if definition.kind not in KINDS:
-        raise DefinitionError(f"{definition.path.name}: kind {definition.kind!r}: one of {', '.join(KINDS)}")
-    names = [column.name for column in definition.columns]
-    problems = [f"column name {name!r}" for name in names if not IDENTIFIER.match(name)]
-    problems += [f"column {name} stands twice" for name in names if names.count(name) > 1]
-    problems += [f"key column {name} is not a column" for name in definition.key if name not in names]
-    problems += [
-        f"dangling flag {flag} has no deduction" for flag in definition.dangling if flag not in definition.deductions
-    ]
-    problems += [f"retained column {name} is not a column" for name in definition.retained if name not in names]
-    problems += [f"classes: {name} is not a column" for name in definition.classes if name not in names]
-    problems += [f"computed_from: {name} is not a column" for name in definition.computed_from if name not in names]
-    problems += [
-        f"computed_from: {name}: {alias} is no alias of sources"
-        for name, aliases in definition.computed_from.items()
-        for alias in aliases
-        if alias not in definition.sources
-    ]
-    problems += [f"{name}: schema and table" for name in definition.inputs if name.count(".") != 1]
-    if definition.sources and definition.kind != "merged":
-        problems.append(f"sources are for merged tables, and this one is {definition.kind}")
-    problems += _reach_problems(definition)
+def check_sql(definition: Definition) -> None:
+    """Raise DefinitionError where the SELECT gives other columns than the header names, or SQL of the header means nothing."""
+    from lsats_dagster.transforms.header import sql_problems
+
+    _refuse(definition.path, sql_problems(definition))
+
+
+def _refuse(path: Path, problems: list[str]) -> None:
     if problems:
-        raise DefinitionError(f"{definition.path.name}: {'; '.join(problems)}")
-
-
-def _reach_problems(definition: Definition) -> list[str]:
-    """What is wrong with what the header says of scope and reach."""
-    asks_for_keys = ":keys" in definition.select
-    if definition.whole:
-        forms = [
-            f"inputs.{name}" for name, reach in definition.reach.items() if reach not in (Reach(), Reach("external_id"))
-        ]
-        forms += ["classes"] if definition.classes else []
-        problems = [f"a whole table is reached by any change: {', '.join(forms)} have no use"] if forms else []
-        return problems + (["a whole table has no :keys in its SELECT"] if asks_for_keys else [])
-    problems = (
-        [] if asks_for_keys else ["the SELECT does not ask for :keys; a table that is always computed whole says so"]
-    )
-    problems += ["steps need a whole table"] if definition.steps else []
-    names = [column.name for column in definition.business_columns]
-    for name, reach in definition.reach.items():
-        if reach == Reach() and not name.startswith("curated."):
-            problems.append(f"inputs.{name}: what does a change of it reach? One of gives, joined, reach")
-        if (own := reach.joined_column) is not None:
-            problems += [] if reach.joined_key else [f'inputs.{name}: joined is "own column = key of the input"']
-            problems += [f"inputs.{name}: joined: {own} is not a column"] if own not in names else []
-    return problems
-
-
-def check_output(definition: Definition) -> None:
-    """Raise DefinitionError where the SELECT gives other columns than the header names."""
-    if other := columns_in(definition.scope) - {column.name for column in definition.columns}:
-        raise DefinitionError(f"{definition.path.name}: scope: {', '.join(sorted(other))} is not a column")
-    output = tuple(definition.tree.named_selects)
-    if output != definition.selected:
-        unlike = sorted(set(output) ^ set(definition.selected)) or "order"
-        raise DefinitionError(
-            f"{definition.path.name}: the SELECT gives other columns, or another order, than the header: {unlike}"
-        )
+        raise DefinitionError(f"{path.name}: {'; '.join(problems)}")
 
 
 def columns_in(expression: str) -> set[str]:
@@ -363,7 +337,7 @@ def load_definitions(sql_root: Path) -> tuple[Definition, ...]:
     """All definitions below `sql_root`/silver, each after its inputs."""
     found = declared(sql_root)
     for definition in found:
-        check_output(definition)
+        check_sql(definition)
     return found
 
 
@@ -384,9 +358,17 @@ def in_order(definitions: Iterable[Definition]) -> tuple[Definition, ...]:
     return tuple(_linked(known[name], known) for name in names)
 
 
+def _given(definition: Definition, known: Mapping[str, Definition]) -> tuple[str, ...]:
+    """Own columns that other tables give as they stand, the key aside."""
+    asked = {found.reach[definition.name].gives for found in known.values() if definition.name in found.inputs}
+    return tuple(c.name for c in definition.columns if c.name in asked and c.name != definition.key[0])
+
+
 def _linked(definition: Definition, known: Mapping[str, Definition]) -> Definition:
-    """The definition with its inputs' keys and columns; DefinitionError where `joined` names another column than the key."""
+    """The definition with its inputs' keys and columns; DefinitionError where there is no such input or `joined` names no key."""
     silver = {name: known[name] for name in definition.inputs if name in known}
+    unknown = [name for name in definition.inputs if name.startswith("silver.") and name not in known]
+    _refuse(definition.path, [f"inputs.{name}: there is no such table" for name in unknown])
     for name, reach in definition.reach.items():
         key = silver[name].key if name in silver else ("external_id",)
         if reach.joined_key and (reach.joined_key,) != key:
@@ -397,4 +379,5 @@ def _linked(definition: Definition, known: Mapping[str, Definition]) -> Definiti
         definition,
         input_keys={name: silver[name].key_text if name in silver else "external_id" for name in definition.inputs},
         input_columns={name: tuple(column.name for column in found.columns) for name, found in silver.items()},
+        given=_given(definition, known),
     )

@@ -5,11 +5,12 @@ from pathlib import Path
 
 from lsats_dagster.runs.state import LARGEST_FALL, LARGEST_RISE, LEAST_RISE
 from lsats_dagster.transforms.checks import DANGLING_SHARE, LARGEST_LOSS, LEAST_LOSS, QUALITY_THRESHOLD
-from lsats_dagster.transforms.definition import Definition, tables_read
+from lsats_dagster.transforms.definition import COMPUTED, Column, Definition, tables_read
 from lsats_dagster.transforms.lineage import Origin, lineage
 
 # Of a column that is made from more fields of one input, so many are named.
 NAMED = 6
+COLUMNS = ("| column | type | meaning | from |", "|---|---|---|---|")
 
 
 def pages(definitions: Sequence[Definition], sql_root: Path) -> dict[str, str]:
@@ -52,21 +53,13 @@ def page(definition: Definition, read_by: Sequence[str]) -> str:
         "",
         *picture(definition, read_by),
         "",
-        "| column | type | meaning | from |",
-        "|---|---|---|---|",
-        *(
-            f"| `{column.name}` | {column.type} | {column.comment} | {told(made_from.get(column.name, ()))} |"
-            for column in definition.business_columns
-        ),
+        *COLUMNS,
+        *(_line(column, made_from) for column in definition.business_columns),
         "",
         "Of every table of its kind:",
         "",
-        "| column | type | meaning |",
-        "|---|---|---|",
-        *(
-            f"| `{column.name}` | {column.type} | {column.comment} |"
-            for column in definition.columns[len(definition.business_columns) :]
-        ),
+        *COLUMNS,
+        *(_line(column, made_from) for column in definition.columns[len(definition.business_columns) :]),
         "",
         "| check | is red when |",
         "|---|---|",
@@ -91,6 +84,11 @@ def page(definition: Definition, read_by: Sequence[str]) -> str:
     return "\n".join(lines) + "\n"
 
 
+def _line(column: Column, made_from: Mapping[str, Sequence[Origin]]) -> str:
+    came_from = COMPUTED.get(column.name) or told(made_from[column.name]) or "the same in every row"
+    return f"| `{column.name}` | {column.type} | {column.comment} | {came_from} |"
+
+
 def linked(name: str) -> str:
     """A table by its name; one of silver leads to its page."""
     schema, _, table = name.partition(".")
@@ -111,18 +109,16 @@ def told(origins: Sequence[Origin]) -> str:
 
 def checks(definition: Definition) -> Mapping[str, str]:
     """Check -> what makes it red."""
+    dangling = "nothing does: no flag of this table means a reference that leads nowhere"
+    if definition.dangling:
+        flags = ", ".join(f"`{flag}`" for flag in definition.dangling)
+        dangling = f"more than {DANGLING_SHARE:.0%} of present rows have {flags}"
     red = {
-        "integrity": "never: a key that stands twice, or a flag without deduction, fails the refresh itself",
+        "integrity": f"{dangling}; a key that stands twice, or a flag without deduction, fails the refresh itself",
         "quality": f"the mean score of present rows is below {QUALITY_THRESHOLD}",
         "volume": f"present rows fall by more than {LARGEST_FALL:.0%}, "
         f"or rise by more than {LARGEST_RISE:.0%} and {LEAST_RISE} rows",
     }
-    if definition.dangling:
-        flags = ", ".join(f"`{flag}`" for flag in definition.dangling)
-        red["integrity"] = (
-            f"more than {DANGLING_SHARE:.0%} of present rows have {flags}; "
-            "a key that stands twice, or a flag without deduction, fails the refresh itself"
-        )
     if definition.retained:
         retained = ", ".join(f"`{name}`" for name in definition.retained)
         red["volume"] += (

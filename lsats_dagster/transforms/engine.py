@@ -112,11 +112,9 @@ def apply(connection: Connection, definition: Definition, run: Run, *, full: boo
         scope = compute_scope(connection, definition, scope)
         run.mode = scope.mode
         count(connection, definition, run, scope)
-        if scope.keys and not run.counts.processed:
+        if scope.keys and not run.counts.processed and not has_rows(connection, definition, scope.keys):
             # No row can have these keys: the reach of an input is wrong, and what changed there is not in the table.
-            logger.warning(
-                "⚠️ %s: %d keys were reached, and no row has one of them", subject(definition).label, len(scope.keys)
-            )
+            logger.warning("⚠️ %s: no row has one of the %d reached keys", subject(definition).label, len(scope.keys))
             run.metadata["keys_without_rows"] = len(scope.keys)
         if not run.dry:
             write(connection, definition, run, scope)
@@ -316,6 +314,12 @@ def count(connection: Connection, definition: Definition, run: Run, scope: Scope
     run.counts.removed = row.removed + unyielded
     run.counts.updated = row.written - row.removed
     run.counts.skipped = row.processed - row.created - row.written
+
+
+def has_rows(connection: Connection, definition: Definition, keys: list[str]) -> bool:
+    """Whether one of these scope values stands in the table; rows that were gone before, neither computed nor lost, count."""
+    stands = f"select exists (select from {definition.name} where ({definition.scope})::text = any(:keys))"
+    return bool(connection.execute(text(stands), {"keys": keys}).scalar_one())
 
 
 def differs(definition: Definition) -> str:

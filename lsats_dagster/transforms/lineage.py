@@ -6,10 +6,10 @@ value than its condition. What cannot be followed is an error, because a lineage
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from functools import cache
 from typing import TYPE_CHECKING, Any
 
 from lsats_dagster.transforms.definition import Definition, DefinitionError
+from lsats_dagster.transforms.precedence import field_sources
 
 if TYPE_CHECKING:
     from sqlglot import exp
@@ -37,24 +37,32 @@ class _LostError(Exception):
     """A column cannot be followed."""
 
 
-@cache
-def _lineage(select: str, inputs: tuple[tuple[str, tuple[str, ...]], ...]) -> dict[str, tuple[Origin, ...]]:
-    import sqlglot
+def _followed(query: "exp.Expr", inputs: Columns) -> dict[str, tuple[Origin, ...]]:
+    """The origins of each column of a query, whose tree is changed by it."""
     from sqlglot.optimizer.qualify import qualify
     from sqlglot.optimizer.scope import build_scope
 
     schema: dict[str, Any] = {}
-    for name, columns in inputs:
+    for name, columns in inputs.items():
         schema.setdefault(name.split(".")[0], {})[name.split(".")[1]] = dict.fromkeys(columns, "text")
     tree: Any = qualify(
-        sqlglot.parse_one(select, dialect="postgres"),
-        dialect="postgres",
-        schema=schema,
-        validate_qualify_columns=False,
+        query, dialect="postgres", schema=schema, quote_identifiers=False, validate_qualify_columns=False
     )
     root: Any = build_scope(tree)
-    reader = _Reader(root, dict(inputs))
+    reader = _Reader(root, inputs)
     return {name: tuple(sorted(reader.origins(place))) for place, name in enumerate(tree.named_selects)}
+
+
+def _with_field_sources(definition: Definition) -> "exp.Expr":
+    """A copy of the parsed SELECT with its field_sources filled in."""
+    import sqlglot
+    from sqlglot import exp
+
+    tree = definition.tree.copy()
+    for place in list(tree.find_all(exp.Placeholder)):
+        if place.name == "field_sources":
+            place.replace(sqlglot.parse_one(field_sources(definition), dialect="postgres"))
+    return tree
 
 
 def lineage(definition: Definition) -> Mapping[str, tuple[Origin, ...]]:
@@ -63,13 +71,18 @@ def lineage(definition: Definition) -> Mapping[str, tuple[Origin, ...]]:
     What a step gives is made from all that its query selects. `select *` is followed through silver tables, whose columns
     are known here; of a view of bronze a definition names what it takes. DefinitionError says what cannot be followed.
     """
+    import sqlglot
     from sqlglot.errors import SqlglotError
 
-    inputs = tuple(definition.input_columns.items())
+    inputs = definition.input_columns
     try:
-        found = _lineage(definition.statement, inputs)
+        found = _followed(_with_field_sources(definition), inputs)
         of_steps = {
-            step.name: {origin for origins in _lineage(step.nodes, inputs).values() for origin in origins}
+            step.name: {
+                origin
+                for origins in _followed(sqlglot.parse_one(step.nodes, dialect="postgres"), inputs).values()
+                for origin in origins
+            }
             for step in definition.steps
         }
     except (SqlglotError, _LostError) as error:
@@ -91,6 +104,7 @@ class _Reader:
         scopes: list[Any] = list(root.traverse())
         self._root = root
         self._known = known
+        self._names: dict[int, list[str]] = {}
         self._scopes = {id(scope.expression): scope for scope in scopes}
         # What refers to its own recursive query is given a blank copy of its first part by sqlglot, and means all of it.
         self._recursive = {id(s.expression.this): s for s in scopes if s.is_cte and s.set_operation_scopes}
@@ -196,7 +210,10 @@ class _Reader:
 
     def _of_query(self, source: Any, column: str | None, field: str) -> list[Place]:
         source = self._recursive.get(id(source.expression), source)
-        names = source.expression.named_selects
+        query = source.expression
+        if id(query) not in self._names:
+            self._names[id(query)] = query.named_selects
+        names = self._names[id(query)]
         if column is not None and column not in names:
             raise _LostError(f"column {column} of a query that does not name it")
         places = range(len(names)) if column is None else [names.index(column)]

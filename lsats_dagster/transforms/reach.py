@@ -18,22 +18,26 @@ def reach_query(definition: Definition, name: str) -> str | None:
     query adds.
     """
     reach = definition.reach[name]
-    schema = name.split(".")[0]
+    schema, table = name.split(".")
     if schema == "curated" and reach.query is None:
         return None
     cursor = "seq" if is_stream(name) else "changed_seq"
-    # A key of its own name: columns of the table itself must not hide it.
-    changed = f"(select {definition.input_keys[name]} as changed_key from {name} where {cursor} > :since) changed"
+    # Postgres counts on a tenth of what a limit that it does not know lets through: it takes the few changed rows by their
+    # cursor and looks each up, where it would take a stream that was read long ago for changed in good part.
+    changed = f"(select * from {name} where {cursor} > :since order by {cursor} limit (select null::bigint)) {table}"
+    # A key of its own name: columns of the table itself must not hide it. Keys of bronze have a collation of their own, in which
+    # no index of the table could be used.
+    keys = f'(select ({definition.input_keys[name]})::text collate "default" as changed_key from {changed}) changed'
     parts = []
     if reach.gives:
-        parts.append(f"select ({reach.gives})::text from {name} where {cursor} > :since")
+        parts.append(f"select ({reach.gives})::text from {changed}")
     if definition.kind != "source" and schema != "curated":
-        held = f"jsonb_build_object('{name}', jsonb_build_array(changed_key::text))"
-        parts.append(f"select ({definition.scope})::text from {changed}, {definition.name} where source_keys @> {held}")
+        held = f"jsonb_build_object('{name}', jsonb_build_array(changed_key))"
+        parts.append(f"select ({definition.scope})::text from {keys}, {definition.name} where source_keys @> {held}")
     if reach.joined_column:
         parts.append(
-            f"select ({definition.scope})::text from {changed}, {definition.name} "
-            f"where {as_text(definition, reach.joined_column)} = changed_key::text"
+            f"select ({definition.scope})::text from {keys}, {definition.name} "
+            f"where {as_text(definition, reach.joined_column)} = changed_key"
         )
     if reach.query:
         parts.append(f"select r.key from ({reach.query}\n) r (key)")

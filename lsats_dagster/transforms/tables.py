@@ -1,15 +1,53 @@
 """Silver tables are made and altered from their definitions. Called by `lsats db upgrade`, inside its transaction."""
 
 import re
+from collections.abc import Iterator
+from contextlib import contextmanager
 
 from sqlalchemy import Connection, text
+from sqlalchemy.exc import DBAPIError
 
-from lsats_dagster.transforms.definition import Column, Definition
-from lsats_dagster.transforms.reach import as_text
+from lsats_dagster.database import as_database_error
+from lsats_dagster.transforms.definition import Column, Definition, DefinitionError
+from lsats_dagster.transforms.reach import as_text, reach_query
+
+# SQLSTATEs of a statement that means nothing begin so; one of them says that a right is missing.
+MEANINGLESS, NO_RIGHT = "42", "42501"
 
 
 def deploy(connection: Connection, definition: Definition) -> None:
-    """Make the table as its definition says, and record that it is so. Views on it must be gone."""
+    """Make the table as its definition says, and record that it is so. Views on it must be gone.
+
+    DefinitionError where Postgres knows no such type, or takes an expression for no index.
+    """
+    with _meant(definition, "the table cannot be made"):
+        _deploy(connection, definition)
+
+
+def check_reach(connection: Connection, definition: Definition) -> None:
+    """DefinitionError where Postgres cannot read what a change of an input reaches, which no first refresh asks for.
+
+    The views of streams must be there.
+    """
+    for name in () if definition.whole else definition.inputs:
+        if query := reach_query(definition, name):
+            with _meant(definition, f"inputs.{name}: what a change of it reaches cannot be read"):
+                connection.execute(text(f"explain {query}"), {"since": 0})
+
+
+@contextmanager
+def _meant(definition: Definition, what: str) -> Iterator[None]:
+    """Errors of what the definition says become DefinitionErrors that name it."""
+    try:
+        yield
+    except DBAPIError as error:
+        found = as_database_error(error)
+        if not (found.sqlstate or "").startswith(MEANINGLESS) or found.sqlstate == NO_RIGHT:
+            raise
+        raise DefinitionError(f"{definition.path.name}: {what}: {found}") from None
+
+
+def _deploy(connection: Connection, definition: Definition) -> None:
     connection.exec_driver_sql(f"create table if not exists {definition.name} ()")
     present = _columns(connection, definition)
     wanted = {column.name: _canonical_type(connection, column) for column in definition.columns}

@@ -1,5 +1,9 @@
 """Every kind of failure is clear, and nothing that is kept of it holds a secret or a row."""
 
+import logging
+import signal
+import sys
+import threading
 from collections.abc import Callable
 from typing import Any
 
@@ -16,6 +20,7 @@ from lsats_dagster.ingestion.stream import UnprovenReadError
 from lsats_dagster.resources import HubDatabase, SourceClients
 from lsats_dagster.runs import Origin, Subject, close_run, open_run, record_failure, sole_writer
 from lsats_dagster_tests.assets.conftest import PERSON, Dagster, assets_of, failures, materializations, values
+from lsats_dagster_tests.automation.aids import wait_until
 
 
 def quick_assets(monkeypatch: pytest.MonkeyPatch) -> list[dg.AssetsDefinition]:
@@ -218,6 +223,29 @@ def test_a_run_that_cannot_begin_has_its_row(dagster: Dagster, monkeypatch: pyte
         "where asset_key = 'bronze/tdx_departments'"
     )
     assert rows == [("failed", "full", True)]
+
+
+def test_the_wait_for_a_next_try_can_be_ended(dagster: Dagster, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(common, "RETRIES", dg.RetryPolicy(max_retries=1, delay=20))
+    dagster.campus.fault("gateway/DeptData", "html", times=None)
+    main = threading.get_ident()
+
+    def interrupt_the_wait() -> None:
+        wait_until(lambda: sys._current_frames()[main].f_code is common.guarded.__code__, "the wait")
+        signal.pthread_kill(main, signal.SIGINT)
+
+    class Announced(logging.Handler):
+        def emit(self, record: logging.LogRecord) -> None:
+            threading.Thread(target=interrupt_the_wait, daemon=True).start()
+
+    handler = Announced()
+    common.logger.addHandler(handler)
+    try:
+        assert not dagster.run("umich_api_ingest").success
+    finally:
+        common.logger.removeHandler(handler)
+    # There was no second try.
+    assert dagster.sql("select count(*) from meta.ingestion_runs where status = 'failed'") == [(1,)]
 
 
 def test_the_state_of_a_table_is_that_of_the_run_that_ended_last(dagster: Dagster) -> None:

@@ -12,6 +12,7 @@ from lsats_dagster.automation.jobs import BackfillConfig
 from lsats_dagster.definitions import build_definitions
 from lsats_dagster.resources import HubDatabase, SourceClients
 from lsats_dagster.sources import STREAMS, umich_api
+from lsats_dagster.transforms.definition import Definition
 from lsats_dagster_tests.assets.conftest import (
     KEYS,
     NUMBERS,
@@ -31,6 +32,7 @@ def test_the_daily_job_fills_every_table(dagster: Dagster) -> None:
     assert result.success, failures(result)
     found = materializations(result)
     assert found.keys() == set(KEYS)
+    definitions = {definition.name: definition for definition in DEFINITIONS}
     for stream in STREAMS:
         truth = dagster.campus.truth(stream.name)
         told = values(found[f"{stream.layer}/{stream.table}"])
@@ -45,7 +47,7 @@ def test_the_daily_job_fills_every_table(dagster: Dagster) -> None:
         assert told["lsats/watermark"] > 0
         if key.startswith("silver/"):
             assert "dagster/column_lineage" in told
-            check_lineage(told["dagster/column_lineage"])
+            check_lineage(definitions[key.replace("/", ".")], told["dagster/column_lineage"])
         # What Dagster's automation compares is the watermark, which moves only with new data.
         assert entry.tags is not None
         assert entry.tags["dagster/data_version"] == str(told["lsats/watermark"])
@@ -53,8 +55,9 @@ def test_the_daily_job_fills_every_table(dagster: Dagster) -> None:
     assert {e.asset_key.to_user_string() for e in result.get_asset_check_evaluations()} == set(KEYS)
 
 
-def check_lineage(lineage: dg.TableColumnLineage) -> None:
-    """Every column that is made from another is one of a table of the hub."""
+def check_lineage(definition: Definition, lineage: dg.TableColumnLineage) -> None:
+    """It is told of every column that the SELECT gives, and what it is made from are columns of tables of the hub."""
+    assert lineage.deps_by_column.keys() == set(definition.selected)
     graph = build_definitions().resolve_asset_graph()
     deps = [dep for found in lineage.deps_by_column.values() for dep in found]
     assert deps

@@ -1,11 +1,13 @@
 """Which alerts stand: of what is late, of which kind, and that it is over when it is."""
 
 from pathlib import Path
+from zoneinfo import ZoneInfo
 
 import pytest
 
 from lsats_dagster.database import Database
 from lsats_dagster.runs import Check, Origin, Subject, close_run, open_run, sole_writer
+from lsats_dagster.source import TIME_ZONE
 from lsats_dagster.sources import SOURCES
 from lsats_dagster_tests.automation.aids import Operation
 from lsats_dagster_tests.automation.alert_aids import (
@@ -130,7 +132,11 @@ def test_a_late_table_is_told_and_that_it_recovered(filled: Operation, channels:
     make_older(filled, "silver_transformation/departments", 37)
     assert finding_tick(filled) == "2 findings, 2 alerts"
     assert subjects(channels) == {"enriched/tdx_department_details is late", "silver/departments is late"}
-    assert "expected within 1 day, 12:00:00" in "".join(channels.posted.caught)
+    posted = "".join(channels.posted.caught)
+    assert "expected within 36 hours" in posted
+    # By one clock everywhere, that of the university.
+    ((last,),) = filled.sql("select max(completed_at) from meta.ingestion_runs where entity_type = 'department_detail'")
+    assert f"Last success: {last.astimezone(ZoneInfo(TIME_ZONE)):%Y-%m-%d %H:%M};" in posted
     # A failed try does not make it younger.
     filled.campus.fault("tdx/accounts/search", "status", status=403)
     assert not filled.run("hub_daily").success

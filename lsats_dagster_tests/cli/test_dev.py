@@ -74,6 +74,11 @@ def terminate(process: subprocess.Popen[bytes]) -> None:
     os.kill(process.pid, signal.SIGTERM)
 
 
+def hear_hangups() -> None:
+    """Under nohup the tests do not hear them, and what they start would not either."""
+    signal.signal(signal.SIGHUP, signal.SIG_DFL)
+
+
 @pytest.mark.budget(16, "Dagster's web server and daemon, each with a process for the code, and a run")
 @pytest.mark.skipif(not sys.platform.startswith("linux"), reason="looks for processes in /proc")
 @pytest.mark.parametrize("end", [interrupt_terminal, close_terminal, terminate])
@@ -87,7 +92,7 @@ def test_dev_answers_and_ends_without_a_trace(
     with said.open("wb") as output:
         process = subprocess.Popen(
             [str(LSATS), "dev", "--port", str(free_port())], cwd=tmp_path, env={**variables, "PYTHONPATH": str(REPOSITORY)},
-            stdout=output, stderr=output, start_new_session=True,
+            stdout=output, stderr=output, start_new_session=True, preexec_fn=hear_hangups,
         )  # fmt: skip
     try:
         wait_until(lambda: process.poll() is not None or status("".join(address(said))), "an answer of the web server")

@@ -63,7 +63,7 @@ def test_doctor_of_a_hub_in_health(lsats: Lsats, url: str, campus: Campus) -> No
         assert f"✅ {about}: " in done.stdout
     newest = load_migrations(SQL_ROOT / "migrations")[-1].name.removesuffix(".sql")
     assert f"✅ schema: at {newest}, as this checkout says" in done.stdout
-    assert f"{host} GET accounts/{{id}}: 12 of 60 calls left until 2026-01-02 03:04:05 UTC" in done.stdout
+    assert f"{host} GET accounts/{{id}}: 12 of 60 calls left until 2026-01-01 22:04:05" in done.stdout
     assert "elsewhere" not in done.stdout
     assert "✅ alerts: they go to log, webhook" in done.stdout
     # The database and both sources.

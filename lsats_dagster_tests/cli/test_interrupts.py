@@ -44,7 +44,8 @@ def test_an_interrupt_ends_a_run(
     text = (tmp_path / "said").read_text()
     assert "Traceback" not in text
     assert f"❌ {selection}: stopped" in " ".join(text.split())
-    asset = "select status, error_message is not null from meta.ingestion_runs where asset_key = :key"
+    # `lsats status` and `lsats runs` show it in the same words.
+    asset = "select status, error_message like 'stopped; %' from meta.ingestion_runs where asset_key = :key"
     assert rows(url, asset.replace(":key", f"'{selection}'")) == [("failed", True)]
     campus.clear_faults()
     assert lsats("run", selection).returncode == 0

@@ -34,6 +34,11 @@ def test_what_needs_an_answer_stands_with_its_command(lsats: Lsats, operation: O
     for key in sorted(campus.truth("umich_api/department"))[:20]:
         campus.delete("umich_api/department", key)
     campus.poison(BAD_RECORD[0], [BAD_RECORD[1]])
+    # A dry run says what a run would find, and nothing that could be approved: nothing was refused.
+    dry = lsats("run", "umich_api/department", "--dry-run")
+    assert (dry.returncode, "🎉" in dry.stdout) == (0, False)
+    assert "check removal_guard would fail: 20 of " in dry.stdout
+    assert answers(dry.stdout) == {f"run {LISTED}", "quarantine list"}
     ran = lsats("run", "umich_api/department")
     assert (ran.returncode, "🎉" in ran.stdout) == (0, False)
     said = lsats("status").stdout
@@ -49,6 +54,13 @@ def test_what_needs_an_answer_stands_with_its_command(lsats: Lsats, operation: O
     began = operation.sql("select max(quarantined_at) from meta.quarantine")[0][0]
     assert f"{began.astimezone(ZoneInfo(TIME_ZONE)):%Y-%m-%d %H:%M}" in listed
     assert lsats(*shlex.split(approval)).returncode == 0
+    assert answers(lsats("status").stdout) == {"quarantine list"}
+    # What was approved shows once more in the table made of it, which says how many rows there are and were; once only.
+    made_of_it = "silver/umapi_departments"
+    told = lsats("run", made_of_it).stdout
+    assert re.search(rf"{made_of_it}: check volume failed: \d+ present rows, \d+ after the run before", told), told
+    assert answers(told) == {f"runs {made_of_it}"}
+    assert lsats("run", made_of_it).returncode == 0
     assert answers(lsats("status").stdout) == {"quarantine list"}
 
     operation.sql(

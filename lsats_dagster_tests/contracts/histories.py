@@ -32,7 +32,7 @@ from lsats_dagster_tests.contracts.shapes import ABSENT, HOSTILE, SHAPES
 
 LOCK_WAIT_SECONDS = 30.0
 # Everything that a history fills; emptied as superuser with triggers off, which no role of the hub can do.
-FILLED = ("bronze.raw_entities", "bronze.current_entities", "bronze.live_payloads", "meta.ingestion_runs", "meta.quarantine",
+FILLED = ("bronze.raw_entities", "bronze.current_entities", "meta.ingestion_runs", "meta.quarantine",
           "meta.detail_fetches", "meta.refused_removals")  # fmt: skip
 
 

@@ -156,7 +156,8 @@ class Writer:
 
 
 def history(world: World, definition: Definition, number: int) -> list[Step]:
-    """The history with this number of one table: STEPS times events at its inputs, and mostly a refresh.
+    """The history with this number of one table: STEPS times events at its inputs, and mostly a refresh; in the end
+    the table is up to date.
 
     The same number is the same history, and a failing one is plain data: it can be cut down and lived again.
     """
@@ -182,7 +183,9 @@ def history(world: World, definition: Definition, number: int) -> list[Step]:
                 events.append(source.written(chance.randint(1, 2)))
         steps.append((tuple(events), chance.choice(REFRESHES) if chance.random() < 0.8 else None))
     last: list[Event] = [writer.written(KEYS) for writer in writers if not writer.rows]
-    return [*steps, (tuple(last), "incremental")]
+    if last or steps[-1][1] not in ("incremental", "full"):
+        steps.append((tuple(last), "incremental"))
+    return steps
 
 
 def begin(world: World, definition: Definition) -> None:

@@ -327,12 +327,10 @@ def current(hub: Hub, stream: StreamDeclaration) -> list[tuple[Any, ...]]:
     """The current state of the stream without ids, sequence numbers and times."""
     rows = hub.rows(
         "select c.external_id, encode(c.entity_hash, 'hex'), c.hash_version, c.removed_at is null, "
-        "r.raw_data::text, p.payload::text, f.external_id "
+        "r.raw_data::text, l.raw_data::text, l.change <> 'removed', f.external_id "
         "from bronze.current_entities c join bronze.raw_entities r on r.raw_id = c.raw_id and r.seq = c.seq "
-        "join bronze.live_payloads p on (p.source_system, p.entity_type, p.external_id) "
-        "= (c.source_system, c.entity_type, c.external_id) "
-        "join bronze.raw_entities l on (l.raw_id, l.seq, l.raw_data) = (p.raw_id, p.seq, p.payload) "
-        "and l.external_id = c.external_id join bronze.raw_entities f on f.seq = c.first_seq "
+        "join bronze.raw_entities l on l.seq = c.live_seq and (l.source_system, l.entity_type, l.external_id) "
+        "= (c.source_system, c.entity_type, c.external_id) join bronze.raw_entities f on f.seq = c.first_seq "
         "where c.source_system || '/' || c.entity_type = :stream order by c.external_id",
         stream=stream.name,
     )

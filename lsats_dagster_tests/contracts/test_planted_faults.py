@@ -17,7 +17,7 @@ from lsats_dagster.runs import protocol
 from lsats_dagster.transforms import engine, steps
 from lsats_dagster.transforms.definition import Definition, DefinitionError, Reach
 from lsats_dagster_tests.contracts import inputs, interleavings, table_checks, test_departments
-from lsats_dagster_tests.contracts.histories import World
+from lsats_dagster_tests.contracts.histories import Change, World
 
 Check = Callable[[World], None]
 Plant = Callable[[World, pytest.MonkeyPatch], None]
@@ -90,6 +90,16 @@ def without_joined(world: World, _patch: pytest.MonkeyPatch, *, table: str, name
 def wrong_joined(world: World, _patch: pytest.MonkeyPatch) -> None:
     """Another column than the one that the SELECT joins by."""
     with_reach(world, "workers", logins=Reach(gives="empl_id", joined="worker_name = login_id"))
+
+
+def order_of_writing(world: World, _patch: pytest.MonkeyPatch) -> None:
+    """What was written last speaks, which no two hubs agree on: a refresh of each kind gives it, and a fresh hub does not."""
+    sound = world.definition("teams").select
+    changed = sound.replace(
+        'partition by w.team order by w.empl_id collate "C"', "partition by w.team order by w.changed_seq desc"
+    )
+    assert changed != sound
+    redefine(world, "teams", select=changed)
 
 
 def step_ignores_identities(_world: World, patch: pytest.MonkeyPatch) -> None:
@@ -220,6 +230,23 @@ def scores(world: World, definition: Definition) -> None:
     table_checks.check_scores(world, definition)
 
 
+def against_a_fresh_hub(world: World) -> None:
+    """Of two employees of one team the second changes, and a third leaves what it was in."""
+    world.arrive()
+    world.apply(Change("payroll/job", "e2:0", "Title", "Team 1"))
+    world.apply(Change("directory/group", "g1", "Members", ["l1", "l2", "g2"]))
+    for changes in (
+        (),
+        (Change("directory/login", "l2", "Name", "Renamed"), Change("directory/group", "g1", "Members", ["l1", "g2"])),
+    ):
+        world.apply(*changes)
+        world.read_all()
+        world.refresh_all()
+    lost = world.rows("select 1 from silver.group_members where not is_present")
+    assert len(lost) == 1, "nothing that a fresh hub has not"
+    table_checks.check_same_as_fresh(world)
+
+
 @dataclass(frozen=True)
 class Fault:
     name: str
@@ -259,6 +286,7 @@ FAULTS = [
         )
     ),
     in_histories("wrong joined", wrong_joined, "workers"),
+    Fault("teams: the order of writing", order_of_writing, against_a_fresh_hub),
     in_histories("a step ignores identities", step_ignores_identities, "linked_logins"),
     in_histories("a whole table as a keyed one", whole_table_as_keyed, "effective_members"),
     in_histories("the scope is not the key", scope_is_not_the_key, "jobs"),

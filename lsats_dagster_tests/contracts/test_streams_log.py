@@ -263,8 +263,6 @@ REWRITES = (
     "truncate bronze.raw_entities",
     "delete from bronze.current_entities",
     "truncate bronze.current_entities",
-    "delete from bronze.live_payloads",
-    "truncate bronze.live_payloads",
 )
 
 

@@ -59,7 +59,7 @@ def test_a_first_refresh_does_not_read_each_record_for_each_other(server: Embedd
     world = World(new_database(server))
     world.administer(
         "alter table bronze.current_entities set (autovacuum_enabled = off); "
-        "alter table bronze.live_payloads set (autovacuum_enabled = off)"
+        "alter table bronze.raw_entities set (autovacuum_enabled = off)"
     )
     for name, stream in world.streams.items():
         keys = [SHAPES[name].number(number) for number in range(1, ENTITIES + 1)]
@@ -68,7 +68,7 @@ def test_a_first_refresh_does_not_read_each_record_for_each_other(server: Embedd
             world.apply(*(Change(name, key, None) for key in SHAPES[name].keys if key not in keys))
     world.read_all()
     for definition in world.definitions:
-        read = interleavings.rows_fetched(world, definition, "bronze.live_payloads")
+        read = interleavings.rows_fetched(world, definition, "bronze.raw_entities")
         # Each stream's records a few times at most; a loop within a loop reads ENTITIES times as many.
         assert read < 10 * len(world.streams) * ENTITIES, definition.name
     world.dispose()

@@ -61,7 +61,7 @@ def fuzzed(suite_world: World) -> World:
         world.apply(change, Change(change.stream, change.key, "NotRead", "moved"))
     for stream in sorted(SUITE_STREAMS, key=lambda stream: isinstance(stream, DetailStream)):
         world.read(stream.name, "full")
-    world.administer("analyze bronze.live_payloads, bronze.current_entities")
+    world.administer("analyze bronze.raw_entities, bronze.current_entities")
     world.refresh_all()
     return world
 

@@ -121,7 +121,7 @@ def run_program(line: str, server: EmbeddedPostgres, folder: Path) -> subprocess
 
 def contents(hub: Hub) -> dict[str, Any]:
     """The log and what silver makes of it."""
-    names = ("bronze.raw_entities", "bronze.current_entities", "bronze.live_payloads", "meta.detail_fetches", "curated.flag_deductions")
+    names = ("bronze.raw_entities", "bronze.current_entities", "meta.detail_fetches", "curated.flag_deductions")
     found = {name: hub.rows(f"select t::text from {name} t order by 1") for name in names}
     return found | {
         d.name: hub.rows(f"select {', '.join(d.key)}, entity_hash, is_present from {d.name} order by 1")

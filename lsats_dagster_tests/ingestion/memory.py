@@ -104,13 +104,15 @@ class Things:
             )
         }
 
-    def payload(self, key: str) -> Thing:
-        """What is stored of a thing."""
+    def payload(self, key: str, entity_type: str = "thing") -> Thing:
+        """What is stored of a thing, after its removal too."""
         [row] = self.rows(
-            "select payload from bronze.live_payloads where entity_type = 'thing' and external_id = :key",
+            "select r.raw_data from bronze.current_entities c join bronze.raw_entities r on r.seq = c.live_seq "
+            "where c.entity_type = :entity_type and c.external_id = :key",
+            entity_type=entity_type,
             key=key,
         )
-        return dict(row.payload)
+        return dict(row.raw_data)
 
     def log(self) -> list[tuple[str, str]]:
         """(key, change) of each version, in order."""

@@ -8,6 +8,7 @@ import pytest
 
 from lsats_dagster.database import Database
 from lsats_dagster.ingestion import detail_calls
+from lsats_dagster.runs import STOPPED
 from lsats_dagster_tests.ingestion.memory import Thing, Things, send_to_paused_run
 
 
@@ -66,7 +67,7 @@ def test_after_an_interrupt_only_the_others_are_asked(hub: Database) -> None:
     things.ingest()
     send_to_paused_run(hub, "details", signal.SIGINT)
     run = things.last_run("thing_detail")
-    assert (run.status, run.error_message, run.records_created) == ("failed", "KeyboardInterrupt", 10)
+    assert (run.status, run.error_message, run.records_created) == ("failed", STOPPED, 10)
     answered = things.present("thing_detail")
     assert len(answered) == 10
     things.enrich()

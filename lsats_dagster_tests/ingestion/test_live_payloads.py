@@ -1,13 +1,15 @@
-"""The last payload of each record stands beside the log: what an upgrade carries over, and what a run of details leaves."""
+"""The last payload of each record: what an upgrade carries over, what a run of details leaves, and what finding it costs."""
 
 import shutil
 from pathlib import Path
 from typing import Any
 
 import psycopg
+import pytest
 
 from lsats_dagster.database import Database
 from lsats_dagster.demo.postgres import EmbeddedPostgres
+from lsats_dagster.ingestion.views import view_statements
 from lsats_dagster.migrations import upgrade
 from lsats_dagster.settings import SQL_ROOT
 from lsats_dagster_tests.conftest import new_database
@@ -84,7 +86,7 @@ def test_an_upgrade_carries_over_what_a_hub_has_lived_through(
     shutil.copytree(SQL_ROOT / "migrations", former / "migrations", dirs_exist_ok=True)
     assert upgrade(database, former, (things.stream,), ()).applied[0] == MIGRATION
     assert rows(url, VIEW) == before
-    live = "select * from bronze.live_payloads order by external_id"
+    live = "select external_id, raw_id, seq, live_seq from bronze.current_entities order by external_id"
     assert rows(url, live) == rows(lived, live), "as if it had been there from the beginning"
     database.dispose()
 
@@ -100,7 +102,26 @@ def test_a_tombstone_between_two_answers_leaves_the_payload(hub: Database) -> No
     # All are due again, what is gone first; the answers come in two portions.
     run = things.enrich(full=True)
     assert (run.counts.removed, run.counts.updated) == (1, 149)
-    kept = things.rows(
-        "select payload from bronze.live_payloads where entity_type = 'thing_detail' and external_id = '0'"
-    )
-    assert [row.payload for row in kept] == [{"ID": "0", "Text": "Detail of 0"}]
+    assert things.payload("0", "thing_detail") == {"ID": "0", "Text": "Detail of 0"}
+
+
+@pytest.mark.parametrize("analyzed", [False, True])
+def test_reading_a_view_reads_no_history(hub: Database, analyzed: bool) -> None:
+    things = Things(hub, 100)
+    for day in range(5):
+        things.listed = [{"ID": thing["ID"], "Name": f"Day {day}"} for thing in things.listed]
+        things.ingest()
+    with psycopg.connect(hub.url.set(drivername="postgresql").render_as_string(hide_password=False)) as connection:
+        for statement in view_statements(things.stream):
+            connection.execute(statement.encode())
+        if analyzed:
+            connection.execute("analyze bronze.raw_entities, bronze.current_entities")
+        read = "select seq_tup_read + idx_tup_fetch from pg_stat_xact_user_tables where relname = 'raw_entities'"
+        before = connection.execute(read).fetchone()
+        found = connection.execute("select payload ->> 'Name', count(*) from bronze.things group by 1").fetchall()
+        after = connection.execute(read).fetchone()
+        connection.rollback()
+    assert found == [("Day 4", 100)]
+    assert before is not None
+    assert after is not None
+    assert after[0] - before[0] == 100

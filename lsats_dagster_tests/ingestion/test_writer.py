@@ -1,5 +1,6 @@
-"""Batches are written while the next ones are read: what a failure on either side leaves behind."""
+"""Batches are written while the next ones are read: in which order, and what a failure on either side leaves behind."""
 
+import sys
 from collections.abc import Callable, Iterator
 from typing import Any
 
@@ -29,6 +30,18 @@ def read_pages(hub: Database, pages: Callable[[], Iterator[list[Any]]]) -> Run:
     return ingest(hub, stream, None, request=ReadRequest(), origin=Origin(), batch_size=BATCH, lock_wait_seconds=10)
 
 
+def test_the_two_threads_take_turns_quickly_as_long_as_there_are_two(hub: Database) -> None:
+    usual = sys.getswitchinterval()
+    intervals = []
+
+    def pages() -> Iterator[list[Any]]:
+        yield page(0)
+        intervals.append(sys.getswitchinterval())
+
+    read_pages(hub, pages)
+    assert intervals[0] < usual == sys.getswitchinterval()
+
+
 def page(number: int) -> list[dict[str, int]]:
     """A page that is one batch."""
     return [{"ID": number * BATCH + place} for place in range(BATCH)]
@@ -44,6 +57,17 @@ def logged(hub: Database) -> list[int]:
 def last_run(hub: Database) -> Any:
     with hub.transaction() as connection:
         return connection.execute(text("select * from meta.ingestion_runs order by run_seq desc limit 1")).one()
+
+
+def test_changes_are_logged_in_the_order_in_which_they_came(hub: Database) -> None:
+    read_pages(hub, lambda: iter([page(0)]))
+    changed = [record | {"Text": "changed"} for record in page(0)[::2]]
+    new = [{"ID": number} for number in range(100, 105)]
+    mixed = [record for pair in zip(new, changed, strict=True) for record in pair]
+    read_pages(hub, lambda: iter([mixed + page(0)[1::2]]))
+    with hub.transaction() as connection:
+        logged = connection.execute(text("select raw_data from bronze.raw_entities order by seq")).scalars().all()
+    assert logged[BATCH:] == mixed
 
 
 def test_nothing_is_written_behind_a_batch_that_could_not_be(hub: Database) -> None:

@@ -102,7 +102,7 @@ def test_tests_that_are_red_without_a_mutant_prove_nothing(project: Path, capfd:
 def test_a_mutant_that_never_ends_shows_nothing(project: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(runner, "LONGEST_SECONDS", 1)
     tests = ("test_program.py::test_limit",)
-    endless = Mutant("made.toml", "program.py", "    return 10", "    while True: pass", tests, "endless")
+    endless = Mutant("made.toml", "program.py", "    return 10", "    __import__('time').sleep(3600)", tests, "endless")
     verdict = runner.judge(endless, project)
     assert (verdict.outcome, verdict.detail) == ("broken", "the tests could not run: they did not end within 1 seconds")
 

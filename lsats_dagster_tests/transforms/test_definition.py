@@ -58,6 +58,7 @@ run = "linked_groups"
 columns = {node = "text"}
 """
 WHOLE = "whole = true\n"
+WHOLE_SELECT = SELECT.partition("where")[0]
 
 
 def write(folder: Path, text: str, name: str = "examples") -> Path:
@@ -90,12 +91,12 @@ def test_a_whole_definition(tmp_path: Path) -> None:
     [
         (SELECT, "begins with /\\*"),
         (definition_text().replace("/*\n", "/* ", 1), "begins with /\\*"),
-        (definition_text(HEADER + "key = [\n"), "header: TOMLDecodeError"),
-        (definition_text(HEADER.replace('row = "One example."', "")), "header: KeyError: 'row'"),
-        (definition_text(HEADER.replace('key = ["example_id"]', "")), "header: KeyError: 'key'"),
+        (definition_text(HEADER + "key = [\n"), r"header: .*\(at "),
+        (definition_text(HEADER.replace('row = "One example."', "")), "row is missing"),
+        (definition_text(HEADER.replace('key = ["example_id"]', "")), "key is missing"),
         (
             definition_text(HEADER + 'reaches = "x"\n'),
-            "bronze.examples: no entry reaches; there are gives, joined, reach",
+            "inputs.bronze.examples: no entry reaches; there are gives, joined, reach",
         ),
         (definition_text('kind = "mixed"\n' + HEADER), "kind 'mixed': one of source, merged, derived"),
         (
@@ -114,11 +115,66 @@ def test_a_whole_definition(tmp_path: Path) -> None:
         (definition_text(WHOLE + 'classes = ["name"]\n' + HEADER), "classes have no use"),
         (definition_text(HEADER + STEP), "steps need a whole table"),
         (definition_text(WHOLE + HEADER + STEP.replace("linked_groups", "x")), "steps: x is none of linked_groups"),
-        (definition_text(WHOLE + HEADER + STEP.replace("nodes", "node")), "header: TypeError.*node"),
-        (definition_text(HEADER.replace('["text", "Name"]', '["text"]')), "header: TypeError"),
+        (
+            definition_text(WHOLE + HEADER + STEP.replace("nodes", "node")),
+            "steps, number 1: no entry node; there are name, nodes, run, columns; .*nodes is missing",
+        ),
+        (
+            definition_text(HEADER.replace('["text", "Name"]', '["text"]')),
+            r"columns must be name = \[type, description\]",
+        ),
+        (definition_text("whoel = true\n" + HEADER), "no entry whoel; there are row, .*whole"),
+        (definition_text(HEADER.replace('key = ["example_id"]', 'key = "example_id"')), "key must be a list of texts"),
+        (definition_text(HEADER.replace('key = ["example_id"]', "key = []")), "key names nothing"),
+        (definition_text('whole = "yes"\n' + HEADER), "whole must be true or false"),
+        (definition_text(HEADER.replace('row = "One example."', "row = 3")), "row must be a text"),
+        (
+            definition_text(HEADER + OTHER_INPUT + 'joined = ["name", "id"]\n'),
+            "inputs.silver.others: joined must be a text",
+        ),
+        (definition_text(HEADER.replace(OWN_INPUT, '[inputs]\n"bronze.examples" = "x"\n')), "inputs must be tables"),
+        (definition_text(HEADER.replace('["name"]', '["nmae"]')), "indexes: nmae is not a column"),
+        (
+            definition_text(HEADER + '\n[inputs."meta.ingestion_runs"]\n'),
+            "inputs.meta.ingestion_runs: no table of bronze",
+        ),
+        (definition_text(HEADER + OTHER_INPUT + 'reach = "select 1"\n'), "reach does not ask for .*:since"),
+        (
+            definition_text(HEADER + OTHER_INPUT + 'reach = "selec :since"\n'),
+            "inputs.silver.others: reach cannot be read",
+        ),
+        (definition_text(HEADER + 'gives = "coalesce("\n'), "gives: 'coalesce\\(' is not an expression"),
+        (definition_text('scope = "name ||"\n' + HEADER), r"scope: 'name \|\|' is not an expression"),
+        (definition_text('scope = "name, name"\n' + HEADER), "scope: 'name, name' is not an expression"),
+        (definition_text("scope = \"'x'\"\n" + HEADER), "scope: 'x' is the same for all rows"),
+        (definition_text('scope = "run_id"\n' + HEADER), "scope: run_id is not a column"),
+        (definition_text(WHOLE + HEADER + STEP + STEP, WHOLE_SELECT), "steps: name linked stands twice"),
+        (
+            definition_text(WHOLE + HEADER + STEP.replace('"linked"', '"lin ked"'), WHOLE_SELECT),
+            "steps: name 'lin ked'",
+        ),
+        (
+            definition_text(WHOLE + HEADER + STEP.replace("select 1", "selec"), WHOLE_SELECT),
+            "steps.linked: nodes cannot be read",
+        ),
+        (definition_text(HEADER + '\n[inputs."bronze.unread"]\n'), "inputs.bronze.unread: the SELECT does not read it"),
+        (
+            definition_text(select=SELECT.replace("b\n", "b cross join silver.z\n")),
+            "the SELECT reads silver.z, which is not in inputs",
+        ),
+        (
+            definition_text(select=SELECT.replace("(:keys as text[]) is", "(:keyz as text[]) is")),
+            "has no parameter :keyz",
+        ),
+        (
+            definition_text(MERGED_HEADER.replace("b =", "c ="), MERGED_SELECT),
+            "sources: c is no table of the outermost SELECT",
+        ),
+        (definition_text(MERGED_HEADER, MERGED_SELECT.replace(":field", "'{}'::jsonb as x, :field")), "other columns"),
+        (definition_text(MERGED_HEADER, MERGED_SELECT.replace(":field_sources", "'{}'")), "says `:field_sources as"),
         (definition_text(HEADER.replace("name = [", "Name = [")), "column name 'Name'"),
         (definition_text(HEADER.replace("name = [", '"na-me" = [')), "column name 'na-me'"),
-        (definition_text(HEADER.replace("name = [", 'name = ["text", "x"]\nname = [')), "header: TOMLDecodeError"),
+        (definition_text(HEADER.replace("name = [", 'name = ["text", "x"]\nname = [')), r"header: .*\(at "),
         (definition_text(HEADER.replace("name = [", "run_id = [")), "column run_id stands twice"),
         (
             definition_text(HEADER.replace('key = ["example_id"]', 'key = ["other"]')),
@@ -207,6 +263,29 @@ def test_a_circle_is_refused(tmp_path: Path) -> None:
     (tmp_path / "curated").mkdir()
     (tmp_path / "curated" / "flag_deductions.csv").write_text("table_name,flag,deduction,meaning\n")
     with pytest.raises(DefinitionError, match=r"circle.*silver\.one.*silver\.two"):
+        load_definitions(tmp_path)
+
+
+@pytest.mark.parametrize(
+    ("reach", "message"),
+    [
+        ('gives = "lower(title)"', "inputs.silver.others: gives: title is not a column"),
+        (
+            'joined = "name = title"',
+            "inputs.silver.others: joined: title is not the key of silver.others; write a reach",
+        ),
+    ],
+)
+def test_what_a_header_may_say_of_another_table(tmp_path: Path, reach: str, message: str) -> None:
+    """Known as soon as both are read. A table that there is not is no input."""
+    (tmp_path / "curated").mkdir()
+    (tmp_path / "curated" / "flag_deductions.csv").write_text("table_name,flag,deduction,meaning\n")
+    select = SELECT.replace("b\n", "b left join silver.others o on o.name = b.external_id\n")
+    write(tmp_path, definition_text(f"{HEADER}{OTHER_INPUT}{reach}\n", select))
+    with pytest.raises(DefinitionError, match=r"^examples\.sql: inputs\.silver\.others: there is no such table$"):
+        load_definitions(tmp_path)
+    write(tmp_path, definition_text(), "others")
+    with pytest.raises(DefinitionError, match=message):
         load_definitions(tmp_path)
 
 

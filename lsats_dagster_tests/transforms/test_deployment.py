@@ -4,7 +4,7 @@ import pytest
 from sqlalchemy import text
 
 from lsats_dagster.database import Database
-from lsats_dagster.transforms.definition import Definition
+from lsats_dagster.transforms.definition import Definition, DefinitionError
 from lsats_dagster_tests.conftest import DEFINITIONS
 from lsats_dagster_tests.transforms.checkout import TABLE, Checkout
 
@@ -41,6 +41,33 @@ def test_quotes_and_percent_signs_in_comments(checkout: Checkout) -> None:
         "where attrelid = cast('silver.umapi_departments' as regclass) and attname = 'vp_area_name'"
     )
     assert row[0] == 'The area\'s name, 100 % "quoted" %s :x \\'
+
+
+INPUT = '[inputs."bronze.umapi_departments"]\n'
+
+
+def test_what_postgres_cannot_read_is_refused_before_anything_is_made(checkout: Checkout) -> None:
+    """By file and entry; what a change reaches would be asked for by the second refresh only."""
+    sound = checkout.path.read_text()
+    for old, new, message in (
+        (COLUMN, COLUMN.replace('"text"', '"txt"'), 'the table cannot be made: .*type "txt" does not exist'),
+        (
+            INPUT,
+            f'{INPUT}gives = "nonsense"\n',
+            "inputs.bronze.umapi_departments: .* reaches cannot be read: .*nonsense.* does not exist",
+        ),
+        (
+            INPUT,
+            f'{INPUT}reach = "select nonsense from bronze.umapi_departments where seq > :since"\n',
+            "inputs.bronze.umapi_departments: what a change of it reaches cannot be read: .*nonsense",
+        ),
+    ):
+        checkout.change((old, new))
+        with pytest.raises(DefinitionError, match=rf"^umapi_departments\.sql: {message}"):
+            checkout.upgrade()
+        checkout.path.write_text(sound)
+    checkout.world.definitions = checkout.definitions()
+    assert checkout.refresh().mode == "incremental"
 
 
 def test_a_changed_rule(checkout: Checkout) -> None:

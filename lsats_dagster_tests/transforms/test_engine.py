@@ -41,10 +41,10 @@ def found(run: Run, name: str) -> Check:
     return next(check for check in run.checks if check.name == name)
 
 
-def with_reach(world: World, table: str, query: str) -> Definition:
-    """The definition of a table, with a written reach query only; it passes for the one that is deployed."""
+def with_reach(world: World, table: str, query: str, gives: str | None = None) -> Definition:
+    """The definition of a table, with a written reach query; it passes for the one that is deployed."""
     sound = world.definition(table)
-    changed = replace(sound, reach=dict.fromkeys(sound.reach, Reach(query=query)))
+    changed = replace(sound, reach=dict.fromkeys(sound.reach, Reach(gives, query=query)))
     changed.__dict__["hash"] = sound.hash
     world.definitions = tuple(changed if definition is sound else definition for definition in world.definitions)
     return changed
@@ -98,12 +98,34 @@ def test_keys_that_no_row_has_are_told(world: World, caplog: pytest.LogCaptureFi
     with caplog.at_level(logging.WARNING, "lsats_dagster"):
         run = world.refresh("umapi_departments")
     assert run.metadata["keys_without_rows"] == 2
-    assert "2 keys were reached, and no row has one of them" in caplog.text
+    assert "no row has one of the 2 reached keys" in caplog.text
     caplog.clear()
     world.definitions = DEFINITIONS
     put(world, UMICH, MANY[1:2], DeptDescription="Renamed")
     assert world.refresh("umapi_departments").metadata["keys_without_rows"] == 0
     assert caplog.text == ""
+
+
+def test_keys_of_rows_that_are_gone_already_are_keys_of_rows(world: World, caplog: pytest.LogCaptureFixture) -> None:
+    """An account that has left its department stays one that shaped it, whatever becomes of the account."""
+    put(world, TDX, ["1"])
+    world.refresh_all()
+    put(world, TDX, ["1"], Code=None)
+    assert world.refresh_all()["departments"].counts.removed == 1
+    put(world, TDX, ["1"], Name="Renamed")
+    with caplog.at_level(logging.WARNING, "lsats_dagster"):
+        run = world.refresh_all()["departments"]
+    assert (run.mode, run.metadata["affected"], run.metadata["keys_without_rows"]) == ("incremental", 1, 0)
+    assert caplog.text == ""
+
+
+def test_a_written_reach_adds_to_the_others(world: World) -> None:
+    put(world, UMICH, MANY[:3])
+    world.refresh("umapi_departments")
+    put(world, UMICH, MANY[:1], DeptDescription="Renamed")
+    with_reach(world, "umapi_departments", f"select '{MANY[1]}' where :since > 0", gives="external_id")
+    run = world.refresh("umapi_departments")
+    assert (run.mode, run.metadata["affected"], run.counts.processed) == ("incremental", 2, 2)
 
 
 def test_what_is_made_from_a_table_that_was_made_anew_is_filled_anew(world: World) -> None:
