@@ -149,7 +149,8 @@ def test_a_read_that_fails_part_way_is_finished_by_the_next(
     if isinstance(stream, ListStream):
         assert {"reason", "login", "calls"} <= row.metadata["extract"].keys()
     assert row.records_created == len(kept) < len(keys(source_hub.campus, stream))
-    assert bool(kept) == (max(routes.whole.values()) > 1), "what came before the failure is kept"
+    first = next(iter(routes.whole.values()))
+    assert bool(kept) == (first > 1), "what came before the failure is kept"
 
     source_hub.campus.clear_faults()
     source_hub.run(stream)
@@ -190,7 +191,9 @@ def test_an_empty_answer_is_never_complete_while_entities_are_present(
 
 @every_list
 def test_an_empty_source_is_complete_while_nothing_is_present(stream: StreamDeclaration, source_hub: Hub) -> None:
-    data_routes(source_hub, stream).fault("empty", times=None)
+    prepare(source_hub, stream)
+    for key in keys(source_hub.campus, stream):
+        source_hub.campus.delete(stream.name, key)
     run = source_hub.run(stream)
     assert run.metadata["extract"]["state"] == "complete"
     assert log(source_hub, stream) == []

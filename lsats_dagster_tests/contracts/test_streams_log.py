@@ -23,6 +23,7 @@ from lsats_dagster_tests.contracts.stream_cases import (
     expected,
     keys,
     log,
+    look_at_all,
     name,
     prepare,
     read,
@@ -93,7 +94,7 @@ def test_a_volatile_field_makes_no_row(stream: StreamDeclaration, field: str, so
 
 @every_set
 def test_another_order_of_a_set_makes_no_row(stream: StreamDeclaration, field: str, source_hub: Hub) -> None:
-    key = keys(source_hub.campus, stream)[4]
+    key = look_at_all(source_hub, stream)[4]
     members = [{"ID": 501, "Value": "2"}, {"ID": 502, "Value": "1"}]
     source_hub.campus.put(stream.name, key, {field: members})
     read(source_hub, stream)
