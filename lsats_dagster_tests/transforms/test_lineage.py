@@ -172,3 +172,11 @@ def test_every_column_has_its_origins(definition: Definition) -> None:
     nothing = {name for name, origins in found.items() if not origins}
     assert nothing <= {"source_systems"}
     assert {origin.table for origins in found.values() for origin in origins} <= set(definition.inputs)
+
+
+def test_following_columns_leaves_the_parsed_select_as_it_was() -> None:
+    """Precedence and explanation read it too."""
+    definition = BY_TABLE["departments"]
+    before = definition.tree.sql(dialect="postgres")
+    assert lineage(definition) == definition.origins
+    assert definition.tree.sql(dialect="postgres") == before
