@@ -17,7 +17,7 @@ from lsats_dagster.settings import REPOSITORY, SQL_ROOT, ConfigurationError, Set
 from lsats_dagster.source import set_up
 from lsats_dagster.sources import SOURCES, STREAMS
 
-CAMPUS_SIZE = "demo"
+CAMPUS_SIZE = "small"
 
 
 @contextmanager

@@ -16,8 +16,11 @@ from lsats_dagster.demo.campus import Campus, running_campus
 from lsats_dagster.demo.postgres import embedded_postgres
 from lsats_dagster_tests.demo.postgres_aids import folder
 
-STREAMS = ("tdx/department", "tdx/department_detail", "umich_api/department")
-ACCOUNTS, DETAILS, DEPARTMENTS = STREAMS
+STREAMS = (
+    "tdx/department", "tdx/department_detail", "umich_api/department", "tdx/user", "tdx/user_detail", "umich_api/user",
+    "tdx/asset", "tdx/asset_detail",
+)  # fmt: skip
+ACCOUNTS, DETAILS, DEPARTMENTS, USERS, USER_DETAILS, APPOINTMENTS, ASSETS, ASSET_DETAILS = STREAMS
 REPOSITORY = Path(__file__).resolve().parents[2]
 # Seconds for an answer that must come, on a machine that has other work too.
 PATIENCE = 60.0
@@ -91,6 +94,11 @@ class Visitor:
                 return self.search(IsActive=None)
             case "tdx/accounts/{id}":
                 return self.get("/accounts/" + str(min(self.found())), timeout=timeout)
+            case "tdx/people/search" | "tdx/assets/search":
+                path = route.removeprefix("tdx").replace("/assets", "/48/assets")
+                return self.session.post(self.tdx + path, json={}, headers=bearer(self.token), timeout=timeout)
+            case "tdx/assets/{id}":
+                return self.get("/48/assets/150001", timeout=timeout)
             case "gateway/token":
                 return self.gateway_login()
             case _:

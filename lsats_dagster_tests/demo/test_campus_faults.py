@@ -36,6 +36,9 @@ STATUSES = {"status": 503, "storm": 429, "throttle_now": 429, "html_404": 404}
         ("tdx/accounts/search", "gzip_bomb"),
         ("gateway/token", "gzip_bomb"),
         ("tdx/auth", "throttle_now"),
+        ("tdx/people/search", "cut_json"),
+        ("tdx/assets/search", "truncate"),
+        ("tdx/assets/{id}", "html_404"),
         ("gateway/DeptData", "throttle_now"),
     ],
 )

@@ -1,6 +1,7 @@
 """The campus lives: days, determinism, its state, its end."""
 
 import contextlib
+import json
 import socket
 import subprocess
 import sys
@@ -13,11 +14,15 @@ import pytest
 from lsats_dagster.demo.campus import Campus, CampusError, running_campus
 from lsats_dagster_tests.demo.conftest import (
     ACCOUNTS,
+    ASSET_DETAILS,
+    ASSETS,
     DEPARTMENTS,
     DETAILS,
     PATIENCE,
     REPOSITORY,
     STREAMS,
+    USER_DETAILS,
+    USERS,
     Visitor,
     claims,
     moment,
@@ -28,10 +33,8 @@ from lsats_dagster_tests.demo.conftest import (
 
 def _comparable(stream: str, payload: dict[str, Any]) -> dict[str, Any]:
     """What a hub would hash: volatile fields and choice lists left out."""
-    if stream == DEPARTMENTS:
-        return payload
-    kept = {name: value for name, value in payload.items() if name != "ModifiedDate"}
-    if stream == DETAILS:
+    kept = {name: value for name, value in payload.items() if not name.startswith("Modified")}
+    if stream.endswith("_detail"):
         kept["Attributes"] = [
             {n: v for n, v in attribute.items() if n != "Choices"} for attribute in kept["Attributes"]
         ]
@@ -58,11 +61,13 @@ def test_days_report_exactly_the_difference_and_bring_enough(campus: Campus) -> 
             assert len(brought.changed) >= 2
             assert len(brought.removed) >= 1
             assert len(brought.returned) == (day % 3 == 0)
-        attribute_only = set(report[DETAILS].changed) - set(report[ACCOUNTS].changed)
-        listed = campus.truth(ACCOUNTS)
-        assert attribute_only
-        for key in attribute_only:
-            assert listed[key]["ModifiedDate"] != before[ACCOUNTS][key]["ModifiedDate"]
+        for lists, details in ((ACCOUNTS, DETAILS), (ASSETS, ASSET_DETAILS)):
+            attribute_only = set(report[details].changed) - set(report[lists].changed)
+            listed = campus.truth(lists)
+            assert attribute_only
+            for key in attribute_only:
+                assert listed[key]["ModifiedDate"] != before[lists][key]["ModifiedDate"]
+        assert set(report[USER_DETAILS].changed) - set(report[USERS].changed), "no date tells of it"
 
 
 def _answers(visitor: Visitor) -> list[bytes]:
@@ -140,15 +145,29 @@ def test_state_carries_the_day_to_the_next_start(tmp_path: Path) -> None:
     state = tmp_path / "new" / "campus.json"
     with running_campus(state=state) as campus:
         campus.live_one_day()
+        campus.put(ACCOUNTS, min(campus.truth(ACCOUNTS)), {"Notes": "kept with the next day"})
+        campus.poison(ACCOUNTS, ["null"])
         campus.live_one_day()
         truth = campus.truth(ACCOUNTS)
     with running_campus(state=state) as campus:
         assert (campus.day(), campus.truth(ACCOUNTS)) == (2, truth)
+        assert len(Visitor(campus).search().json()) == len(truth), "how sources answer is as at every start"
     with pytest.raises(CampusError), running_campus(seed=8, state=state):
         pass
     state.write_text("{")
     with pytest.raises(CampusError), running_campus(state=state):
         pass
+
+
+def test_a_campus_kept_by_another_version_lives_its_days_anew(tmp_path: Path) -> None:
+    state = tmp_path / "campus.json"
+    with running_campus(state=state) as campus:
+        campus.live_one_day()
+        truth = campus.truth(ASSETS)
+    about = json.loads(state.read_bytes().partition(b"\n")[0])
+    state.write_text(json.dumps(about | {"version": "another"}))
+    with running_campus(state=state) as campus:
+        assert (campus.day(), campus.truth(ASSETS)) == (1, truth)
 
 
 def test_campus_ends_with_a_parent_that_was_killed() -> None:

@@ -149,7 +149,7 @@ def test_collections_left_out_are_null_or_empty(campus: Campus, visitor: Visitor
         assert all(account["Attributes"] == [] for account in listed)
 
 
-@pytest.mark.parametrize("size", ["small", "demo"])
+@pytest.mark.parametrize("size", ["tiny", "small"])
 def test_world_has_what_makes_real_data_hard(size: str) -> None:
     with running_campus(size=size) as campus:
         details, rows = campus.truth(DETAILS), campus.truth(DEPARTMENTS)
@@ -157,7 +157,7 @@ def test_world_has_what_makes_real_data_hard(size: str) -> None:
     accounts = details.values()
     codes = [account["Code"] for account in accounts]
     coded = {code for code in codes if code.isdigit()}
-    assert (len(details), len(rows), quota) == {"small": (120, 110, "60000"), "demo": (240, 230, "200")}[size]
+    assert (len(details), len(rows), quota) == {"tiny": (120, 110, "60000"), "small": (240, 230, "200")}[size]
     assert coded - rows.keys()
     assert rows.keys() - coded
     assert any(code.startswith("0") for code in coded & rows.keys())

@@ -31,8 +31,8 @@ class CampusError(RuntimeError):
 class Campus:
     """A running campus. Streams, routes and fault kinds that do not exist raise CampusError.
 
-    Streams: `tdx/department` and `tdx/department_detail` (key: the account's ID as text),
-    `umich_api/department` (key: DeptId).
+    Streams: `tdx/department` and `tdx/department_detail`, `tdx/asset` and `tdx/asset_detail` (key: ID as text), `tdx/user`
+    and `tdx/user_detail` (key: UID), `umich_api/department` (key: DeptId), `umich_api/user` (key: EmplId:EmplRcd).
     """
 
     def __init__(self, environment: dict[str, str], admin_url: str, admin_token: str) -> None:
@@ -52,6 +52,11 @@ class Campus:
         """Per key, the payload that a perfect read returns now (poison is not part of it)."""
         truth: dict[str, dict[str, Any]] = self._ask("truth", stream=stream)
         return truth
+
+    def dirt(self) -> dict[str, list[str]]:
+        """Name of each kind of dirt that the first day has -> keys of the records that show it."""
+        dirt: dict[str, list[str]] = self._ask("dirt")
+        return dirt
 
     def advance(self, seconds: float) -> None:
         """Move the campus's clock ahead, at once and without waiting.
@@ -184,10 +189,10 @@ class Campus:
 
 
 @contextmanager
-def running_campus(*, seed: int = 7, size: str = "small", state: Path | None = None) -> Iterator[Campus]:
+def running_campus(*, seed: int = 7, size: str = "tiny", state: Path | None = None) -> Iterator[Campus]:
     """Start a campus and end it with the block; it also ends when this process does, in whatever way.
 
-    `state` keeps the day between two starts. Raises CampusError if the campus does not start.
+    `state` keeps its days between two starts. Raises CampusError if the campus does not start.
     """
     command = [sys.executable, "-m", __name__, "--seed", str(seed), "--size", size]
     if state is not None:

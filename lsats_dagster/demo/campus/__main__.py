@@ -18,9 +18,9 @@ def main() -> None:
     """Parse the arguments, build the campus and serve it."""
     parser = argparse.ArgumentParser(prog="python -m lsats_dagster.demo.campus")
     parser.add_argument("--seed", type=int, default=7)
-    parser.add_argument("--size", choices=SIZES, default="small")
+    parser.add_argument("--size", choices=SIZES, default="tiny")
     parser.add_argument("--day", type=int, default=0, help="the day to begin with, where no state is kept yet")
-    parser.add_argument("--state", type=Path, help="file that keeps the day between two starts")
+    parser.add_argument("--state", type=Path, help="file that keeps the campus between two starts")
     options = parser.parse_args()
     threading.Thread(target=_end_with_standard_input, daemon=True).start()
     try:

@@ -2,7 +2,7 @@
 
 import hashlib
 import json
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from typing import Any
@@ -41,6 +41,14 @@ class Behaviour:
     poison: dict[str, list[str]] = field(default_factory=dict)
     poisoned_details: dict[tuple[str, str], str] = field(default_factory=dict)
 
+    def reset(self) -> None:
+        """Answer as at the start."""
+        vars(self).update(vars(Behaviour()))
+
+    def poison_of(self, stream: str) -> list[bytes]:
+        """The raw records that lists of a stream end with."""
+        return [raw.encode("utf-8", "backslashreplace") for raw in self.poison.get(stream, [])]
+
 
 class CampusTime:
     """Time inside the campus: a fixed epoch, whole days, and one second for each thing that happens."""
@@ -62,8 +70,11 @@ class CampusTime:
     def stamp(self) -> str:
         """A later moment than the one before, in one of the spellings that TDX uses (sources.md 4.1.5)."""
         self._seconds += 1
-        now = EPOCH + timedelta(days=self.day, seconds=self._seconds + self._advanced)
-        return tdx_date(now, self._seconds % 3)
+        return tdx_date(self.now(), self._seconds % 3)
+
+    def now(self) -> datetime:
+        """The moment of the last thing that happened."""
+        return EPOCH + timedelta(days=self.day, seconds=self._seconds + self._advanced)
 
 
 def tdx_date(moment: datetime, spelling: int = 0) -> str:
@@ -71,14 +82,40 @@ def tdx_date(moment: datetime, spelling: int = 0) -> str:
     return f"{moment:%Y-%m-%dT%H:%M:%S}{('', '.553', '.1234567')[spelling]}Z"
 
 
+class Shown(dict[str, Any]):
+    """An entity that shows something of the truth: its subject, and the fields in which its source says otherwise."""
+
+    __slots__ = ("subject",)
+
+    def __init__(self, subject: Any, own: Payload | None = None) -> None:
+        super().__init__(own or {})
+        self.subject = subject
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        return (Shown, (self.subject, dict(self)))
+
+
+def subject_of(entity: Payload) -> Any:
+    """What an entity shows of the truth; TypeError if it is none that does."""
+    if not isinstance(entity, Shown):
+        raise TypeError("this entity shows nothing of the truth")
+    return entity.subject
+
+
 class Table:
-    """The entities of one source: those it has, and those that left (kept, so that they can come back)."""
+    """The entities of one source: those it has, and those that left (kept, so that they can come back).
+
+    While a day is lived, a table notes what each entity was before it changed.
+    """
 
     def __init__(self) -> None:
         self.present: dict[str, Payload] = {}
         self.gone: dict[str, Payload] = {}
-        self.order = 0
+        self.streams: list[Stream] = []
+        self._order = 0
         self._doubled: dict[str, Payload] = {}
+        self._sorted: list[str] | None = None
+        self._journal: dict[str, Before] | None = None
 
     def __getitem__(self, key: str) -> Payload:
         try:
@@ -86,20 +123,36 @@ class Table:
         except KeyError:
             raise UnknownEntityError(f"no entity {key!r} is present") from None
 
-    def ordered(self) -> list[tuple[str, Payload]]:
-        """What lists show, in an order that is stable and means nothing (the sources promise none)."""
-        records = [(self._place(key), key, payload) for key, payload in self.present.items()]
-        for key in self._doubled.keys() & self.present.keys():
-            records.append((self._place(key) ^ HALF_A_LIST, key, self.present[key] | self._doubled[key]))
-        return [(key, payload) for _, key, payload in sorted(records, key=lambda record: record[:2])]
+    def __setitem__(self, key: str, entity: Payload) -> None:
+        self.changing(key)
+        self.present[key] = entity
+        self._sorted = None
 
-    def _place(self, key: str) -> int:
-        return int.from_bytes(hashlib.blake2b(f"{self.order}/{key}".encode(), digest_size=4).digest())
+    def ordered(self) -> list[tuple[str, Payload]]:
+        """What lists show, as keys and fields in which a doubled record differs from the first of its key.
+
+        The order is stable and means nothing (the sources promise none).
+        """
+        if self._sorted is None or self._doubled:
+            places = [(self._place(key), key, NOTHING) for key in self.present]
+            doubled = self._doubled.keys() & self.present.keys()
+            places += [(self._place(key) ^ HALF_A_LIST, key, self._doubled[key]) for key in doubled]
+            places.sort(key=lambda place: place[:2])
+            if self._doubled:
+                return [(key, fields) for _, key, fields in places]
+            self._sorted = [key for _, key, _ in places]
+        return [(key, NOTHING) for key in self._sorted]
+
+    def reorder(self, seed: int) -> None:
+        """Let lists come in the order that `seed` determines."""
+        self._order, self._sorted = seed, None
 
     def remove(self, key: str) -> None:
         """Let the entity leave."""
+        self.changing(key)
         self.gone[key] = self[key]
         del self.present[key]
+        self._sorted = None
 
     def double(self, key: str, fields: Payload | None) -> None:
         """Let lists show the entity twice while it is present, the second time with other `fields`; None ends it."""
@@ -114,7 +167,50 @@ class Table:
         """Let an entity that left return exactly as it was."""
         if key not in self.gone:
             raise UnknownEntityError(f"no entity {key!r} has left")
+        self.changing(key)
         self.present[key] = self.gone.pop(key)
+        self._sorted = None
+
+    def changing(self, key: str) -> None:
+        """Note what the entity is, for it is about to change."""
+        if self._journal is not None and key not in self._journal:
+            contents = {s.name: s.content(key) for s in self.streams} if key in self.present else None
+            self._journal[key] = Before(contents, key in self.gone)
+
+    def begin_day(self) -> None:
+        """Note from now on what changes."""
+        self._journal = {}
+
+    def end_day(self) -> dict[str, DayChanges]:
+        """What the day brought, by stream."""
+        journal, self._journal = self._journal or {}, None
+        return {stream.name: self._changes(stream, journal) for stream in self.streams}
+
+    def _changes(self, stream: "Stream", journal: "dict[str, Before]") -> DayChanges:
+        changes = DayChanges()
+        for key, before in sorted(journal.items()):
+            if before.contents is None:
+                if key in self.present:
+                    (changes.returned if before.had_left else changes.new).append(key)
+            elif key not in self.present:
+                changes.removed.append(key)
+            elif stream.content(key) != before.contents[stream.name]:
+                changes.changed.append(key)
+        return changes
+
+    def _place(self, key: str) -> int:
+        return int.from_bytes(hashlib.blake2b(f"{self._order}/{key}".encode(), digest_size=4).digest())
+
+
+NOTHING: Payload = {}
+
+
+@dataclass(frozen=True)
+class Before:
+    """An entity as the day found it: per stream its content (None: it was not there), and whether it had left before."""
+
+    contents: dict[str, str] | None
+    had_left: bool
 
 
 @dataclass(frozen=True)
@@ -134,25 +230,20 @@ class Stream:
 
     def truth(self) -> dict[str, Payload]:
         """What a perfect read returns now."""
-        return {key: self.shown(payload) for key, payload in self.table.present.items()}
+        return {key: self.shown(entity) for key, entity in self.table.present.items()}
 
-    def contents(self) -> dict[str, str]:
-        """Per key, a text that is equal exactly when nothing has changed that a hub must notice."""
-        return {
-            key: json.dumps(self.compared(self.shown(payload)), sort_keys=True)
-            for key, payload in self.table.present.items()
-        }
+    def listed(self) -> Iterator[Payload]:
+        """The payloads of a list, in its order, doubled ones twice."""
+        for key, fields in self.table.ordered():
+            yield self.shown(self.table[key]) | fields
+
+    def content(self, key: str) -> str:
+        """A text that is equal exactly when nothing has changed that a hub must notice."""
+        return json.dumps(self.compared(self.shown(self.table[key])), sort_keys=True)
 
 
-def day_changes(before: dict[str, str], after: dict[str, str], left_before: set[str]) -> DayChanges:
-    """The difference of two `Stream.contents`; `left_before` holds the keys that had left before the day."""
-    appeared = after.keys() - before.keys()
-    return DayChanges(
-        new=sorted(appeared - left_before),
-        changed=sorted(key for key in before.keys() & after.keys() if before[key] != after[key]),
-        removed=sorted(before.keys() - after.keys()),
-        returned=sorted(appeared & left_before),
-    )
+def touch_nothing(entity: Payload) -> None:
+    """For records that have no modified date."""
 
 
 def as_json(value: object) -> bytes:

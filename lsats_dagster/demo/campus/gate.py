@@ -39,6 +39,11 @@ class Call:
     body: bytes
     rotated: int = 0
 
+    @property
+    def token(self) -> str:
+        """The bearer token of the call."""
+        return self.request.headers.get("authorization", "").removeprefix("Bearer ").strip()
+
     def fields(self) -> dict[str, Any]:
         """The body's properties by lower-case name, from JSON or a form; ValueError if it is neither."""
         if "form-urlencoded" in self.request.headers.get("content-type", ""):
@@ -64,6 +69,7 @@ class Method:
     handler: Handler
     empty: bytes
     open_to_all: bool = False
+    pages: bool = False
 
     @property
     def source(self) -> str:
@@ -77,6 +83,7 @@ def guarded(simulation: Simulation, method: Method) -> Callable[[Request], Await
     A call over the limit or without a valid token is refused before any fault: a fault strikes exactly the
     calls that would have been served.
     """
+    simulation.routes[method.route] = method.pages
 
     async def endpoint(request: Request) -> ASGIApp:
         body = await request.body()

@@ -7,6 +7,7 @@ import json
 import math
 import secrets
 from dataclasses import dataclass
+from typing import Any
 
 from lsats_dagster.demo.campus.clock import Clock
 
@@ -60,8 +61,8 @@ class TdxTokens:
         self._issued = 0
         self._revoked_through = 0
 
-    def issue(self) -> str:
-        """A new token; its `exp` claim is in whole seconds, rounded up."""
+    def issue(self, *, admin: bool = False) -> str:
+        """A new token; its `exp` claim is in whole seconds, rounded up. `admin`: of an administrative login."""
         self._issued += 1
         claims = {
             "unique_name": "hub@campus.example",
@@ -69,18 +70,28 @@ class TdxTokens:
             "exp": math.ceil(self._clock.now() + self.lifetime),
             "iss": "TD",
             "aud": TDX_AUDIENCE,
+            "is_admin": admin,
         }
         signed = ".".join(_base64(json.dumps(part).encode()) for part in ({"alg": "HS256", "typ": "JWT"}, claims))
         return f"{signed}.{self._signature(signed)}"
 
     def accepts(self, token: str) -> bool:
         """Whether the token is ours, not expired and not revoked."""
+        claims = self._claims(token)
+        return bool(claims and claims["exp"] > self._clock.now() and int(claims["jti"]) > self._revoked_through)
+
+    def is_admin(self, token: str) -> bool:
+        """Whether the token came from an administrative login."""
+        return bool(self._claims(token).get("is_admin"))
+
+    def _claims(self, token: str) -> dict[str, Any]:
+        """What a token of ours says; nothing for others."""
         signed, _, signature = token.rpartition(".")
         if not hmac.compare_digest(signature.encode(), self._signature(signed).encode()):
-            return False
+            return {}
         payload = signed.partition(".")[2]
-        claims = json.loads(base64.urlsafe_b64decode(payload + "=" * (-len(payload) % 4)))
-        return bool(claims["exp"] > self._clock.now() and int(claims["jti"]) > self._revoked_through)
+        claims: dict[str, Any] = json.loads(base64.urlsafe_b64decode(payload + "=" * (-len(payload) % 4)))
+        return claims
 
     def revoke_all(self) -> None:
         """Refuse every token issued so far."""

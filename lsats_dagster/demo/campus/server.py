@@ -12,7 +12,7 @@ from starlette.routing import Router
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 from uvicorn.protocols.http.h11_impl import H11Protocol
 
-from lsats_dagster.demo.campus import gateway, tdx
+from lsats_dagster.demo.campus.faces import gateway, tdx
 from lsats_dagster.demo.campus.faults import TRANSPORT
 from lsats_dagster.demo.campus.sidedoor import side_door
 from lsats_dagster.demo.campus.simulation import Simulation

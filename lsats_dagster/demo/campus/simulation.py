@@ -1,5 +1,7 @@
 """The running campus: the world, how its sources answer, and every operation that the side door offers."""
 
+import functools
+import hashlib
 import json
 import pickle
 import secrets
@@ -13,21 +15,10 @@ from lsats_dagster.demo.campus.clock import Clock
 from lsats_dagster.demo.campus.entities import Behaviour, Payload
 from lsats_dagster.demo.campus.faults import FaultBoard
 from lsats_dagster.demo.campus.limits import FixedWindows, GatewayTokens, TdxTokens
-from lsats_dagster.demo.campus.world import DETAIL, World
+from lsats_dagster.demo.campus.world import DETAIL, SIZES, World
 
-ROUTES = (
-    "tdx/auth",
-    "tdx/loginadmin",
-    "tdx/applications",
-    "tdx/accounts",
-    "tdx/accounts/search",
-    "tdx/accounts/{id}",
-    "gateway/token",
-    "gateway/DeptData",
-)
 CATEGORY = "bf"
-# Calls of the gateway per minute: the demo keeps the true quota, a small campus never makes tests wait.
-GATEWAY_QUOTA = {"small": 60_000, "demo": 200}
+TDX_CALLS = 60
 
 
 class StateError(Exception):
@@ -54,10 +45,13 @@ class Simulation:
         self.client_key = secrets.token_hex(16)
         self.client_secret = secrets.token_hex(16)
         self.counts: dict[str, dict[str, int]] = {}
+        # Route -> whether its pages can shift. The faces fill it.
+        self.routes: dict[str, bool] = {}
         self._state = state
         # A copy, because it takes a quarter of the time that building a world does, and tests reset often.
         self._first_day = pickle.dumps(World(seed, size))
-        self._start(self._kept_day(day))
+        self._start(self._kept_world() or self._world_of(day))
+        self._keep_world()
 
     def environment(self, port: int) -> dict[str, str]:
         """The hub's variables for this campus."""
@@ -73,7 +67,7 @@ class Simulation:
             "UM_CATEGORY_ID": CATEGORY,
             "UM_CLIENT_KEY": self.client_key,
             "UM_CLIENT_SECRET": self.client_secret,
-            "UM_CALLS_PER_MINUTE": str(GATEWAY_QUOTA[self.size]),
+            "UM_CALLS_PER_MINUTE": str(SIZES[self.size].gateway_calls),
         }
 
     @property
@@ -93,6 +87,7 @@ class Simulation:
             "live_one_day": self.live_one_day,
             "advance": self.advance,
             "truth": lambda stream: self.world.stream(stream).truth(),
+            "dirt": lambda: self.world.truth.dirt,
             "put": self.world.put,
             "add": lambda stream: self.world.stream(stream).newcomer(),
             "delete": lambda stream, key: self.world.stream(stream).table.remove(key),
@@ -122,7 +117,7 @@ class Simulation:
     def live_one_day(self) -> dict[str, dict[str, list[str]]]:
         """Let a day pass; per stream, what it brought."""
         changes = {stream: asdict(brought) for stream, brought in self.world.live_one_day().items()}
-        self._keep_day()
+        self._keep_world()
         return changes
 
     def advance(self, seconds: float) -> None:
@@ -145,10 +140,11 @@ class Simulation:
 
     def fault(self, route: str, kind: str, times: int | None, after: int, options: Payload) -> None:
         """Switch a fault on."""
-        if route not in ROUTES:
-            raise ValueError(f"route {route!r} is not one of {', '.join(ROUTES)}")
-        if kind == "shift" and route != "gateway/DeptData":
-            raise ValueError("only gateway/DeptData has pages that can shift")
+        if route not in self.routes:
+            raise ValueError(f"route {route!r} is not one of {', '.join(self.routes)}")
+        if kind == "shift" and not self.routes[route]:
+            paged = [name for name, pages in self.routes.items() if pages]
+            raise ValueError(f"only {', '.join(paged)} have pages that can shift")
         self.faults.add(route, kind, times, after, options)
 
     def limit(self, source: str, calls: int, seconds: float) -> None:
@@ -178,22 +174,26 @@ class Simulation:
 
     def reset(self) -> None:
         """The campus as it was on day 0, and everything else as it was at the start; no token was issued yet."""
-        self._start(0)
+        self._start(self._world_of(0))
+        self._keep_world()
 
-    def _start(self, day: int) -> None:
+    def _start(self, world: World) -> None:
         self.clock = Clock()
         self.faults = FaultBoard()
         self.counts.clear()
         self.windows = {
-            "tdx": FixedWindows(60, 1.0, self.clock),
-            "gateway": FixedWindows(GATEWAY_QUOTA[self.size], 60.0, self.clock),
+            "tdx": FixedWindows(TDX_CALLS, SIZES[self.size].tdx_seconds, self.clock),
+            "gateway": FixedWindows(SIZES[self.size].gateway_calls, 60.0, self.clock),
         }
         self.tdx_tokens = TdxTokens(self.clock)
         self.gateway_tokens = GatewayTokens(self.clock)
-        self.world = pickle.loads(self._first_day)
+        self.world = world
+
+    def _world_of(self, day: int) -> World:
+        world: World = pickle.loads(self._first_day)
         for _ in range(day):
-            self.world.live_one_day()
-        self._keep_day()
+            world.live_one_day()
+        return world
 
     def _tokens(self, source: str) -> TdxTokens | GatewayTokens:
         if source == "tdx":
@@ -202,24 +202,37 @@ class Simulation:
             return self.gateway_tokens
         raise ValueError(f"source {source!r} is not one of tdx, gateway")
 
-    def _kept_day(self, day: int) -> int:
+    def _kept_world(self) -> World | None:
+        """The campus as the state file has it; None without one. Another version of this package lives its days anew."""
         if self._state is None or not self._state.exists():
-            return day
+            return None
         try:
-            kept = json.loads(self._state.read_text(encoding="utf-8"))
+            about, _, pickled = self._state.read_bytes().partition(b"\n")
+            kept = json.loads(about)
             belongs = (kept["seed"], kept["size"]) == (self.seed, self.size)
             day = int(kept["day"])
         except (ValueError, KeyError, TypeError):
             raise StateError(f"{self._state} is no state of a campus: remove it to begin anew") from None
         if not belongs:
             raise StateError(f"{self._state} belongs to a campus of another seed or size: remove it to begin anew")
-        return day
+        if kept.get("version") != _version():
+            return self._world_of(day)
+        world: World = pickle.loads(pickled)
+        world.behaviour.reset()
+        return world
 
-    def _keep_day(self) -> None:
+    def _keep_world(self) -> None:
         if self._state is None:
             return
         self._state.parent.mkdir(parents=True, exist_ok=True)
         draft = self._state.with_name(f"{self._state.name}.new")
-        kept = {"seed": self.seed, "size": self.size, "day": self.day()}
-        draft.write_text(json.dumps(kept), encoding="utf-8")
+        about = {"seed": self.seed, "size": self.size, "day": self.day(), "version": _version()}
+        draft.write_bytes(json.dumps(about).encode() + b"\n" + pickle.dumps(self.world))
         draft.replace(self._state)
+
+
+@functools.cache
+def _version() -> str:
+    """What tells whether a kept campus was made by the same code: a text that changes with any file of it."""
+    files = sorted(Path(__file__).parent.rglob("*.py"))
+    return hashlib.sha256(b"".join(file.read_bytes() for file in files)).hexdigest()

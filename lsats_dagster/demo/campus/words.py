@@ -41,8 +41,58 @@ AREAS = (
 )
 SITES = (("EX_MAIN", "Main Example Campus"), ("EX_SHORE", "Shore Example Campus"))
 STREETS = ("Paper Lane", "Teapot Row", "Lantern Walk", "Echo Street", "Moss Court")
-FIRST = ("Velm", "Orrin-Ta", "Sib", "Quell", "Bramo", "Tiv", "Neska", "Joss-Wen", "Ulda", "Pim")
-LAST = ("Tarrowby", "Kestelin", "Muddlewick", "Oxenfray", "Brindlemoor", "Sallowake", "Fennitree", "Quaverly")
+FIRST_BEGIN = (
+    "Vel",
+    "Or",
+    "Si",
+    "Quel",
+    "Bra",
+    "Ti",
+    "Nes",
+    "Jo",
+    "Ul",
+    "Pi",
+    "Za",
+    "Mer",
+    "Lu",
+    "Gri",
+    "\u00d8y",
+    "\u00c9l",
+)
+FIRST_END = ("mo", "rin", "bette", "lo", "mund", "va", "ka", "sso", "dra", "mme", "nou", "rt\u00ed", "wen", "\u00efa")
+LAST_BEGIN = (
+    "Tarrow", "Keste", "Muddle", "Oxen", "Brindle", "Sallow", "Fenni", "Quaver", "Pebble", "Thistle", "Copper",
+    "Lantern", "Mossy", "Wicker", "Rookle", "Ambel", "Grimble", "H\u00e4ndel", "Nu\u00f1", "\u0141ap",
+)  # fmt: skip
+LAST_END = (
+    "by", "lin", "wick", "fray", "moor", "wake", "tree", "ly", "stone", "croft", "worthy", "mere", "ington", "shaw",
+    "berg", "dale", "ford", "ham",
+)  # fmt: skip
+TITLES = (
+    ("Research Lab Specialist Inter", "102945"), ("Lecturer of Imaginary Matters", "201060"),
+    ("Professor of Folded Subjects", "201000"), ("Administrative Specialist Senior", "100411"),
+    ("Postdoctoral Kite Fellow", "205810"), ("Instrument Shop Technician", "103377"),
+    ("Desktop Support Lead", "000771"), ("Collections Librarian", "110290"),
+)  # fmt: skip
+LOCAL_TITLES = ("Lab Manager", "Lens Grinder", "Keeper of Moss", "Front Desk", "Kiln Lead", "Data Wrangler")
+BUILDINGS = (
+    "Lantern Hall", "Moss Laboratories", "Old Teapot Works", "Echo Building", "Paper Library", "Kite Tower",
+    "Shore Field Station", "Button Museum",
+)  # fmt: skip
+SPONSORS = (
+    ("Example Science Foundation", "Federal", "Example Agency"), ("Council of Invented Health", "Federal", "Institutes"),
+    ("Fund for Paper Arts", "Foundation", "Private"), ("Quiet Instruments Incorporated", "Industry", "Small business"),
+)  # fmt: skip
+SYSTEMS = ("Windows 10", "Windows 11", "macOS 14", "macOS 15", "Ubuntu 22.04", "Ubuntu 24.04", "Rocky Linux 9", "Other")
+FUNCTIONS = ("Research", "Teaching", "Administration", "Instrument control", "Classroom", "Loan", "Server", "Spare")
+# Manufacturer, model, kind.
+MODELS = (
+    ("ExampleCorp", "EC-9000", "computer"), ("ExampleCorp", "EC-1200 Slim", "computer"),
+    ("Paper Computers", "Foldbook 13", "computer"), ("Paper Computers", "Foldtower", "computer"),
+    ("Quiet Machines", "Hush Workstation", "computer"), ("Lanternworks", "Wide Screen 27", "monitor"),
+    ("Lanternworks", "Ink Printer 5", "printer"), ("None", "None", "license"), ("Clockwork Host", "Guest", "virtual"),
+)  # fmt: skip
+SUBJECTS = ("Structures", "Migrations", "Acoustics", "Histories", "Surfaces", "Catalysis", "Grammars", "Currents")
 REGIONS = tuple(f"{quality} Desk" for quality in QUALITIES) + tuple(f"{quality} Workshop" for quality in QUALITIES)
 SERVICES = tuple(f"{field} Service" for field in FIELDS)
 HOURS = tuple(f"{hour:02d}:00 shift" for hour in range(24))

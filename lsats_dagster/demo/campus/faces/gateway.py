@@ -1,33 +1,67 @@
-"""The UMich API gateway of the campus: its token endpoint and the department data (sources.md 4.2, 11)."""
+"""The UMich API gateway of the campus: its token endpoint, departments and appointments (sources.md 4.2, 11, 12)."""
 
 import base64
 import hmac
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from functools import partial
 from urllib.parse import parse_qsl
 
 from starlette.requests import Request
 from starlette.responses import Response
 from starlette.routing import BaseRoute, Route
 
-from lsats_dagster.demo.campus.entities import as_json
+from lsats_dagster.demo.campus.entities import Payload, as_json
 from lsats_dagster.demo.campus.gate import Call, Method, gateway_error, guarded
 from lsats_dagster.demo.campus.simulation import CATEGORY, Simulation
 
-STREAM = "umich_api/department"
-FILTERS = ("DeptId", "DeptDescription", "DeptGroup", "DeptGroupDescription")
+
+@dataclass(frozen=True)
+class Data:
+    """One endpoint of rows: its name, the names around its list, its filters by the field that each looks at."""
+
+    stream: str
+    name: str
+    outer: str
+    filters: Mapping[str, str]
+
+    def envelope(self, rows: bytes) -> bytes:
+        """An answer with these rows."""
+        return f'{{"{self.outer}":{{"{self.name}":'.encode() + rows + b"}}"
+
+
+ENDPOINTS = (
+    Data(
+        "umich_api/department",
+        "DeptData",
+        "DepartmentList",
+        {name: name for name in ("DeptId", "DeptDescription", "DeptGroup", "DeptGroupDescription")},
+    ),
+    Data(
+        "umich_api/user",
+        "DeptEmpData",
+        "DeptEmpInfo",
+        {
+            "EmplId": "EmplId",
+            "Uniqname": "UniqName",
+            "DepartmentId": "DepartmentId",
+            "Dept_Description": "Dept_Description",
+        },
+    ),
+)
 
 
 def routes(simulation: Simulation) -> list[BaseRoute]:
     """All routes; the data paths with and without `/um`, since UM_BASE_URL may hold it."""
     api = GatewayApi(simulation)
     token = guarded(simulation, Method("gateway/token", api.token, b"{}", open_to_all=True))
-    departments = guarded(simulation, Method("gateway/DeptData", api.departments, _envelope(b"[]")))
-    data = f"/{CATEGORY}/Department/v2/DeptData"
-    return [
-        Route("/um/oauth2/token", token, methods=["POST"]),
-        Route(data, departments, methods=["GET"]),
-        Route(f"/um{data}", departments, methods=["GET"]),
-    ]
+    found: list[BaseRoute] = [Route("/um/oauth2/token", token, methods=["POST"])]
+    for data in ENDPOINTS:
+        method = Method(f"gateway/{data.name}", partial(api.page, data), data.envelope(b"[]"), pages=True)
+        endpoint = guarded(simulation, method)
+        path = f"/{CATEGORY}/Department/v2/{data.name}"
+        found += [Route(prefix + path, endpoint, methods=["GET"]) for prefix in ("", "/um")]
+    return found
 
 
 class GatewayApi:
@@ -60,8 +94,8 @@ class GatewayApi:
         }
         return Response(as_json(reply), media_type="application/json")
 
-    def departments(self, call: Call) -> Response:
-        """One page of departments."""
+    def page(self, data: Data, call: Call) -> Response:
+        """One page of the rows of one endpoint."""
         query = call.request.query_params
         behaviour = self._simulation.behaviour
         try:
@@ -71,23 +105,27 @@ class GatewayApi:
             return gateway_error(400, "invalid paging")
         if start < 0 or count < 0:
             return gateway_error(400, "invalid paging")
-        wanted = {name: query[name].lower() for name in FILTERS if query.get(name)}
-        rows = [
-            as_json(row)
-            for _, row in self._simulation.world.stream(STREAM).table.ordered()
-            if all(str(row[name]).lower() == value for name, value in wanted.items())
-        ]
-        rows += [raw.encode("utf-8", "backslashreplace") for raw in behaviour.poison.get(STREAM, [])]
+        wanted = {name: query[name].lower() for name in data.filters if query.get(name)}
+        rows = self._rows(data, wanted)
         if rows and call.rotated:
             moved = call.rotated % len(rows)
             rows = rows[moved:] + rows[:moved]
-        page = rows[start : start + count]
+        page = [row if isinstance(row, bytes) else as_json(row()) for row in rows[start : start + count]]
         single = behaviour.single_as_object and len(page) == 1
-        return Response(_envelope(page[0] if single else b"[" + b",".join(page) + b"]"), media_type="application/json")
+        body = page[0] if single else b"[" + b",".join(page) + b"]"
+        return Response(data.envelope(body), media_type="application/json")
 
+    def _rows(self, data: Data, wanted: Mapping[str, str]) -> list[bytes | Callable[[], Payload]]:
+        """All rows that are wanted, poison last; what is not on the page asked for is never made."""
+        stream = self._simulation.world.stream(data.stream)
 
-def _envelope(rows: bytes) -> bytes:
-    return b'{"DepartmentList":{"DeptData":' + rows + b"}}"
+        def row(key: str, fields: Payload) -> Payload:
+            return stream.shown(stream.table[key]) | fields
+
+        rows = [partial(row, key, fields) for key, fields in stream.table.ordered()]
+        if wanted:
+            rows = [r for r in rows if all(str(r()[data.filters[n]]).lower() == value for n, value in wanted.items())]
+        return [*rows, *self._simulation.behaviour.poison_of(data.stream)]
 
 
 def _basic(request: Request) -> tuple[str, str] | None:

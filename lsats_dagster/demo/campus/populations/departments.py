@@ -1,14 +1,14 @@
 """Departments as TDX accounts and as rows of the gateway, both made from one hidden truth, and their days."""
 
-import uuid
+from collections.abc import Iterator
 from dataclasses import dataclass
 from datetime import timedelta
 from functools import partial
 from itertools import islice
 from random import Random
+from typing import Any
 
 from lsats_dagster.demo.campus import words
-from lsats_dagster.demo.campus.attributes import Person, definitions, new_choice, without_choices
 from lsats_dagster.demo.campus.entities import (
     EPOCH,
     NO_DATE,
@@ -20,12 +20,18 @@ from lsats_dagster.demo.campus.entities import (
     Stream,
     Table,
     tdx_date,
+    touch_nothing,
 )
+from lsats_dagster.demo.campus.populations.attributes import account_definitions, new_choice, without_choices
+from lsats_dagster.demo.campus.truth import Truth, Unit
+
+# So many people share the offices of manager and contact.
+OFFICERS = 30
 
 
 @dataclass(frozen=True)
 class Volume:
-    """What a campus starts with: units known to both systems, to one alone, and accounts without a code."""
+    """Units known to both systems, to one alone, and accounts without a code."""
 
     both: int
     tdx_only: int
@@ -33,44 +39,27 @@ class Volume:
     codeless: int
 
 
-VOLUMES = {"small": Volume(98, 6, 12, 3), "demo": Volume(210, 10, 20, 7)}
-
-
-@dataclass
-class Unit:
-    """The truth about one department: its code, its name, and which record of each system it is."""
-
-    code: str
-    name: str
-    college: int
-    account: str | None = None
-    department: str | None = None
-
-
 class Departments:
     """The department streams of both systems."""
 
-    def __init__(self, seed: int, size: str, time: CampusTime, behaviour: Behaviour) -> None:
-        self._origin = f"{seed}/{size}/departments"
+    def __init__(self, origin: str, volume: Volume, truth: Truth, time: CampusTime, behaviour: Behaviour) -> None:
+        self._origin = f"{origin}/departments"
+        self._truth = truth
         self._time = time
         self._behaviour = behaviour
-        self._definitions = definitions()
+        self._definitions = account_definitions()
         self.accounts = Table()
         self.departments = Table()
-        self._units: list[Unit] = []
+        self._units = truth.units
         self._closed: list[Unit] = []
         self._last_id = 2000
         self._added = 0
         self._codes: set[str] = set()
         random = Random(self._origin)
         self._names = words.Names(random)
-        self._people = [
-            Person(str(uuid.UUID(int=random.getrandbits(128), version=4)), f"{first} {last}")
-            for first in words.FIRST
-            for last in random.sample(words.LAST, 3)
-        ]
+        self._people = truth.people[:OFFICERS]
         self._colleges: list[str] = []
-        self._populate(random, VOLUMES[size])
+        self._populate(random, volume)
 
     def streams(self) -> list[Stream]:
         """The three streams that a hub reads."""
@@ -96,7 +85,7 @@ class Departments:
                 self.departments,
                 dict,
                 dict,
-                _touch_nothing,
+                touch_nothing,
                 partial(self._newcomer, account=False),
             ),
         ]
@@ -104,6 +93,18 @@ class Departments:
     def list_form(self, account: Payload) -> Payload:
         """The account as list and search show it (sources.md 4.1.5: collections null or empty)."""
         return {**account, "Attributes": None if self._behaviour.empty_collections == "null" else []}
+
+    def shows(self, subject: Any) -> Iterator[tuple[Table, str]]:
+        """The records of a unit."""
+        if isinstance(subject, Unit):
+            for table, key in ((self.accounts, subject.account), (self.departments, subject.department)):
+                if key is not None:
+                    yield table, key
+
+    def account_name(self, key: str) -> str:
+        """The name of an account, also of one that was deleted."""
+        account = self.accounts.present.get(key) or self.accounts.gone[key]
+        return str(account["Name"])
 
     def live(self) -> None:
         """One day. No unit meets more than one event, so that each event can be seen in the day's changes."""
@@ -128,7 +129,7 @@ class Departments:
         for unit in islice(some, 2):
             self._change_attributes(unit, random)
         for unit in islice(some, 3):
-            self._touch(self._account(unit))
+            self._change(unit, {})
         for unit in islice(some, 1):
             self._close(unit)
         if day % 4 == 0 and heads:
@@ -193,7 +194,7 @@ class Departments:
             unit.account = self._add_account(random, unit.name, unit.code, parent=parent)
         if department:
             unit.department = unit.code
-            self.departments.present[unit.code] = {
+            self.departments[unit.code] = {
                 "DeptId": unit.code,
                 "DeptDescription": _gateway_name(random, unit.name),
                 **_college_fields(unit.college),
@@ -217,11 +218,11 @@ class Departments:
     def _add_account(self, random: Random, name: str, code: str, *, parent: str | None) -> str:
         self._last_id += random.randint(1, 9)
         above = self.accounts.present.get(parent or "")
-        person = random.choice(self._people) if random.random() < 0.7 else Person(NO_GUID, "")
+        person = random.choice(self._people) if random.random() < 0.7 else None
         address = f"{random.randint(1, 99)} {random.choice(words.STREETS)}" if random.random() < 0.6 else ""
         created = EPOCH + timedelta(days=self._time.day - random.randint(1, 2000), seconds=random.randrange(86_400))
         carried = random.sample(self._definitions, random.randint(2, 5)) if random.random() < 0.8 else []
-        self.accounts.present[str(self._last_id)] = {
+        self.accounts[str(self._last_id)] = {
             "ID": self._last_id,
             "Name": name,
             "ParentID": above["ID"] if above else None,
@@ -248,9 +249,9 @@ class Departments:
             "Code": code,
             "IndustryID": 0,
             "IndustryName": "",
-            "ManagerUID": person.uid,
-            "ManagerFullName": person.name,
-            "Attributes": [definition.filled(random, self._people) for definition in carried],
+            "ManagerUID": person.uid if person else NO_GUID,
+            "ManagerFullName": person.name if person else "",
+            "Attributes": [definition.drawn(random, self._people) for definition in carried],
         }
         return str(self._last_id)
 
@@ -269,16 +270,19 @@ class Departments:
         account["ModifiedDate"] = self._time.stamp()
 
     def _change(self, unit: Unit, fields: Payload) -> None:
+        self._truth.changing(unit)
         self._account(unit).update(fields)
         self._touch(self._account(unit))
 
     def _rename(self, unit: Unit) -> None:
+        self._truth.changing(unit)
         unit.name = self._names.draw()
         self._change(unit, {"Name": unit.name})
         self._department(unit)["DeptDescription"] = unit.name
         # The parent's name comes from a join at the source: it changes while the children's dates stay.
-        for account in self.accounts.present.values():
+        for key, account in self.accounts.present.items():
             if account["ParentID"] == self._account(unit)["ID"]:
+                self.accounts.changing(key)
                 account["ParentName"] = unit.name
 
     def _move(self, unit: Unit, random: Random) -> None:
@@ -295,7 +299,7 @@ class Departments:
         carried = account["Attributes"] if isinstance(account["Attributes"], list) else []
         definition = self._definitions[3]
         shortcode = f"9{self._time.day:05d}"
-        changed = definition.filled(random, self._people) | {"Value": shortcode, "ValueText": shortcode}
+        changed = definition.filled(shortcode, shortcode)
         others = [a for a in carried if isinstance(a, dict) and a.get("ID") != definition.identifier]
         self._change(unit, {"Attributes": [*others, changed]})
 
@@ -313,10 +317,6 @@ class Departments:
 
 def _compared_account(shown: Payload) -> Payload:
     return {name: value for name, value in shown.items() if name not in ("ModifiedDate", "Attributes")}
-
-
-def _touch_nothing(row: Payload) -> None:
-    """The gateway's rows have no modified date."""
 
 
 def _compared_detail(shown: Payload) -> Payload:

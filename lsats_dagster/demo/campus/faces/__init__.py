@@ -1,0 +1,1 @@
+"""How the sources answer on the wire."""

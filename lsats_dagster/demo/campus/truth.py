@@ -1,0 +1,207 @@
+"""The truth of the campus: its people, units, machines and awards, as nobody but the campus knows them.
+
+Sources show parts of it, each in its own words and with its own mistakes. Dirt has a name, a rate and a place here: what
+a source shows wrongly stands in `Truth.dirt`, so that a test can ask whether a hub found it.
+"""
+
+import math
+import unicodedata
+import uuid
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from random import Random
+from typing import Any, Protocol, TypeVar
+
+from lsats_dagster.demo.campus import words
+from lsats_dagster.demo.campus.entities import Table
+
+# Share of the things that it concerns which have the dirt, at least.
+DIRT: Mapping[str, float] = {
+    "appointment without uniqname": 0.28,
+    "appointment without supervisor": 0.069,
+    "record number as text": 0.1,
+    "user without account": 0.01,
+    "user of a closed account": 0.005,
+    "user without employee id": 0.005,
+    "user with a mail address as uniqname": 0.002,
+    "user with the uniqname of another": 0.002,
+    "user whose name is spelled otherwise": 0.05,
+    "inactive user": 0.03,
+    "asset without serial": 0.035,
+    "junk serial": 0.02,
+    "shared serial": 0.005,
+    "asset without MAC": 0.12,
+    "MAC of a dock": 0.01,
+    "several cards": 0.03,
+    "owner who left": 0.01,
+    "name unlike that in Active Directory": 0.05,
+    "duplicate name": 0.01,
+    "asset without tag": 0.02,
+}
+JUNK_SERIALS = ("To be filled by O.E.M.", "None", "N/A", "0", "System Serial Number", "Default string", "123456789")
+
+T = TypeVar("T")
+
+
+@dataclass(slots=True, eq=False)
+class Unit:
+    """One department: its code, its name, and which record of each system it is."""
+
+    code: str
+    name: str
+    college: int
+    account: str | None = None
+    department: str | None = None
+
+
+@dataclass(slots=True, eq=False)
+class Appointment:
+    """One paid engagement of a person: their `number`-th, begun at 0."""
+
+    person: int
+    number: int
+    unit: Unit
+    title: str
+    jobcode: str
+    local_title: str
+    supervisor: int | None
+
+
+@dataclass(slots=True, eq=False)
+class Person:
+    """Somebody of the campus; `number` is the place in `Truth.people`. `umid` has eight digits.
+
+    `records`: how many appointments there ever were, for no number is given twice.
+    """
+
+    number: int
+    uid: str
+    umid: str
+    uniqname: str
+    first: str
+    middle: str
+    last: str
+    unit: Unit | None = None
+    building: int = 0
+    room: str = ""
+    phone: str = ""
+    technician: bool = False
+    active: bool = True
+    records: int = 0
+    appointments: list[Appointment] = field(default_factory=list)
+    devices: list[int] = field(default_factory=list)
+
+    @property
+    def name(self) -> str:
+        """First and last name."""
+        return f"{self.first} {self.last}"
+
+
+@dataclass(slots=True, eq=False)
+class Device:
+    """One machine or other thing of value; `number` is the place in `Truth.devices`.
+
+    `name` is what its owner calls it, `directory_name` what the directory does. An empty serial or no cards: unknown.
+    """
+
+    number: int
+    kind: str
+    name: str
+    directory_name: str
+    serial: str
+    cards: list[str]
+    model: int
+    system: int
+    unit: Unit
+    owner: int | None
+    building: int
+    room: str
+    shortcode: str
+
+
+@dataclass(slots=True, eq=False)
+class Award:
+    """Money for research: who has which part in it."""
+
+    number: int
+    title: str
+    unit: Unit
+    sponsor: int
+    dollars: int
+    began: int
+    years: int
+    parts: list[tuple[int, str, Unit]] = field(default_factory=list)
+
+
+class Population(Protocol):
+    """One part of the campus that lives by its own rules and shows the truth in streams of its own."""
+
+    def streams(self) -> Iterable[Any]: ...
+
+    def live(self) -> None: ...
+
+    def shows(self, subject: Any) -> Iterator[tuple[Table, str]]: ...
+
+
+class Truth:
+    """Everybody and everything, and where the dirt is."""
+
+    def __init__(self, random: Random, people: int) -> None:
+        self.people: list[Person] = []
+        self.units: list[Unit] = []
+        self.devices: list[Device] = []
+        self.awards: list[Award] = []
+        self.dirt: dict[str, list[str]] = {name: [] for name in DIRT}
+        self.populations: list[Population] = []
+        self._uniqnames: set[str] = set()
+        self._umids: set[str] = set()
+        for _ in range(people):
+            self.new_person(random)
+
+    def new_person(self, random: Random) -> Person:
+        """Somebody new, without a place yet."""
+        first = random.choice(words.FIRST_BEGIN) + random.choice(words.FIRST_END)
+        last = random.choice(words.LAST_BEGIN) + random.choice(words.LAST_END)
+        person = Person(
+            number=len(self.people),
+            uid=str(uuid.UUID(int=random.getrandbits(128), version=4)),
+            umid=self._new_umid(random),
+            uniqname=self._new_uniqname(random, first, last),
+            first=first,
+            middle=random.choice(("", "", random.choice(words.FIRST_BEGIN))),
+            last=last,
+            building=random.randrange(len(words.BUILDINGS)),
+            room=f"{random.randint(1, 4999):04d}{random.choice(('', '', 'A'))}",
+            phone=f"555/555-{random.randint(100, 199):04d}" if random.random() < 0.67 else "",
+        )
+        self.people.append(person)
+        return person
+
+    def changing(self, *subjects: Any) -> None:
+        """Tell every table that shows one of the subjects that it is about to change."""
+        for subject in subjects:
+            for population in self.populations:
+                for table, key in population.shows(subject):
+                    table.changing(key)
+
+    def deal(self, random: Random, name: str, candidates: Sequence[T], key: Callable[[T], str]) -> list[T]:
+        """Those of the candidates that get the dirt: as many as its rate says, at least one."""
+        count = min(len(candidates), max(1, math.ceil(DIRT[name] * len(candidates))))
+        dealt = random.sample(candidates, count)
+        self.dirt[name] += sorted(map(key, dealt))
+        return dealt
+
+    def _new_umid(self, random: Random) -> str:
+        umid = "00400000"
+        while umid in self._umids:
+            umid = f"{random.randrange(10**8):08d}"
+        self._umids.add(umid)
+        return umid
+
+    def _new_uniqname(self, random: Random, first: str, last: str) -> str:
+        letters = [sign for sign in unicodedata.normalize("NFKD", first[0] + last).lower() if "a" <= sign <= "z"]
+        uniqname = "".join(letters)[:8].ljust(3, "x")
+        while uniqname in self._uniqnames:
+            uniqname = uniqname[:5] + "".join(random.choice("abcdefghijklmnopqrstuvwxyz") for _ in range(3))
+        self._uniqnames.add(uniqname)
+        return uniqname
