@@ -10,8 +10,9 @@ import os
 import subprocess
 import sys
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from pathlib import Path
+from tempfile import TemporaryDirectory
 from typing import Any
 from urllib.parse import urlsplit
 
@@ -33,6 +34,8 @@ class Campus:
 
     Streams: `tdx/department` and `tdx/department_detail`, `tdx/asset` and `tdx/asset_detail` (key: ID as text), `tdx/user`
     and `tdx/user_detail` (key: UID), `umich_api/department` (key: DeptId), `umich_api/user` (key: EmplId:EmplRcd).
+    Streams of exports show the newest export that was dropped: `lab_awards/lab_award` (key: award, uniqname, department
+    and role), `key_client/computer` and `key_client/computer_usage` (key: MAC address in lower case with colons).
     """
 
     def __init__(self, environment: dict[str, str], admin_url: str, admin_token: str) -> None:
@@ -96,6 +99,14 @@ class Campus:
     def reorder(self, stream: str, seed: int) -> None:
         """Let lists of the stream come in another order, determined by `seed` (0: that of the start)."""
         self._ask("reorder", stream=stream, seed=seed)
+
+    def export(self, kind: str, **style: bool | str) -> str:
+        """Drop an export (`lab_awards`, `keyconfigure_computers`) of the truth as it is now; its name in the folder.
+
+        Styles: older (the export before the newest, found again), half (as it is while it is copied), encoding (utf-8,
+        utf-8-sig, cp1252), dashes (in MAC addresses), lost_zeros (in codes), extra_column.
+        """
+        return str(self._ask("export", kind=kind, **style))
 
     def poison(self, stream: str, records: list[str]) -> None:
         """Add these raw texts to every list answer of the stream, after its records; an empty list clears."""
@@ -192,11 +203,21 @@ class Campus:
 def running_campus(*, seed: int = 7, size: str = "tiny", state: Path | None = None) -> Iterator[Campus]:
     """Start a campus and end it with the block; it also ends when this process does, in whatever way.
 
-    `state` keeps its days between two starts. Raises CampusError if the campus does not start.
+    `state` keeps its days between two starts. Exports are dropped beside it, or into a folder that goes with the block.
+    Raises CampusError if the campus does not start.
     """
     command = [sys.executable, "-m", __name__, "--seed", str(seed), "--size", size]
-    if state is not None:
-        command += ["--state", str(state.absolute())]
+    with ExitStack() as stack:
+        if state is None:
+            exports = Path(stack.enter_context(TemporaryDirectory(prefix="campus-")))
+        else:
+            exports = state.absolute().with_name("exports")
+            command += ["--state", str(state.absolute())]
+        yield stack.enter_context(_started([*command, "--exports", str(exports)]))
+
+
+@contextmanager
+def _started(command: list[str]) -> Iterator[Campus]:
     search_path = [str(PACKAGE_ROOT), *filter(None, [os.environ.get("PYTHONPATH")])]
     # A session of its own: Ctrl-C in a terminal is for the parent, which then ends the campus when it wants.
     process = subprocess.Popen(

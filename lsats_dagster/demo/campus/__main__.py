@@ -21,10 +21,11 @@ def main() -> None:
     parser.add_argument("--size", choices=SIZES, default="tiny")
     parser.add_argument("--day", type=int, default=0, help="the day to begin with, where no state is kept yet")
     parser.add_argument("--state", type=Path, help="file that keeps the campus between two starts")
+    parser.add_argument("--exports", type=Path, required=True, help="folder into which exports are dropped")
     options = parser.parse_args()
     threading.Thread(target=_end_with_standard_input, daemon=True).start()
     try:
-        simulation = Simulation(options.seed, options.size, day=options.day, state=options.state)
+        simulation = Simulation(options.seed, options.size, options.exports, day=options.day, state=options.state)
     except StateError as error:
         parser.error(str(error))
     admin_token = secrets.token_urlsafe(24)

@@ -13,8 +13,10 @@ from typing import Any
 
 from lsats_dagster.demo.campus.clock import Clock
 from lsats_dagster.demo.campus.entities import Behaviour, Payload
+from lsats_dagster.demo.campus.faces.files import DropFolder
 from lsats_dagster.demo.campus.faults import FaultBoard
 from lsats_dagster.demo.campus.limits import FixedWindows, GatewayTokens, TdxTokens
+from lsats_dagster.demo.campus.populations.exports import AWARDS, DAYS
 from lsats_dagster.demo.campus.world import DETAIL, SIZES, World
 
 CATEGORY = "bf"
@@ -35,7 +37,7 @@ class Simulation:
     tdx_tokens: TdxTokens
     gateway_tokens: GatewayTokens
 
-    def __init__(self, seed: int, size: str, *, day: int = 0, state: Path | None = None) -> None:
+    def __init__(self, seed: int, size: str, exports: Path, *, day: int = 0, state: Path | None = None) -> None:
         self.seed = seed
         self.size = size
         self.beid = str(uuid.uuid4())
@@ -47,11 +49,14 @@ class Simulation:
         self.counts: dict[str, dict[str, int]] = {}
         # Route -> whether its pages can shift. The faces fill it.
         self.routes: dict[str, bool] = {}
+        self.folder = DropFolder(exports)
         self._state = state
         # A copy, because it takes a quarter of the time that building a world does, and tests reset often.
         self._first_day = pickle.dumps(World(seed, size))
         self._start(self._kept_world() or self._world_of(day))
         self._keep_world()
+        for kind in DAYS:
+            self._drop_newest(kind)
 
     def environment(self, port: int) -> dict[str, str]:
         """The hub's variables for this campus."""
@@ -68,6 +73,7 @@ class Simulation:
             "UM_CLIENT_KEY": self.client_key,
             "UM_CLIENT_SECRET": self.client_secret,
             "UM_CALLS_PER_MINUTE": str(SIZES[self.size].gateway_calls),
+            "LSATS_DATA_FOLDER": str(self.folder.path),
         }
 
     @property
@@ -94,6 +100,7 @@ class Simulation:
             "restore": lambda stream, key: self.world.stream(stream).table.bring_back(key),
             "double": self.world.double,
             "reorder": self.world.reorder,
+            "export": self.export,
             "poison": self.poison,
             "poison_detail": self.poison_detail,
             "fault": self.fault,
@@ -117,6 +124,9 @@ class Simulation:
     def live_one_day(self) -> dict[str, dict[str, list[str]]]:
         """Let a day pass; per stream, what it brought."""
         changes = {stream: asdict(brought) for stream, brought in self.world.live_one_day().items()}
+        for kind, every in DAYS.items():
+            if self.day() % every == 0:
+                self._drop_newest(kind)
         self._keep_world()
         return changes
 
@@ -124,6 +134,21 @@ class Simulation:
         """Move the clock ahead, and with it the campus calendar."""
         self.clock.advance(seconds)
         self.world.time.advance(seconds)
+
+    def export(self, kind: str, *, older: bool = False, half: bool = False, **style: Any) -> str:
+        """Drop an export of the truth as it is now; its name. `older`: the one before the newest, with its time."""
+        exports = self.world.exports
+        if kind not in DAYS:
+            raise ValueError(f"export {kind!r} is not one of {', '.join(DAYS)}")
+        if older:
+            former = exports.former[kind]
+            if not former:
+                raise ValueError("there was no export before the newest")
+            name = f"{kind}_found_again.{'csv' if kind == AWARDS else 'xlsx'}"
+            return self.folder.drop(kind, former, self.day() - DAYS[kind], name=name, half=half, **style)
+        if not half:
+            exports.make(kind)
+        return self.folder.drop(kind, exports.newest[kind], self.day(), half=half, **style)
 
     def poison(self, stream: str, records: list[str]) -> None:
         """Add raw JSON texts to the list answers of a stream."""
@@ -176,6 +201,9 @@ class Simulation:
         """The campus as it was on day 0, and everything else as it was at the start; no token was issued yet."""
         self._start(self._world_of(0))
         self._keep_world()
+        self.folder.empty()
+        for kind in DAYS:
+            self._drop_newest(kind)
 
     def _start(self, world: World) -> None:
         self.clock = Clock()
@@ -188,6 +216,11 @@ class Simulation:
         self.tdx_tokens = TdxTokens(self.clock)
         self.gateway_tokens = GatewayTokens(self.clock)
         self.world = world
+
+    def _drop_newest(self, kind: str) -> None:
+        """Write the newest export, unless it lies there since an earlier start."""
+        day = self.day() - self.day() % DAYS[kind]
+        self.folder.drop(kind, self.world.exports.newest[kind], day)
 
     def _world_of(self, day: int) -> World:
         world: World = pickle.loads(self._first_day)

@@ -121,11 +121,10 @@ class Device:
 
 @dataclass(slots=True, eq=False)
 class Award:
-    """Money for research: who has which part in it."""
+    """Money for research: who has which part in it. It `began` so many days before the campus."""
 
     number: int
     title: str
-    unit: Unit
     sponsor: int
     dollars: int
     began: int

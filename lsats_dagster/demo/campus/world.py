@@ -14,6 +14,7 @@ from lsats_dagster.demo.campus.entities import (
 )
 from lsats_dagster.demo.campus.populations.assets import Assets
 from lsats_dagster.demo.campus.populations.departments import Departments, Volume
+from lsats_dagster.demo.campus.populations.exports import Exports
 from lsats_dagster.demo.campus.populations.people import People
 from lsats_dagster.demo.campus.truth import Population, Truth
 
@@ -59,7 +60,8 @@ class World:
         self.departments = Departments(origin, volume.units, self.truth, self.time, self.behaviour)
         self.people = People(origin, self.truth, self.departments, self.time, self.behaviour)
         self.assets = Assets(origin, self.truth, self.departments, self.time, self.behaviour)
-        populations: list[Population] = [self.departments, self.people, self.assets]
+        self.exports = Exports(origin, self.truth, self.time)
+        populations: list[Population] = [self.departments, self.people, self.assets, self.exports]
         self.truth.populations += populations
         self._streams: dict[str, Stream] = {s.name: s for population in populations for s in population.streams()}
         self._tables: list[Table] = []
