@@ -12,6 +12,7 @@ from functools import partial
 from pathlib import Path
 from typing import Annotated
 
+import click
 import dagster as dg
 import typer
 
@@ -19,7 +20,7 @@ from lsats_dagster.cli import FAILED, JSON
 from lsats_dagster.cli.database import upgrade_database
 from lsats_dagster.cli.dev import PORT, check_port, open_ui
 from lsats_dagster.cli.environment import (
-    CAMPUS_SIZE,
+    campus_size,
     campus_state,
     hub_database,
     hub_environment,
@@ -30,7 +31,7 @@ from lsats_dagster.cli.explain import EXAMPLE, show_fields
 from lsats_dagster.cli.names import asset_keys, silver_table, tables
 from lsats_dagster.cli.output import console, typed
 from lsats_dagster.cli.run import Outcome, execute, show
-from lsats_dagster.demo.campus import BAD_RECORD, Campus, running_campus
+from lsats_dagster.demo.campus import BAD_RECORD, SIZES, Campus, exports_beside, running_campus
 from lsats_dagster.demo.postgres import cluster_folder, remove_cluster
 from lsats_dagster.runs import status
 from lsats_dagster.settings import ConfigurationError, Settings, load_settings
@@ -63,6 +64,13 @@ def register(app: typer.Typer) -> None:
 
 def demo(
     days: Annotated[int, typer.Option(min=0, help="Campus days to live through after the first run.")] = 1,
+    size: Annotated[
+        str | None,
+        typer.Option(
+            click_type=click.Choice(SIZES),
+            help="People of the campus: tiny 200, small 5,000, college 60,000. A campus keeps its size; a new one is small.",
+        ),
+    ] = None,
     ui: Annotated[bool, typer.Option("--ui", help="Open Dagster on the demo data afterwards, until Ctrl-C.")] = False,
     port: PORT = 3000,
     verbose: Annotated[
@@ -88,7 +96,7 @@ def demo(
         upgrade_database(settings)
         refuse_foreign_data(settings, state)
         say("🔄 Starting the campus: TeamDynamix and the UMich API gateway, simulated on loopback")
-        with running_campus(size=CAMPUS_SIZE, state=state) as campus, variables(campus.environment):
+        with running_campus(size=size or campus_size(settings), state=state) as campus, variables(campus.environment):
             with dagster_instance() as instance:
                 lived = []
                 for day in live(campus, instance, days, say):
@@ -120,7 +128,8 @@ def clean(
         home / "dagster",
         (campus_state(settings).absolute(), home / "demo.lock"),
     )
-    doomed = [path for path in (cluster, dagster, *files) if path and path.exists()]
+    exports = exports_beside(campus_state(settings))
+    doomed = [path for path in (cluster, dagster, exports, *files) if path and path.exists()]
     if doomed and not yes:
         what = "".join(f"\n  {path}" for path in doomed)
         kept = "\nThe database of DATABASE_URL stays as it is." if settings.database_url else ""
@@ -130,7 +139,8 @@ def clean(
     remove_cluster(home)
     for path in files:
         path.unlink(missing_ok=True)
-    shutil.rmtree(dagster, ignore_errors=True)
+    for folder in (dagster, exports):
+        shutil.rmtree(folder, ignore_errors=True)
     # LSATS_HOME may be a folder that holds other things; these stay.
     with suppress(OSError):
         home.rmdir()

@@ -10,14 +10,12 @@ from sqlalchemy import make_url
 
 from lsats_dagster.cli.names import tables
 from lsats_dagster.database import Database
-from lsats_dagster.demo.campus import running_campus
+from lsats_dagster.demo.campus import kept_size, running_campus
 from lsats_dagster.demo.postgres import cluster_folder, embedded_postgres
 from lsats_dagster.migrations import pending
 from lsats_dagster.settings import REPOSITORY, SQL_ROOT, ConfigurationError, Settings, load_settings
 from lsats_dagster.source import set_up
 from lsats_dagster.sources import SOURCES, STREAMS
-
-CAMPUS_SIZE = "small"
 
 
 @contextmanager
@@ -31,7 +29,7 @@ def hub_environment(*, sources: bool = False, make: bool = False) -> Iterator[Se
     with database_environment(make) as settings:
         if sources and campus_stands_in(settings):
             with (
-                running_campus(size=CAMPUS_SIZE, state=campus_state(settings)) as campus,
+                running_campus(size=campus_size(settings), state=campus_state(settings)) as campus,
                 variables(campus.environment),
             ):
                 yield load_settings()
@@ -40,8 +38,13 @@ def hub_environment(*, sources: bool = False, make: bool = False) -> Iterator[Se
 
 
 def campus_state(settings: Settings) -> Path:
-    """Where the demo keeps the day of its campus."""
+    """Where the demo keeps its campus."""
     return settings.lsats_home / "campus.json"
+
+
+def campus_size(settings: Settings) -> str:
+    """The size of the demo's campus: as it was made, or small."""
+    return kept_size(campus_state(settings)) or "small"
 
 
 def campus_stands_in(settings: Settings) -> bool:

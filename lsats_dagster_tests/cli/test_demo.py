@@ -12,21 +12,17 @@ from pathlib import Path
 import pytest
 
 from lsats_dagster.cli.demo import live
-from lsats_dagster.cli.environment import CAMPUS_SIZE
 from lsats_dagster.cli.explain import EXAMPLE
 from lsats_dagster.cli.names import asset_keys
 from lsats_dagster.database import Database
 from lsats_dagster.demo.campus import BAD_RECORD, running_campus
 from lsats_dagster.demo.postgres import cluster_folder, remove_cluster
 from lsats_dagster.runs import Origin, Subject, open_run
+from lsats_dagster.sources import STREAMS
 from lsats_dagster_tests.automation.aids import Operation, wait_until
 from lsats_dagster_tests.cli.aids import LSATS, environment, installed
 
-TABLES = (
-    "bronze/tdx_departments", "bronze/umapi_departments", "enriched/tdx_department_details",
-    "silver/departments", "silver/tdx_departments", "silver/umapi_departments",
-)  # fmt: skip
-STREAMS = {"tdx/department", "tdx/department_detail", "umich_api/department"}
+TABLES = tuple(asset_keys().values())
 READ = {table for table in TABLES if not table.startswith("silver/")}
 SAYS = re.compile(r"^(\S+) (\S+): new, updated, removed \((.*)\); the campus says \((.*)\)$", re.MULTILINE)
 SCREEN = 40  # lines
@@ -46,7 +42,7 @@ def folder(tmp_path: Path) -> Iterator[Path]:
 
 
 def demo(folder: Path, *arguments: str, **more: str) -> subprocess.CompletedProcess[str]:
-    return installed("demo", *arguments, folder=folder, variables=environment(folder, **more))
+    return installed("demo", "--size", "tiny", *arguments, folder=folder, variables=environment(folder, **more))
 
 
 @contextmanager
@@ -54,7 +50,7 @@ def started(folder: Path, *until: str) -> Iterator[subprocess.Popen[str]]:
     """A demo that has come as far as one of these words of its output. It has ended when the block has."""
     with (folder / "stderr").open("w") as log:
         process = subprocess.Popen(
-            [str(LSATS), "demo", "-v"],
+            [str(LSATS), "demo", "--size", "tiny", "-v"],
             cwd=folder,
             env=environment(folder, PYTHONUNBUFFERED="1"),
             stdout=subprocess.PIPE,
@@ -110,7 +106,7 @@ def test_a_newcomers_first_and_second_demo(folder: Path) -> None:
     assert first.returncode == 0, first.stdout + first.stderr
     assert [line for line in first.stderr.splitlines() if "quarantined" not in line] == []
     assert len(first.stdout.splitlines()) <= SCREEN
-    assert first.stdout.count("✅ 6 tables: ") == 2
+    assert first.stdout.count(f"✅ {len(TABLES)} tables: ") == 2
     assert "1 quarantined; exactly what the campus did" in first.stdout
     assert "lost: tdx: " in first.stdout
     assert "make ui" in first.stdout
@@ -154,7 +150,7 @@ def test_a_demo_of_no_day_keeps_the_bad_record(operation: Operation) -> None:
 
 def test_the_row_that_the_demo_explains_stays_disputed() -> None:
     _, code = EXAMPLE
-    with running_campus(size=CAMPUS_SIZE) as campus:
+    with running_campus(size="small") as campus:
         for day in range(30):
             hr = campus.truth("umich_api/department").get(code, {}).get("DeptDescription")
             names = [account["Name"] for account in campus.truth("tdx/department").values() if account["Code"] == code]
@@ -178,7 +174,7 @@ def test_a_demo_works_after_one_that_was_killed(folder: Path) -> None:
     assert first["whole"] is second["whole"] is True
     assert first["run"]["tables"].keys() == second["run"]["tables"].keys() == set(TABLES)
     assert second["seen"] == second["done"]
-    assert second["seen"].keys() == STREAMS
+    assert second["seen"].keys() == {stream.name for stream in STREAMS}
     assert all(number > 0 for figures in second["seen"].values() for number in figures)
     assert "closed 1 run(s) whose process had died" in after.stderr
 

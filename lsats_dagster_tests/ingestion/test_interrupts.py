@@ -34,13 +34,14 @@ def test_all_answers_that_came_are_kept(
     things = Things(hub, 50)
     things.ingest()
     things.denied.add("1")
-    answer, ended = things.fetch, threading.Event()
+    answer, ended, one_by_one = things.fetch, threading.Event(), threading.Lock()
 
     def fetch(client: Any, key: str) -> Thing | None:
-        if len(things.asked) == 20:
-            how()
-            ended.wait()  # as in a rate window: the run must not wait for it
-        return answer(client, key)
+        with one_by_one:
+            if len(things.asked) == 20:
+                how()
+                ended.wait()  # as in a rate window: the run must not wait for it
+            return answer(client, key)
 
     things.fetch = fetch  # type: ignore[method-assign]
     former = signal.signal(signal.SIGINT, signal.default_int_handler)

@@ -17,8 +17,18 @@ from typing import Any
 from urllib.parse import urlsplit
 
 from lsats_dagster.demo.campus.entities import DayChanges
+from lsats_dagster.demo.campus.sizes import SIZES
 
-__all__ = ["BAD_RECORD", "Campus", "CampusError", "DayChanges", "running_campus"]
+__all__ = [
+    "BAD_RECORD",
+    "SIZES",
+    "Campus",
+    "CampusError",
+    "DayChanges",
+    "exports_beside",
+    "kept_size",
+    "running_campus",
+]
 
 # A stream, and a record as its source sends one now and then: half a sign stands in it, so that it cannot be stored.
 BAD_RECORD = ("umich_api/department", r'{"DeptId": "990001", "DeptDescription": "Department of Half Signs \ud83d"}')
@@ -199,6 +209,20 @@ class Campus:
         return content["result"]
 
 
+def kept_size(state: Path) -> str | None:
+    """The size of the campus that a state file keeps; None without one that can be read."""
+    try:
+        with state.open("rb") as file:
+            return str(json.loads(file.readline())["size"])
+    except (OSError, ValueError, KeyError, TypeError):
+        return None
+
+
+def exports_beside(state: Path) -> Path:
+    """The folder into which a campus with this state file drops its exports."""
+    return state.absolute().with_name("exports")
+
+
 @contextmanager
 def running_campus(*, seed: int = 7, size: str = "tiny", state: Path | None = None) -> Iterator[Campus]:
     """Start a campus and end it with the block; it also ends when this process does, in whatever way.
@@ -211,7 +235,7 @@ def running_campus(*, seed: int = 7, size: str = "tiny", state: Path | None = No
         if state is None:
             exports = Path(stack.enter_context(TemporaryDirectory(prefix="campus-")))
         else:
-            exports = state.absolute().with_name("exports")
+            exports = exports_beside(state)
             command += ["--state", str(state.absolute())]
         yield stack.enter_context(_started([*command, "--exports", str(exports)]))
 

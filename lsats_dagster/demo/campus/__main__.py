@@ -11,7 +11,7 @@ from pathlib import Path
 
 from lsats_dagster.demo.campus.server import serve_campus
 from lsats_dagster.demo.campus.simulation import Simulation, StateError
-from lsats_dagster.demo.campus.world import SIZES
+from lsats_dagster.demo.campus.sizes import SIZES
 
 
 def main() -> None:

@@ -17,7 +17,8 @@ from lsats_dagster.demo.campus.faces.files import DropFolder
 from lsats_dagster.demo.campus.faults import FaultBoard
 from lsats_dagster.demo.campus.limits import FixedWindows, GatewayTokens, TdxTokens
 from lsats_dagster.demo.campus.populations.exports import AWARDS, DAYS
-from lsats_dagster.demo.campus.world import DETAIL, SIZES, World
+from lsats_dagster.demo.campus.sizes import SIZES
+from lsats_dagster.demo.campus.world import DETAIL, World
 
 CATEGORY = "bf"
 TDX_CALLS = 60

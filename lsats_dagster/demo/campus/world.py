@@ -1,6 +1,5 @@
 """The whole campus: the truth, every population that shows it, the day it is, and what can be done to it from outside."""
 
-from dataclasses import dataclass
 from random import Random
 
 from lsats_dagster.demo.campus.entities import (
@@ -13,35 +12,14 @@ from lsats_dagster.demo.campus.entities import (
     UnknownEntityError,
 )
 from lsats_dagster.demo.campus.populations.assets import Assets
-from lsats_dagster.demo.campus.populations.departments import Departments, Volume
+from lsats_dagster.demo.campus.populations.departments import Departments
 from lsats_dagster.demo.campus.populations.exports import Exports
 from lsats_dagster.demo.campus.populations.people import People
+from lsats_dagster.demo.campus.sizes import SIZES
 from lsats_dagster.demo.campus.truth import Population, Truth
 
 # Streams that are read one entity at a time end so.
 DETAIL = "_detail"
-
-
-@dataclass(frozen=True)
-class Size:
-    """How large a campus is, and how often its sources may be called.
-
-    tdx_seconds: length of the window in which TDX serves 60 calls of a method. gateway_calls: per minute.
-    """
-
-    people: int
-    units: Volume
-    tdx_seconds: float
-    gateway_calls: int
-
-
-# In the proportions of sources.md 21, but for units: a handful would show nothing. No test waits for a quota; the demo
-# keeps the true one of the gateway, and does not spend hours on details.
-SIZES = {
-    "tiny": Size(200, Volume(98, 6, 12, 3), 1.0, 60_000),
-    "small": Size(5_000, Volume(210, 10, 20, 7), 0.2, 200),
-    "college": Size(60_000, Volume(2_600, 110, 150, 20), 60.0, 200),
-}
 
 
 class World:

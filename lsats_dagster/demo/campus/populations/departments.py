@@ -1,7 +1,6 @@
 """Departments as TDX accounts and as rows of the gateway, both made from one hidden truth, and their days."""
 
 from collections.abc import Iterator
-from dataclasses import dataclass
 from datetime import timedelta
 from functools import partial
 from itertools import islice
@@ -23,20 +22,11 @@ from lsats_dagster.demo.campus.entities import (
     touch_nothing,
 )
 from lsats_dagster.demo.campus.populations.attributes import account_definitions, new_choice, without_choices
+from lsats_dagster.demo.campus.sizes import Volume
 from lsats_dagster.demo.campus.truth import Truth, Unit
 
 # So many people share the offices of manager and contact.
 OFFICERS = 30
-
-
-@dataclass(frozen=True)
-class Volume:
-    """Units known to both systems, to one alone, and accounts without a code."""
-
-    both: int
-    tdx_only: int
-    gateway_only: int
-    codeless: int
 
 
 class Departments:
