@@ -116,7 +116,7 @@ class People:
         for person in islice(some, crowd):
             self._change_user(person, {"WorkPhone": f"555/555-{day % 100 + 200:04d}"})
         for person in islice(some, 1):
-            self._change_user(person, {"GroupIDs": [400 + day, 518]})
+            self._change_user(person, {"GroupIDs": [400 + day, 518], "MobilePhone": f"555/555-{day % 100 + 300:04d}"})
         for person in islice((p for p in some if p.appointments), max(2, crowd)):
             self._truth.changing(person.appointments[0])
             person.appointments[0].local_title = f"{words.LOCAL_TITLES[day % len(words.LOCAL_TITLES)]} {day}"
