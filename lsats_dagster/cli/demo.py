@@ -8,11 +8,11 @@ import sys
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from dataclasses import asdict, dataclass, field
+from enum import StrEnum
 from functools import partial
 from pathlib import Path
 from typing import Annotated
 
-import click
 import dagster as dg
 import typer
 
@@ -39,6 +39,7 @@ from lsats_dagster.sources import STREAMS
 from lsats_dagster.transforms.explain import explain as explain_row
 
 EVERYTHING = "hub_daily"
+Size = StrEnum("Size", {name: name for name in SIZES})  # type: ignore[misc]
 FIGURES_SHOWN = {"created": "new", "updated": "updated", "removed": "removed", "failed": "quarantined"}
 
 
@@ -65,9 +66,8 @@ def register(app: typer.Typer) -> None:
 def demo(
     days: Annotated[int, typer.Option(min=0, help="Campus days to live through after the first run.")] = 1,
     size: Annotated[
-        str | None,
+        Size | None,
         typer.Option(
-            click_type=click.Choice(SIZES),
             help="People of the campus: tiny 200, small 5,000, college 60,000. A campus keeps its size; a new one is small.",
         ),
     ] = None,

@@ -146,7 +146,9 @@ def check_committed_meanwhile(world: World, definition: Definition) -> None:
         assert running.result(PATIENCE_SECONDS).counts.updated
     stored = all_rows(world, definition)
     unlike = {
-        key for key, row in computed(world, definition).items() if stored[key]["entity_hash"] != row["entity_hash"]
+        key
+        for key, row in computed(world, definition).items()
+        if any(stored[key][name] != row[name] for name in definition.compared)
     }
     assert unlike, "the refresh saw what came after its snapshot"
     run = world.refresh(definition.table)

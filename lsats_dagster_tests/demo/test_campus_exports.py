@@ -14,7 +14,7 @@ AWARDS, COMPUTERS, USAGE = "lab_awards/lab_award", "key_client/computer", "key_c
 
 
 def _folder(campus: Campus) -> Path:
-    return Path(campus.environment["LSATS_DATA_FOLDER"])
+    return campus.exports
 
 
 def _newest(campus: Campus, kind: str) -> Path:

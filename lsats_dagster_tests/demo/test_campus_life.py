@@ -164,8 +164,9 @@ def test_a_campus_kept_by_another_version_lives_its_days_anew(tmp_path: Path) ->
     with running_campus(state=state) as campus:
         campus.live_one_day()
         truth = campus.truth(ASSETS)
-    about = json.loads(state.read_bytes().partition(b"\n")[0])
-    state.write_text(json.dumps(about | {"version": "another"}))
+        campus.live_one_day()
+    about, _, kept = state.read_bytes().partition(b"\n")
+    state.write_bytes(json.dumps(json.loads(about) | {"day": 1, "version": "another"}).encode() + b"\n" + kept)
     with running_campus(state=state) as campus:
         assert (campus.day(), campus.truth(ASSETS)) == (1, truth)
 

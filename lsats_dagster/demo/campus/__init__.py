@@ -42,14 +42,16 @@ class CampusError(RuntimeError):
 class Campus:
     """A running campus. Streams, routes and fault kinds that do not exist raise CampusError.
 
+    `exports` is the folder into which exports are dropped.
     Streams: `tdx/department` and `tdx/department_detail`, `tdx/asset` and `tdx/asset_detail` (key: ID as text), `tdx/user`
     and `tdx/user_detail` (key: UID), `umich_api/department` (key: DeptId), `umich_api/user` (key: EmplId:EmplRcd).
     Streams of exports show the newest export that was dropped: `lab_awards/lab_award` (key: award, uniqname, department
     and role), `key_client/computer` and `key_client/computer_usage` (key: MAC address in lower case with colons).
     """
 
-    def __init__(self, environment: dict[str, str], admin_url: str, admin_token: str) -> None:
+    def __init__(self, environment: dict[str, str], admin_url: str, admin_token: str, exports: str) -> None:
         self.environment = environment
+        self.exports = Path(exports)
         self._address = urlsplit(admin_url).netloc
         self._token = admin_token
 
@@ -107,7 +109,10 @@ class Campus:
         self._ask("double", stream=stream, key=key, fields=fields)
 
     def reorder(self, stream: str, seed: int) -> None:
-        """Let lists of the stream come in another order, determined by `seed` (0: that of the start)."""
+        """Let lists of the stream come in another order, determined by `seed` (0: that of the start).
+
+        With an odd seed the second record of a doubled key comes first.
+        """
         self._ask("reorder", stream=stream, seed=seed)
 
     def export(self, kind: str, **style: bool | str) -> str:

@@ -35,6 +35,7 @@ def main() -> None:
             "environment": simulation.environment(port),
             "admin_url": f"http://127.0.0.1:{admin_port}",
             "admin_token": admin_token,
+            "exports": str(simulation.folder.path),
         }
         print(json.dumps(line), flush=True)
 

@@ -134,9 +134,12 @@ class Table:
         The order is stable and means nothing (the sources promise none).
         """
         if self._sorted is None or self._doubled:
-            places = [(self._place(key), key, NOTHING) for key in self.present]
             doubled = self._doubled.keys() & self.present.keys()
-            places += [(self._place(key) ^ HALF_A_LIST, key, self._doubled[key]) for key in doubled]
+            places = [(self._place(key), key, NOTHING) for key in self.present if key not in doubled]
+            for key in doubled:
+                first = self._place(key) % HALF_A_LIST
+                pair = [NOTHING, self._doubled[key]][:: -1 if self._order % 2 else 1]
+                places += [(first, key, pair[0]), (first + HALF_A_LIST, key, pair[1])]
             places.sort(key=lambda place: place[:2])
             if self._doubled:
                 return [(key, fields) for _, key, fields in places]

@@ -27,6 +27,8 @@ from lsats_dagster.demo.campus.truth import Truth, Unit
 
 # So many people share the offices of manager and contact.
 OFFICERS = 30
+# Of any campus: a code with leading zeros, which a number would lose; and a unit that the sources name differently for ever.
+ZEROS, DISPUTED = "004100", "168170"
 
 
 class Departments:
@@ -100,7 +102,7 @@ class Departments:
         """One day. No unit meets more than one event, so that each event can be seen in the day's changes."""
         day = self._time.day
         random = Random(f"{self._origin}/day/{day}")
-        settled = [unit for unit in self._units if self._is_settled(unit)]
+        settled = [unit for unit in self._units if self._is_settled(unit) and unit.code != DISPUTED]
         parents = [account["ParentID"] for account in self.accounts.present.values()]
         heads = [unit for unit in settled if self._account(unit)["ID"] in parents]
         leaves = [unit for unit in settled if self._account(unit)["ID"] not in parents]
@@ -150,7 +152,9 @@ class Departments:
         for _ in range(volume.gateway_only):
             self._found(random, department=True)
         # Rarities are dealt out, not left to chance, so that every campus has them.
-        picked = random.sample([unit for unit in self._units if unit.account], 7)
+        disputed = next(unit for unit in self._units if unit.code == DISPUTED)
+        self.departments[DISPUTED]["DeptDescription"] = disputed.name.upper() + " (HR)"
+        picked = random.sample([unit for unit in self._units if unit.account and unit is not disputed], 7)
         for unit in picked[:2]:
             duplicate = self._add_account(random, self._names.draw(), unit.code, parent=root)
             self.accounts[duplicate].update(IsActive=False, Notes=" replaced ")
@@ -198,8 +202,8 @@ class Departments:
         return unit.account if account and unit.account else unit.code
 
     def _new_code(self, random: Random) -> str:
-        # Every code is six digits of text; the first has leading zeros, which a number would lose.
-        code = "004100"
+        # Every code is six digits of text.
+        code = next((fixed for fixed in (ZEROS, DISPUTED) if fixed not in self._codes), ZEROS)
         while code in self._codes:
             code = f"{random.randrange(100_000, 1_000_000, 10):06d}"
         self._codes.add(code)
