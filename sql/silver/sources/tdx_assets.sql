@@ -1,0 +1,407 @@
+/*
+row = "One asset of TeamDynamix, whatever its status."
+description = """
+From the asset search (bronze.tdx_assets); each field is taken from the newer of search and detail that has it, attributes and
+attachments from the detail (enriched.tdx_asset_details). An asset that TeamDynamix no longer lists stands with is_present = false.
+"""
+key = ["tdx_asset_id"]
+classes = ["tag"]
+indexes = ["tag", "form_name", "owning_department_id", "owning_customer_id", "attr_financial_owner_uid", "serial_number_norm"]
+retained = ["attributes"]
+
+[columns]
+tdx_asset_id = ["integer", "ID of the asset"]
+name = ["text", "Name; else the tag, else asset- and the ID, which is flagged"]
+tag = ["text", "Inventory tag; blank is NULL"]
+uri = ["text", "Path of the record in TeamDynamix"]
+external_id = ["text", "Names elsewhere"]
+serial_number = ["text", "Serial number as it stands"]
+serial_number_norm = ["text", "Serial number as machines are matched by it; what stands for none is NULL"]
+app_id = ["integer", "Application"]
+app_name = ["text", "Name of the application"]
+form_id = ["integer", "Form, which says of what kind it is"]
+form_name = ["text", "Name of the form"]
+status_id = ["integer", "Status"]
+status_name = ["text", "Name of the status"]
+parent_id = ["integer", "Asset above it"]
+parent_tag = ["text", "Tag of the asset above it"]
+parent_name = ["text", "Name of the asset above it"]
+parent_serial_number = ["text", "Serial number of the asset above it"]
+configuration_item_id = ["integer", "Configuration item behind it"]
+location_id = ["integer", "Building"]
+location_name = ["text", "Name of the building"]
+location_room_id = ["integer", "Room"]
+location_room_name = ["text", "Name of the room"]
+owning_customer_id = ["uuid", "UID of the owner"]
+owning_customer_name = ["text", "Name of the owner"]
+owning_department_id = ["integer", "Account of the owner"]
+owning_department_name = ["text", "Name of the account"]
+requesting_customer_id = ["uuid", "UID of who asked for it"]
+requesting_customer_name = ["text", "Name of who asked for it"]
+requesting_department_id = ["integer", "Account that asked for it"]
+requesting_department_name = ["text", "Name of the account that asked for it"]
+purchase_cost = ["numeric", "Price; NULL where it is 0, which TeamDynamix writes for none"]
+acquisition_date = ["timestamp with time zone", "When it was bought"]
+expected_replacement_date = ["timestamp with time zone", "When it should be replaced"]
+manufacturer_id = ["integer", "Manufacturer"]
+manufacturer_name = ["text", "Name of the manufacturer"]
+product_model_id = ["integer", "Product model"]
+product_model_name = ["text", "Name of the model"]
+supplier_id = ["integer", "Supplier"]
+supplier_name = ["text", "Name of the supplier"]
+maintenance_schedule_id = ["integer", "Maintenance schedule"]
+maintenance_schedule_name = ["text", "Name of the schedule"]
+external_source_id = ["integer", "Source that it was taken over from"]
+external_source_name = ["text", "Name of that source"]
+created_uid = ["uuid", "UID of who made the record"]
+created_full_name = ["text", "Name of who made the record"]
+created_date = ["timestamp with time zone", "When the record was made"]
+modified_uid = ["uuid", "UID of who changed it, as of the last change of content"]
+modified_full_name = ["text", "Name of who changed it, as of the last change of content"]
+modified_date = ["timestamp with time zone", "When it was changed, as of the last change of content"]
+attr_mac_address = ["text", "MAC addresses as typed"]
+mac_addresses = ["text[]", "MAC addresses, each twelve hexadecimal digits"]
+attr_ip_address = ["text", "Reserved IP addresses as typed"]
+ip_addresses = ["text[]", "Valid IP addresses"]
+attr_operating_system_id = ["integer", "Operating system, as its choice"]
+attr_operating_system_name = ["text", "Operating system"]
+attr_last_inventoried_date = ["timestamp with time zone", "When it was last inventoried"]
+attr_purchase_shortcode = ["text", "Shortcode that paid for it"]
+attr_function_id = ["integer", "Function, as its choice"]
+attr_function_name = ["text", "Function"]
+attr_financial_owner_uid = ["uuid", "UID of who answers for the money"]
+attr_financial_owner_name = ["text", "Name of who answers for the money"]
+attr_support_groups_ids = ["integer[]", "Support groups, as their choices"]
+attr_support_groups_text = ["text", "Support groups"]
+attr_memory = ["text", "Memory, free text"]
+attr_storage = ["text", "Storage, free text"]
+attr_processor_count = ["text", "Processors, free text"]
+attributes = ["jsonb", "Custom attributes from the detail, without their choice lists"]
+attachments = ["jsonb", "Attachments from the detail"]
+is_enriched = ["boolean", "Whether the detail has been fetched"]
+detail_raw_id = ["uuid", "Bronze row of the detail"]
+
+[inputs."bronze.tdx_assets"]
+
+[inputs."enriched.tdx_asset_details"]
+*/
+with newest as (
+    select
+        l.external_id,
+        l.raw_id,
+        l.first_seq,
+        l.first_seen_at,
+        l.is_present,
+        l.removed_at,
+        d.raw_id as detail_raw_id,
+        d.payload as detail_payload,
+        -- What the newer one lacks is as the older one says.
+        case
+            when d.live_seq > l.live_seq then l.payload || d.payload
+            else coalesce(d.payload || l.payload, l.payload)
+        end as payload
+    from bronze.tdx_assets l
+    -- One that was removed keeps its last detail: its own call is answered "not there" because it is gone.
+    left join enriched.tdx_asset_details d on l.external_id = d.external_id and (d.is_present or not l.is_present)
+    where cast(:keys as text[]) is null or l.external_id = any(cast(:keys as text[]))
+),
+
+cleaned as (
+    select
+        n.external_id,
+        n.raw_id,
+        n.first_seq,
+        n.first_seen_at,
+        n.is_present,
+        n.removed_at,
+        n.detail_raw_id,
+        n.detail_payload,
+        clean.text(f."Tag") as tag,
+        clean.text(f."Name") as raw_name_text,
+        clean.text(f."Uri") as uri,
+        clean.text(f."ExternalID") as external_id_text,
+        clean.tdx_text(f."SerialNumber") as serial_number,
+        f."AppID" as raw_app_id,
+        clean.integer(f."AppID") as app_id,
+        clean.text(f."AppName") as app_name,
+        f."FormID" as raw_form_id,
+        clean.integer(f."FormID") as form_id,
+        clean.text(f."FormName") as form_name,
+        f."StatusID" as raw_status_id,
+        clean.integer(f."StatusID") as status_id,
+        clean.text(f."StatusName") as status_name,
+        f."ParentID" as raw_parent_id,
+        clean.reference(f."ParentID") as parent_id,
+        clean.tdx_text(f."ParentTag") as parent_tag,
+        clean.tdx_text(f."ParentName") as parent_name,
+        clean.tdx_text(f."ParentSerialNumber") as parent_serial_number,
+        f."ConfigurationItemID" as raw_configuration_item_id,
+        clean.integer(f."ConfigurationItemID") as configuration_item_id,
+        f."LocationID" as raw_location_id,
+        clean.reference(f."LocationID") as location_id,
+        clean.tdx_text(f."LocationName") as location_name,
+        f."LocationRoomID" as raw_location_room_id,
+        clean.reference(f."LocationRoomID") as location_room_id,
+        clean.tdx_text(f."LocationRoomName") as location_room_name,
+        f."OwningCustomerID" as raw_owning_customer_id,
+        clean.uuid(f."OwningCustomerID") as owning_customer_id,
+        clean.tdx_text(f."OwningCustomerName") as owning_customer_name,
+        f."OwningDepartmentID" as raw_owning_department_id,
+        clean.reference(f."OwningDepartmentID") as owning_department_id,
+        clean.tdx_text(f."OwningDepartmentName") as owning_department_name,
+        f."RequestingCustomerID" as raw_requesting_customer_id,
+        clean.uuid(f."RequestingCustomerID") as requesting_customer_id,
+        clean.tdx_text(f."RequestingCustomerName") as requesting_customer_name,
+        f."RequestingDepartmentID" as raw_requesting_department_id,
+        clean.reference(f."RequestingDepartmentID") as requesting_department_id,
+        clean.tdx_text(f."RequestingDepartmentName") as requesting_department_name,
+        f."PurchaseCost" as raw_purchase_cost,
+        clean.decimal(f."PurchaseCost") as purchase_cost,
+        f."AcquisitionDate" as raw_acquisition_date,
+        clean.tdx_time(f."AcquisitionDate") as acquisition_date,
+        f."ExpectedReplacementDate" as raw_expected_replacement_date,
+        clean.tdx_time(f."ExpectedReplacementDate") as expected_replacement_date,
+        f."ManufacturerID" as raw_manufacturer_id,
+        clean.reference(f."ManufacturerID") as manufacturer_id,
+        clean.tdx_text(f."ManufacturerName") as manufacturer_name,
+        f."ProductModelID" as raw_product_model_id,
+        clean.reference(f."ProductModelID") as product_model_id,
+        clean.tdx_text(f."ProductModelName") as product_model_name,
+        f."SupplierID" as raw_supplier_id,
+        clean.reference(f."SupplierID") as supplier_id,
+        clean.tdx_text(f."SupplierName") as supplier_name,
+        f."MaintenanceScheduleID" as raw_maintenance_schedule_id,
+        clean.reference(f."MaintenanceScheduleID") as maintenance_schedule_id,
+        clean.tdx_text(f."MaintenanceScheduleName") as maintenance_schedule_name,
+        f."ExternalSourceID" as raw_external_source_id,
+        clean.reference(f."ExternalSourceID") as external_source_id,
+        clean.tdx_text(f."ExternalSourceName") as external_source_name,
+        f."CreatedUid" as raw_created_uid,
+        clean.uuid(f."CreatedUid") as created_uid,
+        clean.text(f."CreatedFullName") as created_full_name,
+        f."CreatedDate" as raw_created_date,
+        clean.tdx_time(f."CreatedDate") as created_date,
+        f."ModifiedUid" as raw_modified_uid,
+        clean.uuid(f."ModifiedUid") as modified_uid,
+        clean.text(f."ModifiedFullName") as modified_full_name,
+        f."ModifiedDate" as raw_modified_date,
+        clean.tdx_time(f."ModifiedDate") as modified_date
+    from newest n
+    cross join lateral jsonb_to_record(n.payload) f (
+        "Tag" jsonb,
+        "Name" jsonb,
+        "Uri" jsonb,
+        "ExternalID" jsonb,
+        "SerialNumber" jsonb,
+        "AppID" text,
+        "AppName" jsonb,
+        "FormID" text,
+        "FormName" jsonb,
+        "StatusID" text,
+        "StatusName" jsonb,
+        "ParentID" text,
+        "ParentTag" jsonb,
+        "ParentName" jsonb,
+        "ParentSerialNumber" jsonb,
+        "ConfigurationItemID" text,
+        "LocationID" text,
+        "LocationName" jsonb,
+        "LocationRoomID" text,
+        "LocationRoomName" jsonb,
+        "OwningCustomerID" text,
+        "OwningCustomerName" jsonb,
+        "OwningDepartmentID" text,
+        "OwningDepartmentName" jsonb,
+        "RequestingCustomerID" text,
+        "RequestingCustomerName" jsonb,
+        "RequestingDepartmentID" text,
+        "RequestingDepartmentName" jsonb,
+        "PurchaseCost" text,
+        "AcquisitionDate" text,
+        "ExpectedReplacementDate" text,
+        "ManufacturerID" text,
+        "ManufacturerName" jsonb,
+        "ProductModelID" text,
+        "ProductModelName" jsonb,
+        "SupplierID" text,
+        "SupplierName" jsonb,
+        "MaintenanceScheduleID" text,
+        "MaintenanceScheduleName" jsonb,
+        "ExternalSourceID" text,
+        "ExternalSourceName" jsonb,
+        "CreatedUid" text,
+        "CreatedFullName" jsonb,
+        "CreatedDate" text,
+        "ModifiedUid" text,
+        "ModifiedFullName" jsonb,
+        "ModifiedDate" text
+    )
+    offset '0' -- each value is cleaned once, however often it is used
+),
+
+shared as (
+    select o.tag
+    from cleaned o
+    where o.is_present and o.tag is not null
+    group by o.tag
+    having count(*) > 1
+)
+
+select
+    c.external_id::integer as tdx_asset_id,
+    coalesce(c.raw_name_text, c.tag, 'asset-' || c.external_id) as name,
+    c.tag,
+    c.uri,
+    c.external_id_text as external_id,
+    c.serial_number,
+    clean.serial(c.serial_number) as serial_number_norm,
+    c.app_id,
+    c.app_name,
+    c.form_id,
+    c.form_name,
+    c.status_id,
+    c.status_name,
+    c.parent_id,
+    c.parent_tag,
+    c.parent_name,
+    c.parent_serial_number,
+    c.configuration_item_id,
+    c.location_id,
+    c.location_name,
+    c.location_room_id,
+    c.location_room_name,
+    c.owning_customer_id,
+    c.owning_customer_name,
+    c.owning_department_id,
+    c.owning_department_name,
+    c.requesting_customer_id,
+    c.requesting_customer_name,
+    c.requesting_department_id,
+    c.requesting_department_name,
+    nullif(c.purchase_cost, 0) as purchase_cost,
+    c.acquisition_date,
+    c.expected_replacement_date,
+    c.manufacturer_id,
+    c.manufacturer_name,
+    c.product_model_id,
+    c.product_model_name,
+    c.supplier_id,
+    c.supplier_name,
+    c.maintenance_schedule_id,
+    c.maintenance_schedule_name,
+    c.external_source_id,
+    c.external_source_name,
+    c.created_uid,
+    c.created_full_name,
+    c.created_date,
+    c.modified_uid,
+    c.modified_full_name,
+    c.modified_date,
+    t.mac_address as attr_mac_address,
+    clean.macs(t.mac_value) as mac_addresses,
+    t.ip_address as attr_ip_address,
+    clean.ips(t.ip_value) as ip_addresses,
+    clean.reference(t.system_value) as attr_operating_system_id,
+    t.system_text as attr_operating_system_name,
+    t.inventoried as attr_last_inventoried_date,
+    t.shortcode as attr_purchase_shortcode,
+    clean.reference(t.function_value) as attr_function_id,
+    t.function_text as attr_function_name,
+    clean.uuid(t.owner_value) as attr_financial_owner_uid,
+    t.owner_text as attr_financial_owner_name,
+    t.support_ids as attr_support_groups_ids,
+    t.support_text as attr_support_groups_text,
+    t.memory as attr_memory,
+    t.storage as attr_storage,
+    t.processor as attr_processor_count,
+    clean.list(c.detail_payload -> 'Attributes') as attributes,
+    clean.list(c.detail_payload -> 'Attachments') as attachments,
+    c.detail_raw_id is not null as is_enriched,
+    c.detail_raw_id,
+    c.raw_id,
+    c.first_seq,
+    array['tdx'] as source_systems,
+    clean.flags(
+        case when c.raw_name_text is null then 'missing_name' end,
+        case when clean.serial(c.serial_number) is null then 'missing_serial' end,
+        case when c.owning_customer_id is null then 'missing_owner' end,
+        case when c.owning_department_id is null then 'missing_department' end,
+        case when c.detail_raw_id is null then 'no_detail_variant' end,
+        case when c.is_present and s.tag is not null then 'duplicate_tag' end,
+        case when t.mac_address is not null and clean.macs(t.mac_value) = '{}' then 'invalid_mac' end,
+        case when t.inventoried is null then clean.bad_tdx_time('attr_last_inventoried_date', t.raw_inventoried) end,
+        case when c.app_id is null then clean.bad_integer('app_id', c.raw_app_id) end,
+        case when c.form_id is null then clean.bad_integer('form_id', c.raw_form_id) end,
+        case when c.status_id is null then clean.bad_integer('status_id', c.raw_status_id) end,
+        case when c.parent_id is null then clean.bad_integer('parent_id', c.raw_parent_id) end,
+        case when c.configuration_item_id is null then clean.bad_integer('configuration_item_id', c.raw_configuration_item_id) end,
+        case when c.location_id is null then clean.bad_integer('location_id', c.raw_location_id) end,
+        case when c.location_room_id is null then clean.bad_integer('location_room_id', c.raw_location_room_id) end,
+        case when c.owning_customer_id is null then clean.bad_uuid('owning_customer_id', c.raw_owning_customer_id) end,
+        case when c.owning_department_id is null then clean.bad_integer('owning_department_id', c.raw_owning_department_id) end,
+        case when c.requesting_customer_id is null then clean.bad_uuid('requesting_customer_id', c.raw_requesting_customer_id) end,
+        case when c.requesting_department_id is null then clean.bad_integer('requesting_department_id', c.raw_requesting_department_id) end,
+        case when c.purchase_cost is null then clean.bad_decimal('purchase_cost', c.raw_purchase_cost) end,
+        case when c.acquisition_date is null then clean.bad_tdx_time('acquisition_date', c.raw_acquisition_date) end,
+        case when c.expected_replacement_date is null then clean.bad_tdx_time('expected_replacement_date', c.raw_expected_replacement_date) end,
+        case when c.manufacturer_id is null then clean.bad_integer('manufacturer_id', c.raw_manufacturer_id) end,
+        case when c.product_model_id is null then clean.bad_integer('product_model_id', c.raw_product_model_id) end,
+        case when c.supplier_id is null then clean.bad_integer('supplier_id', c.raw_supplier_id) end,
+        case when c.maintenance_schedule_id is null then clean.bad_integer('maintenance_schedule_id', c.raw_maintenance_schedule_id) end,
+        case when c.external_source_id is null then clean.bad_integer('external_source_id', c.raw_external_source_id) end,
+        case when c.created_uid is null then clean.bad_uuid('created_uid', c.raw_created_uid) end,
+        case when c.created_date is null then clean.bad_tdx_time('created_date', c.raw_created_date) end,
+        case when c.modified_uid is null then clean.bad_uuid('modified_uid', c.raw_modified_uid) end,
+        case when c.modified_date is null then clean.bad_tdx_time('modified_date', c.raw_modified_date) end
+    ) as quality_flags,
+    c.first_seen_at,
+    c.is_present,
+    c.removed_at
+from cleaned c
+cross join lateral (
+    select
+        clean.text(p.mac) as mac_address,
+        p.mac as mac_value,
+        clean.text(p.ip) as ip_address,
+        p.ip as ip_value,
+        clean.plain(p.system) as system_value,
+        clean.tdx_text(p.system_text) as system_text,
+        coalesce(clean.tdx_time(clean.plain(p.inventoried)), clean.day(clean.plain(p.inventoried))::timestamp at time zone 'UTC')
+            as inventoried,
+        clean.plain(p.inventoried) as raw_inventoried,
+        clean.text(p.shortcode) as shortcode,
+        clean.plain(p.function) as function_value,
+        clean.tdx_text(p.function_text) as function_text,
+        clean.plain(p.owner) as owner_value,
+        clean.tdx_text(p.owner_text) as owner_text,
+        array(
+            select clean.integer(s.piece)
+            from unnest(clean.split_texts(p.support)) with ordinality s (piece, place)
+            where clean.reference(s.piece) is not null
+            order by s.place
+        ) as support_ids,
+        clean.tdx_text(p.support_text) as support_text,
+        clean.text(p.memory) as memory,
+        clean.text(p.storage) as storage,
+        clean.text(p.processor) as processor
+    from (
+        select
+            (array_agg(a.attribute -> 'Value' order by a.place) filter (where lower(clean.text(a.attribute ->> 'Name')) = 'mac address(es)'))[1] as mac,
+            (array_agg(a.attribute -> 'Value' order by a.place) filter (where lower(clean.text(a.attribute ->> 'Name')) = 'reserved ip address(es)'))[1] as ip,
+            (array_agg(a.attribute -> 'Value' order by a.place) filter (where lower(clean.text(a.attribute ->> 'Name')) = 'operating system'))[1] as system,
+            (array_agg(a.attribute -> 'ValueText' order by a.place) filter (where lower(clean.text(a.attribute ->> 'Name')) = 'operating system'))[1] as system_text,
+            (array_agg(a.attribute -> 'Value' order by a.place) filter (where lower(clean.text(a.attribute ->> 'Name')) = 'last inventoried date'))[1] as inventoried,
+            (array_agg(a.attribute -> 'Value' order by a.place) filter (where lower(clean.text(a.attribute ->> 'Name')) = 'purchase shortcode'))[1] as shortcode,
+            (array_agg(a.attribute -> 'Value' order by a.place) filter (where lower(clean.text(a.attribute ->> 'Name')) = 'function'))[1] as function,
+            (array_agg(a.attribute -> 'ValueText' order by a.place) filter (where lower(clean.text(a.attribute ->> 'Name')) = 'function'))[1] as function_text,
+            (array_agg(a.attribute -> 'Value' order by a.place) filter (where (clean.integer(a.attribute ->> 'ID') = 10896 or lower(clean.text(a.attribute ->> 'Name')) = 'financial owner/responsible')))[1] as owner,
+            (array_agg(a.attribute -> 'ValueText' order by a.place) filter (where (clean.integer(a.attribute ->> 'ID') = 10896 or lower(clean.text(a.attribute ->> 'Name')) = 'financial owner/responsible')))[1] as owner_text,
+            (array_agg(a.attribute -> 'Value' order by a.place) filter (where lower(clean.text(a.attribute ->> 'Name')) = 'support group(s)'))[1] as support,
+            (array_agg(a.attribute -> 'ValueText' order by a.place) filter (where lower(clean.text(a.attribute ->> 'Name')) = 'support group(s)'))[1] as support_text,
+            (array_agg(a.attribute -> 'Value' order by a.place) filter (where lower(clean.text(a.attribute ->> 'Name')) = 'memory'))[1] as memory,
+            (array_agg(a.attribute -> 'Value' order by a.place) filter (where lower(clean.text(a.attribute ->> 'Name')) = 'storage'))[1] as storage,
+            (array_agg(a.attribute -> 'Value' order by a.place) filter (where lower(clean.text(a.attribute ->> 'Name')) = 'processor(s)'))[1] as processor
+        from jsonb_array_elements(clean.list(c.detail_payload -> 'Attributes')) with ordinality a (attribute, place)
+    ) p
+) t
+left join shared s on c.tag = s.tag
