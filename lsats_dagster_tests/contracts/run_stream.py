@@ -58,7 +58,7 @@ def pausing(stream: StreamDeclaration, after: int) -> StreamDeclaration:
 
 def main() -> None:
     stream = next(stream for stream in STREAMS if stream.name == os.environ["STREAM"])
-    campus = Campus(json.loads(os.environ["CAMPUS"]), "http://side-door.invalid", "")
+    campus = Campus(json.loads(os.environ["CAMPUS"]), "http://side-door.invalid", "", "")
     # Only whole portions are committed, however slow the machine is.
     detail_calls.SECONDS_PER_COMMIT = 3600.0
     hub = Hub(Database(os.environ["DATABASE_URL"]), campus, batch_size=10)

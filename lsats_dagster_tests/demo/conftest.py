@@ -48,10 +48,11 @@ class Visitor:
     def get(self, path: str, token: str | None = None, timeout: float = PATIENCE) -> requests.Response:
         return self.session.get(self.tdx + path, headers=bearer(token or self.token), timeout=timeout)
 
+    def post(self, path: str, timeout: float = PATIENCE, **body: Any) -> requests.Response:
+        return self.session.post(self.tdx + path, json=body, headers=bearer(self.token), timeout=timeout)
+
     def search(self, **criteria: Any) -> requests.Response:
-        return self.session.post(
-            self.tdx + "/accounts/search", json=criteria, headers=bearer(self.token), timeout=PATIENCE
-        )
+        return self.post("/accounts/search", **criteria)
 
     def found(self, **criteria: Any) -> set[str]:
         return {str(account["ID"]) for account in self.search(**criteria).json()}
@@ -65,10 +66,12 @@ class Visitor:
         }
         return self.session.post(self.environment["UM_TOKEN_URL"], data=form | changes, timeout=PATIENCE)
 
-    def page(self, prefix: str = "", timeout: float = PATIENCE, **query: Any) -> requests.Response:
+    def page(
+        self, prefix: str = "", timeout: float = PATIENCE, data: str = "DeptData", **query: Any
+    ) -> requests.Response:
         if not self.gateway_token:
             self.gateway_token = self.gateway_login().json()["access_token"]
-        url = f"{self.environment['UM_BASE_URL']}{prefix}/bf/Department/v2/DeptData"
+        url = f"{self.environment['UM_BASE_URL']}{prefix}/bf/Department/v2/{data}"
         paging = {f"${name}" if name in ("start_index", "count") else name: query[name] for name in query}
         return self.session.get(url, params=paging, headers=bearer(self.gateway_token), timeout=timeout)
 
@@ -95,8 +98,7 @@ class Visitor:
             case "tdx/accounts/{id}":
                 return self.get("/accounts/" + str(min(self.found())), timeout=timeout)
             case "tdx/people/search" | "tdx/assets/search":
-                path = route.removeprefix("tdx").replace("/assets", "/48/assets")
-                return self.session.post(self.tdx + path, json={}, headers=bearer(self.token), timeout=timeout)
+                return self.post(route.removeprefix("tdx").replace("/assets", "/48/assets"), timeout)
             case "tdx/assets/{id}":
                 return self.get("/48/assets/150001", timeout=timeout)
             case "gateway/token":

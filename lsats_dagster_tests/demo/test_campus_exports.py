@@ -73,6 +73,22 @@ def test_days_drop_what_is_due_and_streams_show_the_newest_file(campus: Campus) 
     )
 
 
+def test_a_reset_leaves_the_files_of_the_first_day(campus: Campus) -> None:
+    def files() -> dict[str, tuple[bytes, float]]:
+        return {file.name: (file.read_bytes(), file.stat().st_mtime) for file in _folder(campus).iterdir()}
+
+    first = files()
+    assert len(first) == 2
+    campus.export("lab_awards", half=True)
+    campus.live_one_day()
+    campus.live_one_day()
+    assert len(files()) == 3
+    campus.reset()
+    truth, rows = campus.truth(AWARDS), _awards(_newest(campus, "lab_awards"))
+    assert all(row in rows for row in truth.values()), "what is kept for resets is the first day's"
+    assert files() == first
+
+
 def test_a_file_may_be_dropped_with_every_fault(campus: Campus) -> None:
     truth: dict[str, Any] = campus.truth(AWARDS)
     for encoding in ("utf-8-sig", "cp1252"):

@@ -8,24 +8,23 @@ import pytest
 
 from lsats_dagster.demo.campus import Campus
 from lsats_dagster.demo.campus.truth import DIRT
+from lsats_dagster.demo.campus.world import World
 from lsats_dagster_tests.demo.conftest import (
     ACCOUNTS,
     APPOINTMENTS,
     ASSET_DETAILS,
     ASSETS,
     DEPARTMENTS,
-    PATIENCE,
     USER_DETAILS,
     USERS,
     Visitor,
-    bearer,
 )
 
 COLLECTIONS = ("Applications", "Attributes", "GroupIDs", "OrgApplications", "Permissions")
 
 
 def _post(visitor: Visitor, path: str, **body: Any) -> Any:
-    answer = visitor.session.post(visitor.tdx + path, json=body, headers=bearer(visitor.token), timeout=PATIENCE)
+    answer = visitor.post(path, **body)
     return answer.json() if answer.status_code == 200 else answer.status_code
 
 
@@ -171,13 +170,9 @@ def test_what_clients_ask_for_at_their_start_is_answered(visitor: Visitor) -> No
 
 def test_appointments_come_in_pages_and_by_filter(campus: Campus, visitor: Visitor) -> None:
     truth = campus.truth(APPOINTMENTS)
-    visitor.page()
 
     def page(**query: Any) -> Any:
-        url = f"{visitor.environment['UM_BASE_URL']}/um/bf/Department/v2/DeptEmpData"
-        paging = {f"${name}" if name in ("start_index", "count") else name: value for name, value in query.items()}
-        answer = visitor.session.get(url, params=paging, headers=bearer(visitor.gateway_token), timeout=PATIENCE)
-        return answer.json()["DeptEmpInfo"]["DeptEmpData"]
+        return visitor.page("/um", data="DeptEmpData", **query).json()["DeptEmpInfo"]["DeptEmpData"]
 
     campus.page_size(60)
     pages = [page(start_index=start, count=1000) for start in range(0, 240, 60)]
@@ -195,8 +190,6 @@ def test_appointments_come_in_pages_and_by_filter(campus: Campus, visitor: Visit
 
 @pytest.mark.parametrize("size", ["tiny", "small"])
 def test_dirt_has_its_rate_and_is_where_the_truth_says(size: str) -> None:
-    from lsats_dagster.demo.campus.world import World
-
     world = World(7, size)
     shown = {name: world.stream(name).truth() for name in (USERS, APPOINTMENTS, ASSETS, ASSET_DETAILS)}
     dirt, people = world.truth.dirt, {person.uid: person for person in world.truth.people}

@@ -2,12 +2,14 @@
 
 import hashlib
 import json
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
 Payload = dict[str, Any]
+# What a list shows at one place: a key, and the fields in which a doubled record differs from the first of its key.
+Entry = tuple[str, Payload]
 
 EPOCH = datetime(2026, 1, 12, 6, 0, tzinfo=UTC)
 NO_DATE = "0001-01-01T00:00:00"
@@ -44,6 +46,10 @@ class Behaviour:
     def reset(self) -> None:
         """Answer as at the start."""
         vars(self).update(vars(Behaviour()))
+
+    def without(self, collections: Iterable[str]) -> Payload:
+        """How lists show collections that they leave out (sources.md 4.1.5: null or empty)."""
+        return {name: None if self.empty_collections == "null" else [] for name in collections}
 
     def poison_of(self, stream: str) -> list[bytes]:
         """The raw records that lists of a stream end with."""
@@ -114,7 +120,7 @@ class Table:
         self.streams: list[Stream] = []
         self._order = 0
         self._doubled: dict[str, Payload] = {}
-        self._sorted: list[str] | None = None
+        self._sorted: list[Entry] | None = None
         self._journal: dict[str, Before] | None = None
 
     def __getitem__(self, key: str) -> Payload:
@@ -128,12 +134,9 @@ class Table:
         self.present[key] = entity
         self._sorted = None
 
-    def ordered(self) -> list[tuple[str, Payload]]:
-        """What lists show, as keys and fields in which a doubled record differs from the first of its key.
-
-        The order is stable and means nothing (the sources promise none).
-        """
-        if self._sorted is None or self._doubled:
+    def ordered(self) -> list[Entry]:
+        """What lists show, in an order that is stable and means nothing (the sources promise none)."""
+        if self._sorted is None:
             doubled = self._doubled.keys() & self.present.keys()
             places = [(self._place(key), key, NOTHING) for key in self.present if key not in doubled]
             for key in doubled:
@@ -141,10 +144,8 @@ class Table:
                 pair = [NOTHING, self._doubled[key]][:: -1 if self._order % 2 else 1]
                 places += [(first, key, pair[0]), (first + HALF_A_LIST, key, pair[1])]
             places.sort(key=lambda place: place[:2])
-            if self._doubled:
-                return [(key, fields) for _, key, fields in places]
-            self._sorted = [key for _, key, _ in places]
-        return [(key, NOTHING) for key in self._sorted]
+            self._sorted = [(key, fields) for _, key, fields in places]
+        return self._sorted
 
     def reorder(self, seed: int) -> None:
         """Let lists come in the order that `seed` determines."""
@@ -165,6 +166,7 @@ class Table:
             self._doubled.pop(key, None)
         else:
             self._doubled[key] = fields
+        self._sorted = None
 
     def bring_back(self, key: str) -> None:
         """Let an entity that left return exactly as it was."""

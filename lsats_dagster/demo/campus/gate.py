@@ -31,6 +31,10 @@ PROXY_PAGE = "<!DOCTYPE html><html><head><title>404</title></head><body>No such 
 SIGN_IN_PAGE = "<!DOCTYPE html><html><head><title>Sign in</title></head><body>Please sign in.</body></html>"
 
 
+class InvalidRequestError(ValueError):
+    """A request that does not make sense."""
+
+
 @dataclass(frozen=True)
 class Call:
     """One call as a handler sees it. `rotated`: by how many rows the pages have moved."""
@@ -44,17 +48,22 @@ class Call:
         """The bearer token of the call."""
         return self.request.headers.get("authorization", "").removeprefix("Bearer ").strip()
 
+    @property
+    def query(self) -> dict[str, str]:
+        """What stands behind the path, by lower-case name."""
+        return {name.lower(): value for name, value in self.request.query_params.items()}
+
     def fields(self) -> dict[str, Any]:
-        """The body's properties by lower-case name, from JSON or a form; ValueError if it is neither."""
-        if "form-urlencoded" in self.request.headers.get("content-type", ""):
-            pairs: dict[str, Any] = dict(parse_qsl(self.body.decode(), keep_blank_values=True))
-        else:
-            try:
+        """The body's properties by lower-case name, from JSON or a form; InvalidRequestError if it is neither."""
+        try:
+            if "form-urlencoded" in self.request.headers.get("content-type", ""):
+                pairs: dict[str, Any] = dict(parse_qsl(self.body.decode(), keep_blank_values=True))
+            else:
                 pairs = json.loads(self.body or b"{}")
-            except RecursionError:
-                raise ValueError("nested too deep") from None
+        except (ValueError, RecursionError):
+            raise InvalidRequestError("the body is neither JSON nor a form") from None
         if not isinstance(pairs, dict):
-            raise ValueError("not an object")
+            raise InvalidRequestError("the body is no object")
         return {str(name).lower(): value for name, value in pairs.items()}
 
 
@@ -86,13 +95,13 @@ def guarded(simulation: Simulation, method: Method) -> Callable[[Request], Await
     simulation.routes[method.route] = method.pages
 
     async def endpoint(request: Request) -> ASGIApp:
-        body = await request.body()
-        allowance, refusal = _admit(simulation, method, request)
+        call = Call(request, await request.body())
+        allowance, refusal = _admit(simulation, method, call)
         answer: ASGIApp
         if refusal is not None:
             answer = refusal
         else:
-            answer = await _answer(simulation, method, Call(request, body), simulation.faults.strike(method.route))
+            answer = await _answer(simulation, method, call, simulation.faults.strike(method.route))
         if isinstance(answer, Response):
             simulation.count(method.route, str(answer.status_code))
             _say_limit(answer, method, allowance)
@@ -103,20 +112,19 @@ def guarded(simulation: Simulation, method: Method) -> Callable[[Request], Await
     return endpoint
 
 
-def _admit(simulation: Simulation, method: Method, request: Request) -> tuple[Allowance | None, Response | None]:
+def _admit(simulation: Simulation, method: Method, call: Call) -> tuple[Allowance | None, Response | None]:
     """The state of the limit, and the refusal if the call is not to be served."""
-    token = request.headers.get("authorization", "").removeprefix("Bearer ").strip()
     if method.source == "tdx":
-        address = request.client.host if request.client else ""
+        address = call.request.client.host if call.request.client else ""
         allowance = simulation.windows["tdx"].take(method.route, address)
         if not allowance.granted:
             return allowance, PlainTextResponse("Rate limit exceeded.", 429)
-        if not method.open_to_all and not simulation.tdx_tokens.accepts(token):
+        if not method.open_to_all and not simulation.tdx_tokens.accepts(call.token):
             return allowance, PlainTextResponse("Unauthorized.", 401)
         return allowance, None
     if method.open_to_all:
         return None, None
-    if not simulation.gateway_tokens.accepts(token):
+    if not simulation.gateway_tokens.accepts(call.token):
         return None, gateway_error(401, "invalid token")
     # All tokens belong to the one client there is, and the quota is the client's.
     allowance = simulation.windows["gateway"].take(simulation.client_key)

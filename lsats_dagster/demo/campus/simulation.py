@@ -13,10 +13,10 @@ from typing import Any
 
 from lsats_dagster.demo.campus.clock import Clock
 from lsats_dagster.demo.campus.entities import Behaviour, Payload
-from lsats_dagster.demo.campus.faces.files import DropFolder
+from lsats_dagster.demo.campus.faces.files import DropFolder, dated_name, file_name, rendered
 from lsats_dagster.demo.campus.faults import FaultBoard
 from lsats_dagster.demo.campus.limits import FixedWindows, GatewayTokens, TdxTokens
-from lsats_dagster.demo.campus.populations.exports import AWARDS, DAYS
+from lsats_dagster.demo.campus.populations.exports import DAYS
 from lsats_dagster.demo.campus.sizes import SIZES
 from lsats_dagster.demo.campus.world import DETAIL, World
 
@@ -137,18 +137,19 @@ class Simulation:
 
     def export(self, kind: str, *, older: bool = False, half: bool = False, **style: Any) -> str:
         """Drop an export of the truth as it is now; its name. `older`: the one before the newest, with its time."""
-        exports = self.world.exports
         if kind not in DAYS:
             raise ValueError(f"export {kind!r} is not one of {', '.join(DAYS)}")
+        exports, day = self.world.exports, self.day()
         if older:
-            former = exports.former[kind]
-            if not former:
+            name, rows, day = file_name(kind, "found_again"), exports.former[kind], day - DAYS[kind]
+            if not rows:
                 raise ValueError("there was no export before the newest")
-            name = f"{kind}_found_again.{'csv' if kind == AWARDS else 'xlsx'}"
-            return self.folder.drop(kind, former, self.day() - DAYS[kind], name=name, half=half, **style)
-        if not half:
-            exports.make(kind)
-        return self.folder.drop(kind, exports.newest[kind], self.day(), half=half, **style)
+        else:
+            if not half:
+                exports.make(kind)
+            name, rows = dated_name(kind, day), exports.newest[kind]
+        self.folder.put(name, rendered(kind, rows, half=half, **style), day)
+        return name
 
     def poison(self, stream: str, records: list[str]) -> None:
         """Add raw JSON texts to the list answers of a stream."""
@@ -202,8 +203,8 @@ class Simulation:
         self._start(self._world_of(0))
         self._keep_world()
         self.folder.empty()
-        for kind in DAYS:
-            self._drop_newest(kind)
+        for name, content in self._first_exports.items():
+            self.folder.put(name, content, 0)
 
     def _start(self, world: World) -> None:
         self.clock = Clock()
@@ -218,9 +219,15 @@ class Simulation:
         self.world = world
 
     def _drop_newest(self, kind: str) -> None:
-        """Write the newest export, unless it lies there since an earlier start."""
+        """Write the newest export under the day on which it was due."""
         day = self.day() - self.day() % DAYS[kind]
-        self.folder.drop(kind, self.world.exports.newest[kind], day)
+        self.folder.put(dated_name(kind, day), rendered(kind, self.world.exports.newest[kind]), day)
+
+    @functools.cached_property
+    def _first_exports(self) -> dict[str, bytes]:
+        """Name -> content of the files of day 0, kept because tests reset often."""
+        exports = self._world_of(0).exports
+        return {dated_name(kind, 0): rendered(kind, exports.newest[kind]) for kind in DAYS}
 
     def _world_of(self, day: int) -> World:
         world: World = pickle.loads(self._first_day)

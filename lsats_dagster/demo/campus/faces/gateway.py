@@ -2,7 +2,7 @@
 
 import base64
 import hmac
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import partial
 from urllib.parse import parse_qsl
@@ -11,7 +11,7 @@ from starlette.requests import Request
 from starlette.responses import Response
 from starlette.routing import BaseRoute, Route
 
-from lsats_dagster.demo.campus.entities import Payload, as_json
+from lsats_dagster.demo.campus.entities import Entry, Payload, as_json
 from lsats_dagster.demo.campus.gate import Call, Method, gateway_error, guarded
 from lsats_dagster.demo.campus.simulation import CATEGORY, Simulation
 
@@ -106,26 +106,26 @@ class GatewayApi:
         if start < 0 or count < 0:
             return gateway_error(400, "invalid paging")
         wanted = {name: query[name].lower() for name in data.filters if query.get(name)}
-        rows = self._rows(data, wanted)
-        if rows and call.rotated:
-            moved = call.rotated % len(rows)
-            rows = rows[moved:] + rows[:moved]
-        page = [row if isinstance(row, bytes) else as_json(row()) for row in rows[start : start + count]]
+        stream = self._simulation.world.stream(data.stream)
+
+        def shown(entry: Entry) -> Payload:
+            key, fields = entry
+            return stream.shown(stream.table[key]) | fields
+
+        entries: list[Entry | bytes] = [
+            entry
+            for entry in stream.table.ordered()
+            if not wanted or all(str(shown(entry)[data.filters[n]]).lower() == value for n, value in wanted.items())
+        ]
+        entries += behaviour.poison_of(data.stream)
+        if entries and call.rotated:
+            moved = call.rotated % len(entries)
+            entries = entries[moved:] + entries[:moved]
+        # A row that is not on the page is never made.
+        page = [e if isinstance(e, bytes) else as_json(shown(e)) for e in entries[start : start + count]]
         single = behaviour.single_as_object and len(page) == 1
         body = page[0] if single else b"[" + b",".join(page) + b"]"
         return Response(data.envelope(body), media_type="application/json")
-
-    def _rows(self, data: Data, wanted: Mapping[str, str]) -> list[bytes | Callable[[], Payload]]:
-        """All rows that are wanted, poison last; what is not on the page asked for is never made."""
-        stream = self._simulation.world.stream(data.stream)
-
-        def row(key: str, fields: Payload) -> Payload:
-            return stream.shown(stream.table[key]) | fields
-
-        rows = [partial(row, key, fields) for key, fields in stream.table.ordered()]
-        if wanted:
-            rows = [r for r in rows if all(str(r()[data.filters[n]]).lower() == value for n, value in wanted.items())]
-        return [*rows, *self._simulation.behaviour.poison_of(data.stream)]
 
 
 def _basic(request: Request) -> tuple[str, str] | None:

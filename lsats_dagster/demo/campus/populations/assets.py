@@ -64,8 +64,7 @@ class Assets:
 
     def list_form(self, asset: Payload) -> Payload:
         """The asset as searches show it: without its collections."""
-        empty: list[Any] | None = None if self._behaviour.empty_collections == "null" else []
-        return self.records.plain(asset) | asset | dict.fromkeys(COLLECTIONS, empty)
+        return self.records.plain(asset) | asset | self._behaviour.without(COLLECTIONS)
 
     def live(self) -> None:
         """One day. No asset meets more than one event."""

@@ -83,8 +83,8 @@ class Departments:
         ]
 
     def list_form(self, account: Payload) -> Payload:
-        """The account as list and search show it (sources.md 4.1.5: collections null or empty)."""
-        return {**account, "Attributes": None if self._behaviour.empty_collections == "null" else []}
+        """The account as list and search show it."""
+        return account | self._behaviour.without(("Attributes",))
 
     def shows(self, subject: Any) -> Iterator[tuple[Table, str]]:
         """The records of a unit."""

@@ -65,7 +65,7 @@ class People:
         user, appointment = self._newcomer, self._new_appointment
         return [
             Stream("tdx/user", self.users, self.list_form, _compared_user, touch_nothing, user),
-            Stream("tdx/user_detail", self.users, self.detail_form, _compared_detail, touch_nothing, user),
+            Stream("tdx/user_detail", self.users, self.records.user, _compared_detail, touch_nothing, user),
             Stream("umich_api/user", self.appointments, self.records.appointment, dict, touch_nothing, appointment),
         ]
 
@@ -92,12 +92,7 @@ class People:
 
     def list_form(self, user: Payload) -> Payload:
         """The user as searches show it: no collections, no place."""
-        empty: list[Any] | None = None if self._behaviour.empty_collections == "null" else []
-        return self.records.user(user) | PLACES | dict.fromkeys(COLLECTIONS, empty)
-
-    def detail_form(self, user: Payload) -> Payload:
-        """The user as it is shown alone."""
-        return self.records.user(user)
+        return self.records.user(user) | PLACES | self._behaviour.without(COLLECTIONS)
 
     def live(self) -> None:
         """One day. Nobody meets more than one event."""

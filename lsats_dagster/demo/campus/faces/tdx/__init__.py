@@ -7,7 +7,7 @@ from starlette.routing import BaseRoute, Route
 
 from lsats_dagster.demo.campus.faces.tdx.accounts import Accounts
 from lsats_dagster.demo.campus.faces.tdx.assets import Assets, in_the_application
-from lsats_dagster.demo.campus.faces.tdx.common import invalid
+from lsats_dagster.demo.campus.faces.tdx.common import understood
 from lsats_dagster.demo.campus.faces.tdx.people import People
 from lsats_dagster.demo.campus.faces.tdx.reference import Reference
 from lsats_dagster.demo.campus.gate import Call, Handler, Method, guarded
@@ -50,7 +50,9 @@ def routes(simulation: Simulation) -> list[BaseRoute]:
     found: list[BaseRoute] = []
     for verb, path, handler in table:
         single = path.endswith("}")
-        method = Method(_route(path), handler, b"{}" if single else b"[]", open_to_all=path.startswith("auth"))
+        method = Method(
+            _route(path), understood(handler), b"{}" if single else b"[]", open_to_all=path.startswith("auth")
+        )
         endpoint = guarded(simulation, method)
         found += [Route(f"{prefix}/{path}", endpoint, methods=[verb]) for prefix in PREFIXES]
     return found
@@ -79,10 +81,7 @@ class Logins:
         return self._token(call, admin=True, beid=simulation.beid, webserviceskey=simulation.web_services_key)
 
     def _token(self, call: Call, *, admin: bool, **expected: str) -> Response:
-        try:
-            given = call.fields()
-        except ValueError:
-            return invalid()
+        given = call.fields()
         for name, value in expected.items():
             if not hmac.compare_digest(str(given.get(name, "")).encode("utf-8", "replace"), value.encode()):
                 return PlainTextResponse("Invalid credentials.", 401)

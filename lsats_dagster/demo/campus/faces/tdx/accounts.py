@@ -5,7 +5,7 @@ from typing import Any
 from starlette.responses import Response
 
 from lsats_dagster.demo.campus.entities import Payload
-from lsats_dagster.demo.campus.faces.tdx.common import flag, invalid, listed, number, one, texts
+from lsats_dagster.demo.campus.faces.tdx.common import flag, listed, number, one, texts
 from lsats_dagster.demo.campus.gate import Call
 from lsats_dagster.demo.campus.simulation import Simulation
 
@@ -25,10 +25,7 @@ class Accounts:
 
     def search(self, call: Call) -> Response:
         """Accounts that meet the criteria of the body, without Attributes; poison comes whatever was asked for."""
-        try:
-            wanted = Criteria(call.fields())
-        except (ValueError, TypeError, OverflowError):
-            return invalid()
+        wanted = Criteria(call.fields())
         accounts = filter(wanted.met_by, self._simulation.world.stream(LIST).listed())
         return listed(accounts, self._simulation.behaviour.poison_of(LIST), wanted.most)
 

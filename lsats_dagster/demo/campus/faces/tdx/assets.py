@@ -7,7 +7,7 @@ from starlette.responses import PlainTextResponse, Response
 
 from lsats_dagster.demo.campus import words
 from lsats_dagster.demo.campus.entities import Payload
-from lsats_dagster.demo.campus.faces.tdx.common import flag, invalid, listed, number, numbers, one, texts
+from lsats_dagster.demo.campus.faces.tdx.common import flag, listed, number, numbers, one, texts
 from lsats_dagster.demo.campus.gate import Call
 from lsats_dagster.demo.campus.populations.asset_records import (
     APP_ID,
@@ -31,10 +31,7 @@ class Assets:
 
     def search(self, call: Call) -> Response:
         """Assets that meet the criteria of the body, without their collections; poison has the first status."""
-        try:
-            wanted = Criteria(call.fields())
-        except (ValueError, TypeError, OverflowError):
-            return invalid()
+        wanted = Criteria(call.fields())
         stream = self._simulation.world.stream(LIST)
         shown = (
             stream.shown(stream.table[key]) | fields

@@ -6,7 +6,7 @@ from typing import Any
 from starlette.responses import PlainTextResponse, Response
 
 from lsats_dagster.demo.campus.entities import Payload, UnknownEntityError, as_json
-from lsats_dagster.demo.campus.gate import not_found
+from lsats_dagster.demo.campus.gate import Call, Handler, InvalidRequestError, not_found
 from lsats_dagster.demo.campus.simulation import Simulation
 
 
@@ -28,33 +28,45 @@ def one(simulation: Simulation, stream: str, key: str) -> Response:
         return not_found("tdx")
 
 
-def invalid() -> Response:
-    """What does not make sense as a request."""
-    return PlainTextResponse("The request is invalid.", 400)
+def understood(handler: Handler) -> Handler:
+    """The handler for calls that make sense; others are answered 400."""
+
+    def handle(call: Call) -> Response:
+        try:
+            return handler(call)
+        except InvalidRequestError:
+            return PlainTextResponse("The request is invalid.", 400)
+
+    return handle
 
 
 def flag(value: object) -> bool | None:
-    """A boolean that may arrive as text; ValueError if it is none."""
+    """A boolean that may arrive as text; InvalidRequestError if it is none."""
     if value is None or value == "":
         return None
     text = str(value).lower()
     if text not in ("true", "false", "1", "0"):
-        raise ValueError("no boolean")
+        raise InvalidRequestError("no boolean")
     return text in ("true", "1")
 
 
 def number(value: Any) -> int | None:
-    """An integer that may arrive as text; ValueError or TypeError if it is none."""
-    return None if value is None or value == "" else int(value)
+    """An integer that may arrive as text; InvalidRequestError if it is none."""
+    try:
+        return None if value is None or value == "" else int(value)
+    except (ValueError, TypeError, OverflowError):
+        raise InvalidRequestError("no whole number") from None
 
 
 def numbers(value: Any) -> frozenset[int]:
     """A list of integers, or one alone; empty for no restriction."""
-    return frozenset(int(each) for each in (value if isinstance(value, list) else [value]) if each not in (None, ""))
+    return frozenset(found for each in _several(value) if (found := number(each)) is not None)
 
 
 def texts(value: Any) -> frozenset[str]:
     """A list of texts, or one alone, in lower case; empty for no restriction."""
-    return frozenset(
-        str(each).lower() for each in (value if isinstance(value, list) else [value]) if each not in (None, "")
-    )
+    return frozenset(str(each).lower() for each in _several(value) if each not in (None, ""))
+
+
+def _several(value: Any) -> list[Any]:
+    return value if isinstance(value, list) else [value]

@@ -6,7 +6,7 @@ from typing import Any
 from starlette.responses import PlainTextResponse, Response
 
 from lsats_dagster.demo.campus.entities import Payload
-from lsats_dagster.demo.campus.faces.tdx.common import flag, invalid, listed, number, numbers, one
+from lsats_dagster.demo.campus.faces.tdx.common import flag, listed, number, numbers, one
 from lsats_dagster.demo.campus.gate import Call
 from lsats_dagster.demo.campus.simulation import Simulation
 
@@ -30,22 +30,15 @@ class People:
 
     def search(self, call: Call) -> Response:
         """Users that meet the criteria of the body, without their collections."""
-        try:
-            wanted = Criteria(call.fields())
-        except (ValueError, TypeError, OverflowError):
-            return invalid()
+        wanted = Criteria(call.fields())
         if len(wanted.accounts) > MOST_ACCOUNTS:
             return PlainTextResponse(f"At most {MOST_ACCOUNTS} accounts may be searched at once.", 400)
         return listed(self._found(wanted), self._poison(wanted), wanted.most)
 
     def lookup(self, call: Call) -> Response:
         """Active users whose name or address has a text, some of them."""
-        query = {name.lower(): value for name, value in call.request.query_params.items()}
-        try:
-            wanted = Criteria({"searchtext": query.get("searchtext", ""), "isactive": True})
-            most = number(query.get("maxresults")) or LOOKUP_MOST
-        except ValueError:
-            return invalid()
+        wanted = Criteria({"searchtext": call.query.get("searchtext", ""), "isactive": True})
+        most = number(call.query.get("maxresults")) or LOOKUP_MOST
         return listed(self._found(wanted), most=min(most, LOOKUP_MOST))
 
     def one(self, call: Call) -> Response:
@@ -56,16 +49,9 @@ class People:
         """All users in a few words each; for administrative logins only."""
         if not self._simulation.tdx_tokens.is_admin(call.token):
             return PlainTextResponse("Access to this method is denied.", 403)
-        query = {name.lower(): value for name, value in call.request.query_params.items()}
-        try:
-            wanted = {
-                "IsActive": flag(query.get("isactive")),
-                "IsConfidential": flag(query.get("isconfidential")),
-                "IsEmployee": flag(query.get("isemployee")),
-            }
-            kind = number(query.get("usertype"))
-        except ValueError:
-            return invalid()
+        flags = ("IsActive", "IsConfidential", "IsEmployee")
+        wanted = {name: flag(call.query.get(name.lower())) for name in flags}
+        kind = number(call.query.get("usertype"))
         users = self._simulation.world.stream(LIST).listed()
         return listed(
             {name: user[name] for name in LIGHT}

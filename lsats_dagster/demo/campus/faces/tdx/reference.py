@@ -4,7 +4,7 @@ from starlette.responses import Response
 
 from lsats_dagster.demo.campus import words
 from lsats_dagster.demo.campus.entities import Payload, as_json
-from lsats_dagster.demo.campus.faces.tdx.common import invalid, listed, number
+from lsats_dagster.demo.campus.faces.tdx.common import listed, number
 from lsats_dagster.demo.campus.gate import Call, not_found
 from lsats_dagster.demo.campus.populations.attributes import Definition, account_definitions, user_definitions
 from lsats_dagster.demo.campus.simulation import Simulation
@@ -54,10 +54,7 @@ class Reference:
 
     def location_search(self, call: Call) -> Response:
         """Buildings whose name has a text."""
-        try:
-            text = str(call.fields().get("nametext") or "").lower()
-        except ValueError:
-            return invalid()
+        text = str(call.fields().get("nametext") or "").lower()
         return listed(_location(place) for place, name in enumerate(words.BUILDINGS) if text in name.lower())
 
     def location(self, call: Call) -> Response:
@@ -69,25 +66,19 @@ class Reference:
 
     def groups(self, call: Call) -> Response:
         """Groups whose name has a text."""
-        try:
-            text = str(call.fields().get("namelike") or "").lower()
-        except ValueError:
-            return invalid()
+        text = str(call.fields().get("namelike") or "").lower()
         return listed(group for group in map(_group, GROUPS) if text in str(group["Name"]).lower())
 
     def attributes(self, call: Call) -> Response:
         """The custom attributes of a component, with their choices."""
-        query = {name.lower(): value for name, value in call.request.query_params.items()}
-        try:
-            component = number(query.get("componentid"))
-        except ValueError:
-            return invalid()
         definitions: dict[int | None, list[Definition]] = {
             ACCOUNT: account_definitions(),
             ASSET: self._simulation.world.assets.records.definitions.all(),
             PERSON: user_definitions(),
         }
-        return listed(definition.filled("", "") for definition in definitions.get(component, []))
+        return listed(
+            definition.filled("", "") for definition in definitions.get(number(call.query.get("componentid")), [])
+        )
 
 
 def _location(place: int) -> Payload:
