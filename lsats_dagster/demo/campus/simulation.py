@@ -74,6 +74,7 @@ class Simulation:
             "UM_CLIENT_KEY": self.client_key,
             "UM_CLIENT_SECRET": self.client_secret,
             "UM_CALLS_PER_MINUTE": str(SIZES[self.size].gateway_calls),
+            "LSATS_DATA_FOLDER": str(self.folder.path),
         }
 
     @property

@@ -21,7 +21,9 @@ LEAST_AWARDS = 12
 INVENTORIED = 0.36
 REFERENCE = "Direct Sponsor Award Reference Number\n(Current Budget Period)"
 # Columns that are other at every export; the rest says which machine it is.
-USAGE = ("Free", "% Used", "% Free", "Last Addr", "Last User", "Login", "Last Session", "Last Startup", "Last Audit")
+USAGE = (
+    "Free", "% Used", "% Free", "Last Addr", "Last User", "Login", "Last Session", "Last Startup", "Base Audit", "Last Audit",
+)  # fmt: skip
 # An inventory is made every second day, a list of awards once a week.
 DAYS = {COMPUTERS: 2, AWARDS: 7}
 
@@ -203,7 +205,7 @@ def _by_key(kind: str, rows: list[Row]) -> dict[str, Payload]:
     """What a perfect read makes of the rows: texts, by key; of a card that comes twice the latest session."""
     kept: dict[str, Payload] = {}
     for row in rows:
-        texts = {name: as_text(cell) for name, cell in row.items()}
+        texts = {" ".join(name.split()): as_text(cell) for name, cell in row.items()}
         key = _award_key(texts) if kind == AWARDS else texts["MAC"].lower()
         if key and not (key in kept and kind == COMPUTERS and kept[key]["Last Session"] > texts["Last Session"]):
             kept[key] = texts
@@ -268,4 +270,4 @@ def _machine(row: Payload) -> Payload:
 
 
 def _usage(row: Payload) -> Payload:
-    return {name: row[name] for name in USAGE}
+    return {name: row[name] for name in ("MAC", *USAGE)}
