@@ -59,7 +59,7 @@ def status(as_json: JSON = False) -> None:
     answerable = {finding.table for finding in found}
     for name, key in asset_keys().items():
         when = next_times.get(name)
-        due_at = local(when, "%a %H:%M") if when else "not set up"
+        due_at = local(when, "%a %H:%M") if when else "when it comes" if name in watch else "not set up"
         if row := rows.get(name):
             mark = "⚠️" if row.status == "completed" and key in answerable else MARKS[row.status]
             last = ago(row.completed_at or row.started_at)

@@ -20,7 +20,6 @@ from typing import Any
 from python_calamine import CalamineError, CalamineWorkbook
 
 from lsats_dagster.clients.errors import (
-    OversizedAnswerError,
     PermanentSourceError,
     TransientSourceError,
     UnreadableAnswerError,
@@ -49,6 +48,9 @@ class Mark:
     @property
     def time(self) -> datetime:
         return datetime.fromtimestamp(self.nanoseconds / 1e9, UTC)
+
+    def __str__(self) -> str:
+        return f"{self.name} of {self.time:%Y-%m-%d %H:%M:%S.%f} UTC, {self.bytes} bytes"
 
 
 @dataclass(frozen=True)
@@ -95,14 +97,8 @@ class DocumentsClient:
             raise TransientSourceError(f"the folder of exports cannot be read ({error.strerror})") from None
         return max(found, key=lambda mark: (mark.nanoseconds, mark.name), default=None)
 
-    def read(self, pattern: str, columns: Collection[str], before: Mapping[str, Any]) -> Document:
-        """The newest file of `pattern`, which must have these columns. before: the memory of the last read.
-
-        Columns beside them are given too.
-        """
-        mark = self.newest(pattern)
-        if mark is None:
-            raise PermanentSourceError(f"the folder of exports holds no file {pattern}: drop one there")
+    def read(self, mark: Mark, columns: Collection[str], before: Mapping[str, Any]) -> Document:
+        """This file, which must have these columns and may have others. before: the memory of the last read."""
         content = self._content(mark)
         sha256 = hashlib.sha256(content).hexdigest()
         refuse_older(mark, sha256, before)
@@ -140,8 +136,8 @@ def is_workbook(mark: Mark) -> bool:
     return mark.name.lower().endswith(".xlsx")
 
 
-def too_large(name: str, most: int) -> OversizedAnswerError:
-    return OversizedAnswerError(f"{name} is larger than {most >> 20} MB, unpacked")
+def too_large(name: str, most: int) -> PermanentSourceError:
+    return PermanentSourceError(f"{name} is larger than {most >> 20} MB, unpacked")
 
 
 def refuse_older(mark: Mark, sha256: str, before: Mapping[str, Any]) -> None:
