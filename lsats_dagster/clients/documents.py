@@ -82,14 +82,15 @@ class DocumentsClient:
     def newest(self, pattern: str) -> Mark | None:
         """The newest file whose name fits `pattern`, in letters of either case; None where there is none.
 
-        Files that office programs and copying programs hide are none.
+        Files that office programs and copying programs hide are none, nor are those whose names no log could show.
         """
         try:
             with os.scandir(self._folder) as entries:
                 found = [
                     Mark(entry.name, seen.st_size, seen.st_mtime_ns)
                     for entry in entries
-                    if fnmatch.fnmatchcase(entry.name.lower(), pattern) and not entry.name.startswith(("~$", "."))
+                    if fnmatch.fnmatchcase(entry.name.lower(), pattern)
+                    if not entry.name.startswith(("~$", ".")) and entry.name.isprintable()
                     for seen in [entry.stat()]
                     if stat.S_ISREG(seen.st_mode)
                 ]
@@ -187,7 +188,7 @@ def workbook_rows(name: str, content: bytes, most: int) -> Iterator[Row]:
                 raise too_large(name, most)
         sheet = CalamineWorkbook.from_filelike(io.BytesIO(content)).get_sheet_by_index(0)
         rows = sheet.to_python()
-    except (CalamineError, zipfile.BadZipFile):
+    except (CalamineError, zipfile.BadZipFile, NotImplementedError):
         # The message of the library may quote the file.
         raise half_written(name, "is no whole workbook") from None
     for row in rows:

@@ -4,9 +4,10 @@ import re
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from datetime import timedelta
+from pathlib import Path
 from typing import Any, ClassVar
 
-from pydantic import Field
+from pydantic import Field, field_validator
 
 from lsats_dagster.clients.documents import DocumentsClient
 from lsats_dagster.clients.errors import PermanentSourceError
@@ -54,8 +55,17 @@ class DocumentsSettings(SourceSettings):
     ways: ClassVar = (("lsats_data_folder",),)
 
     lsats_data_folder: Folder | None = Field(
-        None, description="Folder into which people drop exports: lab_awards*.csv, keyconfigure_computers*.xlsx."
+        None,
+        description="Whole path of the folder into which people drop exports: lab_awards*.csv, keyconfigure_computers*.xlsx.",
     )
+
+    @field_validator("lsats_data_folder")
+    @classmethod
+    def is_whole(cls, value: Path | None) -> Path | None:
+        """Commands and Dagster's programs work in other folders than the one where the setting was written."""
+        if value is not None and not value.is_absolute():
+            raise ValueError("must be a whole path, which begins with /")
+        return value
 
 
 def open_client(settings: DocumentsSettings, terms: Terms) -> DocumentsClient:

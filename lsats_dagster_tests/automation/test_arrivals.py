@@ -95,9 +95,10 @@ def test_a_folder_that_is_gone_or_not_set_is_said(
     monkeypatch.setenv("LSATS_DATA_FOLDER", str(tmp_path / "elsewhere"))
     assert looker.look() == set()
     assert looker.said == "the folder of exports cannot be read (No such file or directory)"
-    monkeypatch.setenv("LSATS_DATA_FOLDER", "~/exports")
-    assert looker.look() == set()
-    assert "LSATS_DATA_FOLDER: begins with ~" in looker.said
+    for unusable, words in (("~/exports", "begins with ~"), ("exports", "must be a whole path")):
+        monkeypatch.setenv("LSATS_DATA_FOLDER", unusable)
+        assert looker.look() == set()
+        assert f"LSATS_DATA_FOLDER: {words}" in looker.said
     monkeypatch.delenv("LSATS_DATA_FOLDER")
     assert looker.look() == set()
     assert looker.said.startswith("Exported documents is not set up: LSATS_DATA_FOLDER not set")

@@ -142,7 +142,14 @@ def test_the_newest_file_of_a_kind_and_nothing_that_is_hidden(drop: Drop, tmp_pa
     drop("awards_z.csv", HEADER, minute=1)
     newest = drop("Awards_A.CSV", HEADER, minute=3)
     drop("awards_b.csv", HEADER, minute=2)
-    for other in ("~$awards_c.csv", ".awards_c.csv", ".~lock.awards_c.csv#", "awards_c.csv.part", "other.csv"):
+    for other in (
+        "~$awards_c.csv",
+        ".awards_c.csv",
+        ".~lock.awards_c.csv#",
+        "awards_c.csv.part",
+        "other.csv",
+        "awards_\udcff.csv",
+    ):
         drop(other, HEADER, minute=9)
     (tmp_path / "awards_folder.csv").mkdir()
     assert client.newest(PATTERN) == newest
