@@ -22,7 +22,6 @@ from lsats_dagster_tests.contracts.poison_cases import POISON, QUOTED, good_reco
 from lsats_dagster_tests.contracts.stream_cases import (
     CLIENT_STREAMS,
     TRANSPORTS,
-    as_superuser,
     beside_a_silent_source,
     campus_source,
     data_routes,
@@ -33,6 +32,7 @@ from lsats_dagster_tests.contracts.stream_cases import (
     read,
     transport,
 )
+from lsats_dagster_tests.contracts.stream_states import as_superuser
 
 # Errors and logs are made by clients and engine.
 pytestmark = pytest.mark.engine

@@ -13,24 +13,18 @@ from lsats_dagster.sources import STREAMS
 from lsats_dagster_tests.conftest import Hub
 from lsats_dagster_tests.contracts.stream_cases import (
     ENGINE_STREAMS,
-    as_superuser,
     assert_mirrors,
     change_content,
-    changes,
-    current,
     data_routes,
-    dump,
     expected,
     keys,
-    log,
     look_at_all,
     name,
     prepare,
     read,
-    run_row,
     shown,
-    state,
 )
+from lsats_dagster_tests.contracts.stream_states import as_superuser, changes, current, dump, log, run_row, state
 
 # What the engine does alike for every stream.
 engine_stream = pytest.mark.parametrize("stream", ENGINE_STREAMS, ids=name)

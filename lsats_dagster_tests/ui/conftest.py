@@ -82,7 +82,15 @@ def dagster_url(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
     home, log = folder / "home", folder / "demo.log"
     with log.open("wb") as output:
         demo = subprocess.Popen(
-            [str(Path(sys.executable).with_name("lsats")), "demo", "--ui", "--port", str(free_port())],
+            [
+                str(Path(sys.executable).with_name("lsats")),
+                "demo",
+                "--size",
+                "tiny",
+                "--ui",
+                "--port",
+                str(free_port()),
+            ],
             # Away from a developer's .env.
             cwd=folder,
             env=demo_environment(home),
