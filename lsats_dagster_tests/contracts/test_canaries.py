@@ -23,7 +23,6 @@ from lsats_dagster_tests.contracts.stream_cases import (
     CLIENT_STREAMS,
     REMOTE,
     REMOTE_STREAMS,
-    as_superuser,
     beside_a_silent_source,
     campus_source,
     data_routes,
@@ -34,6 +33,7 @@ from lsats_dagster_tests.contracts.stream_cases import (
     read,
     transport,
 )
+from lsats_dagster_tests.contracts.stream_states import as_superuser
 
 # Errors and logs are made by clients and engine.
 pytestmark = pytest.mark.engine

@@ -21,23 +21,19 @@ from lsats_dagster_tests.contracts.stream_cases import (
     calls,
     campus_source,
     change_content,
-    changes,
     data_routes,
-    dump,
     fault_cases,
     keys,
-    log,
     login_route,
     name,
     prepare,
     quick,
     read,
-    run_row,
     shown,
-    state,
     transport,
     with_steps,
 )
+from lsats_dagster_tests.contracts.stream_states import changes, dump, log, run_row, state
 
 every_stream = pytest.mark.parametrize("stream", STREAMS, ids=name)
 # What concerns the whole of a source; a detail run asks for single records.

@@ -13,25 +13,27 @@ from lsats_dagster.sources import STREAMS
 from lsats_dagster_tests.conftest import Hub
 from lsats_dagster_tests.contracts.stream_cases import (
     ENGINE_STREAMS,
-    as_superuser,
     assert_mirrors,
     change_content,
-    changes,
-    current,
     data_routes,
-    dump,
     expected,
     keys,
-    log,
     look_at_all,
     name,
-    passed_over,
     prepare,
     read,
-    run_row,
     shown,
-    state,
     transport,
+)
+from lsats_dagster_tests.contracts.stream_states import (
+    as_superuser,
+    changes,
+    current,
+    dump,
+    log,
+    passed_over,
+    run_row,
+    state,
 )
 
 # What the engine does alike for every stream.
