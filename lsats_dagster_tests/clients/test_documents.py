@@ -2,6 +2,7 @@
 
 import io
 import os
+import zipfile
 from collections.abc import Callable
 from datetime import date, datetime
 from pathlib import Path
@@ -89,6 +90,18 @@ def test_a_row_that_does_not_fit_stands_alone_as_unreadable(drop: Drop, tmp_path
 
 
 SHEET = workbook(["Id", "Name of (All)"], ["1", "a"])
+
+
+def damaged(content: bytes) -> bytes:
+    """A workbook of which one letter of a cell is another, as a copy that broke in the middle leaves it."""
+    changed = io.BytesIO()
+    with zipfile.ZipFile(io.BytesIO(content)) as parts, zipfile.ZipFile(changed, "w") as other:
+        for part in parts.infolist():
+            other.writestr(part.filename, parts.read(part))
+    # Not packed, so that only the check sum tells.
+    return changed.getvalue().replace(b"<t>a</t>", b"<t>b</t>")
+
+
 REFUSED: dict[str, tuple[str, bytes, type[SourceError], str]] = {
     "cut in a line": ("awards.csv", f"{HEADER}1,a,b\n2,c".encode(), UnreadableAnswerError, "does not end with a whole line"),
     "cut in a sign": ("awards.csv", f"{HEADER}1,a,é".encode()[:-1], UnreadableAnswerError, "does not end with a whole line"),
@@ -99,6 +112,7 @@ REFUSED: dict[str, tuple[str, bytes, type[SourceError], str]] = {
     "another header": ("awards.csv", b"Id,Title\n1,a\n", PermanentSourceError, r"lacks the columns Name of \(All\): "),
     "a column twice": ("awards.csv", HEADER.replace("Extra", "Id").encode() + b"1,a,b\n", PermanentSourceError, "one name: Id"),
     "a cut workbook": ("computers.xlsx", SHEET[: len(SHEET) // 2], UnreadableAnswerError, "is no whole workbook"),
+    "a damaged workbook": ("computers.xlsx", damaged(SHEET), UnreadableAnswerError, "is no whole workbook"),
     "no workbook": ("computers.xlsx", HEADER.encode(), UnreadableAnswerError, "is no whole workbook"),
     "an empty workbook": ("computers.xlsx", workbook(), PermanentSourceError, "lacks the columns Id, "),
 }  # fmt: skip
