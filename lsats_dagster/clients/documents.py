@@ -11,6 +11,7 @@ import io
 import os
 import stat
 import zipfile
+import zlib
 from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, date, datetime
@@ -20,7 +21,6 @@ from typing import Any
 from python_calamine import CalamineError, CalamineWorkbook
 
 from lsats_dagster.clients.errors import (
-    OversizedAnswerError,
     PermanentSourceError,
     TransientSourceError,
     UnreadableAnswerError,
@@ -49,6 +49,9 @@ class Mark:
     @property
     def time(self) -> datetime:
         return datetime.fromtimestamp(self.nanoseconds / 1e9, UTC)
+
+    def __str__(self) -> str:
+        return f"{self.name} of {self.time:%Y-%m-%d %H:%M:%S.%f} UTC, {self.bytes} bytes"
 
 
 @dataclass(frozen=True)
@@ -80,14 +83,15 @@ class DocumentsClient:
     def newest(self, pattern: str) -> Mark | None:
         """The newest file whose name fits `pattern`, in letters of either case; None where there is none.
 
-        Files that office programs and copying programs hide are none.
+        Files that office programs and copying programs hide are none, nor are those whose names no log could show.
         """
         try:
             with os.scandir(self._folder) as entries:
                 found = [
                     Mark(entry.name, seen.st_size, seen.st_mtime_ns)
                     for entry in entries
-                    if fnmatch.fnmatchcase(entry.name.lower(), pattern) and not entry.name.startswith(("~$", "."))
+                    if fnmatch.fnmatchcase(entry.name.lower(), pattern)
+                    if not entry.name.startswith(("~$", ".")) and entry.name.isprintable()
                     for seen in [entry.stat()]
                     if stat.S_ISREG(seen.st_mode)
                 ]
@@ -95,14 +99,8 @@ class DocumentsClient:
             raise TransientSourceError(f"the folder of exports cannot be read ({error.strerror})") from None
         return max(found, key=lambda mark: (mark.nanoseconds, mark.name), default=None)
 
-    def read(self, pattern: str, columns: Collection[str], before: Mapping[str, Any]) -> Document:
-        """The newest file of `pattern`, which must have these columns. before: the memory of the last read.
-
-        Columns beside them are given too.
-        """
-        mark = self.newest(pattern)
-        if mark is None:
-            raise PermanentSourceError(f"the folder of exports holds no file {pattern}: drop one there")
+    def read(self, mark: Mark, columns: Collection[str], before: Mapping[str, Any]) -> Document:
+        """This file, which must have these columns and may have others. before: the memory of the last read."""
         content = self._content(mark)
         sha256 = hashlib.sha256(content).hexdigest()
         refuse_older(mark, sha256, before)
@@ -140,8 +138,8 @@ def is_workbook(mark: Mark) -> bool:
     return mark.name.lower().endswith(".xlsx")
 
 
-def too_large(name: str, most: int) -> OversizedAnswerError:
-    return OversizedAnswerError(f"{name} is larger than {most >> 20} MB, unpacked")
+def too_large(name: str, most: int) -> PermanentSourceError:
+    return PermanentSourceError(f"{name} is larger than {most >> 20} MB, unpacked")
 
 
 def refuse_older(mark: Mark, sha256: str, before: Mapping[str, Any]) -> None:
@@ -189,10 +187,12 @@ def workbook_rows(name: str, content: bytes, most: int) -> Iterator[Row]:
         with zipfile.ZipFile(io.BytesIO(content)) as parts:
             if sum(part.file_size for part in parts.infolist()) > most:
                 raise too_large(name, most)
-        sheet = CalamineWorkbook.from_filelike(io.BytesIO(content)).get_sheet_by_index(0)
-        rows = sheet.to_python()
-    except (CalamineError, zipfile.BadZipFile):
-        # The message of the library may quote the file.
+            # The reader of sheets does not look at check sums.
+            if parts.testzip() is not None:
+                raise zipfile.BadZipFile
+        rows = CalamineWorkbook.from_filelike(io.BytesIO(content)).get_sheet_by_index(0).to_python()
+    except (CalamineError, zipfile.BadZipFile, zlib.error, EOFError, RuntimeError, ValueError):
+        # What these say may quote the file.
         raise half_written(name, "is no whole workbook") from None
     for row in rows:
         yield [as_text(cell) for cell in row]

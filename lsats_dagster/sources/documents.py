@@ -1,14 +1,16 @@
 """Exported documents: lab awards and the inventory of KeyConfigure, which people drop into a folder (sources.md 4.6, 19, 20)."""
 
 import re
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from datetime import timedelta
+from pathlib import Path
 from typing import Any, ClassVar
 
-from pydantic import Field
+from pydantic import Field, field_validator
 
 from lsats_dagster.clients.documents import DocumentsClient
+from lsats_dagster.clients.errors import PermanentSourceError
 from lsats_dagster.ingestion.stream import (
     BLANKS,
     Extract,
@@ -39,9 +41,8 @@ MACHINE_COLUMNS = (
 USAGE_COLUMNS = (
     "Free", "% Used", "% Free", "Last Addr", "Last User", "Login", "Last Session", "Last Startup", "Base Audit", "Last Audit",
 )  # fmt: skip
-# What the key holds, in whatever spelling the export has it.
-AWARD_SPELLINGS = frozenset({"Person Uniqname", "Person Appt Department Id"})
-MACHINE_SPELLINGS = frozenset({"MAC"})
+# No content: the key holds them, in whatever spelling an export has them.
+IN_THE_KEY = {"Person Uniqname", "Person Appt Department Id", "MAC"}
 DEPARTMENT = re.compile(r"([0-9]{1,6})(?:\.0*)?", re.ASCII)
 MAC = re.compile(r"[0-9a-f]{12}", re.ASCII)
 # People are asked for an export each month. Whoever forgets one is reminded after five weeks.
@@ -54,8 +55,17 @@ class DocumentsSettings(SourceSettings):
     ways: ClassVar = (("lsats_data_folder",),)
 
     lsats_data_folder: Folder | None = Field(
-        None, description="Folder into which people drop exports: lab_awards*.csv, keyconfigure_computers*.xlsx."
+        None,
+        description="Whole path of the folder into which people drop exports: lab_awards*.csv, keyconfigure_computers*.xlsx.",
     )
+
+    @field_validator("lsats_data_folder")
+    @classmethod
+    def is_whole(cls, value: Path | None) -> Path | None:
+        """Commands and Dagster's programs work in other folders than the one where the setting was written."""
+        if value is not None and not value.is_absolute():
+            raise ValueError("must be a whole path, which begins with /")
+        return value
 
 
 def open_client(settings: DocumentsSettings, terms: Terms) -> DocumentsClient:
@@ -72,7 +82,7 @@ def award_key(record: Record) -> str:
     match = DEPARTMENT.fullmatch(department)
     if match is None:
         raise UnkeyedRecordError("Person Appt Department Id is no number of up to six digits")
-    return "-".join([award, uniqname.lower(), match[1].zfill(6), record["Person Role"].strip(BLANKS)])
+    return "-".join([award, uniqname.lower(), match[1].zfill(6), cell(record, "Person Role")])
 
 
 def mac_key(record: Record) -> str:
@@ -85,10 +95,15 @@ def mac_key(record: Record) -> str:
 
 def filled(record: Record, column: str) -> str:
     """The text of a column without which a row is no record (sources.md 19, 20)."""
-    text = str(record[column]).strip(BLANKS)
+    text = cell(record, column)
     if not text:
         raise SkippedRecordError(f"without {column}")
     return text
+
+
+def cell(record: Record, column: str) -> str:
+    value = record.get(column)
+    return value.strip(BLANKS) if isinstance(value, str) else ""
 
 
 def latest_sessions(records: list[Any]) -> list[Any]:
@@ -98,7 +113,7 @@ def latest_sessions(records: list[Any]) -> list[Any]:
     for record in records:
         try:
             key = mac_key(record)
-        except (TypeError, SkippedRecordError, UnkeyedRecordError):
+        except (AttributeError, SkippedRecordError, UnkeyedRecordError):
             others.append(record)
             continue
         # Of two with the same session the choice must not depend on their order.
@@ -116,14 +131,16 @@ class Export:
 
     def read(self, client: DocumentsClient, extract: Extract) -> Iterator[list[Any]]:
         """The newest file, whole."""
+        mark = client.newest(self.pattern)
+        if mark is None:
+            raise PermanentSourceError(f"the folder of exports holds no file {self.pattern}: drop one there")
+        extract.evidence["file"] = str(mark)
         before = extract.before.memory
-        document = client.read(self.pattern, self.columns, before)
-        extract.evidence |= {"file": document.mark.name, "modified": document.mark.time.isoformat()}
-        yield self.settle(document.records)
+        document = client.read(mark, self.columns, before)
+        records = self.settle(document.records)
+        yield records
         extract.remember(**document.memory(before))
-        extract.complete(
-            "one whole file", records=len(document.records), bytes=document.mark.bytes, sha256=document.sha256
-        )
+        extract.complete("one whole file", records=len(records), sha256=document.sha256)
 
 
 AWARDS = Export("lab_awards*.csv", AWARD_COLUMNS)
@@ -140,7 +157,7 @@ LAB_AWARDS = ListStream(
     ),
     key=award_key,
     evidence=DocumentsClient.evidence,
-    hash_rule=HashRule(volatile=AWARD_SPELLINGS, known=frozenset(AWARD_COLUMNS)),
+    hash_rule=HashRule(known=frozenset(AWARD_COLUMNS) - IN_THE_KEY),
     read=AWARDS.read,
 )
 
@@ -156,7 +173,7 @@ COMPUTERS = ListStream(
     key=mac_key,
     evidence=DocumentsClient.evidence,
     left_out=USAGE_COLUMNS,
-    hash_rule=HashRule(volatile=MACHINE_SPELLINGS, known=frozenset(MACHINE_COLUMNS)),
+    hash_rule=HashRule(known=frozenset(MACHINE_COLUMNS) - IN_THE_KEY),
     read=INVENTORY.read,
 )
 
@@ -171,20 +188,22 @@ USAGE = ListStream(
     key=mac_key,
     evidence=DocumentsClient.evidence,
     kept=("MAC", *USAGE_COLUMNS),
-    hash_rule=HashRule(volatile=MACHINE_SPELLINGS),
+    hash_rule=HashRule(known=frozenset(USAGE_COLUMNS)),
     read=INVENTORY.read,
 )
 
 
-def arrivals(client: DocumentsClient) -> Mapping[str, str | None]:
-    """By table: the mark of the newest file that it is read from."""
-    marks = {}
-    for export, streams in ((AWARDS, (LAB_AWARDS,)), (INVENTORY, (COMPUTERS, USAGE))):
-        mark = client.newest(export.pattern)
-        marks |= dict.fromkeys(
-            (stream.table for stream in streams), mark and f"{mark.name} {mark.bytes} {mark.nanoseconds}"
-        )
-    return marks
+STREAMS = {AWARDS: (LAB_AWARDS,), INVENTORY: (COMPUTERS, USAGE)}
+
+
+def arrivals(client: DocumentsClient) -> dict[str, str | None]:
+    """By table: the newest file that it is read from, as the folder shows it."""
+    newest = {export: client.newest(export.pattern) for export in STREAMS}
+    return {
+        stream.table: None if mark is None else str(mark)
+        for export, mark in newest.items()
+        for stream in STREAMS[export]
+    }
 
 
 SOURCE = Source(
@@ -195,4 +214,5 @@ SOURCE = Source(
     transport="file",
     streams=(LAB_AWARDS, COMPUTERS, USAGE),
     cadences={stream.table: WHEN_DROPPED for stream in (LAB_AWARDS, COMPUTERS, USAGE)},
+    arrivals=arrivals,
 )
