@@ -403,8 +403,6 @@ ACCOUNT_OTHERS = {
     "City": ("Elsewhere", "", None),
 }
 
-MACHINE_NAMES = ("EX-PC-1", "ex-pc-2 ", "EX-PC-2", "", None)
-
 SHAPES: Mapping[str, Shape] = {
     "tdx/department": Shape(
         ("ID",), tuple("123456"), str, account, ACCOUNT_LINKS, ACCOUNT_OTHERS
@@ -501,8 +499,8 @@ SHAPES: Mapping[str, Shape] = {
     ),
     "key_client/computer": Shape(
         ("MAC",), tuple(map(mac, range(1, 7))), mac, card,
-        {"Name": MACHINE_NAMES, "OEM SN": ("SERIAL1", "serial2 ", "N/A", "", "12345.0")},
-        {"Name": MACHINE_NAMES, "Owner": ("Other", ""), "#": ("8.0", "many"), "OS Install Date": ("7/18/2024", "8")},
+        {"Name": ("EX-PC-1", "ex-pc-2 ", "EX-PC-2", "", None), "OEM SN": ("SERIAL1", "serial2 ", "N/A", "", "12345.0")},
+        {"Owner": ("Other", ""), "#": ("8.0", "many"), "OS Install Date": ("7/18/2024", "8")},
     ),
     "key_client/computer_usage": Shape(
         ("MAC",), tuple(map(mac, range(1, 7))), mac, card_usage,

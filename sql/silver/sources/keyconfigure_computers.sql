@@ -57,7 +57,7 @@ with cards as (
         d.first_seen_at,
         d.is_present,
         d.removed_at,
-        clean.mac(d.external_id) as mac,
+        clean.mac(d.external_id collate "default") as mac,
         clean.code(f."Name") as computer_name,
         clean.cell_code(f."OEM SN") as serial_text,
         case
@@ -166,7 +166,7 @@ placed as (
                 ),
                 ''
             ),
-            c.external_id
+            c.external_id collate "default"
         ) as computer_id
     from cards c
     left join serials s on upper(c.computer_name) = s.name
