@@ -613,6 +613,9 @@ def test_a_person_follows_the_code_of_their_account(world: World) -> None:
     assert row(world, "tdx_users", uid(1)).department_id == "100001"
     live(world, Change(DEPARTMENT, "1", "Code", "100099"), streams=(DEPARTMENT, USER))
     assert row(world, "tdx_users", uid(1)).department_id == "100099"
+    live(world, Change(DEPARTMENT, "1", "Code", " "), streams=(DEPARTMENT, USER))
+    codeless = row(world, "tdx_users", uid(1))
+    assert (codeless.department_id, "unknown_account" in codeless.quality_flags) == (None, False)
     live(world, Change(DEPARTMENT, "1", None), streams=(DEPARTMENT, USER))
     gone = row(world, "tdx_users", uid(1))
     assert (gone.department_id, gone.default_account_id, "unknown_account" in gone.quality_flags) == (None, 1, True)
