@@ -193,7 +193,7 @@ ordered as (
         r.speaks,
         row_number() over (
             partition by r.computer_id
-            order by r.speaks desc, c.last_session desc nulls last, c.last_audit desc nulls last, r.external_id collate "C"
+            order by r.speaks desc, c.last_session desc nulls last, c.last_audit desc nulls last, r.external_id
         ) as place
     from ranked r
     inner join cards c on r.external_id = c.external_id
@@ -202,7 +202,7 @@ ordered as (
 addresses as (
     select
         a.computer_id,
-        array_agg(a.address order by a.place, a.address collate "C") as ip_addresses
+        array_agg(a.address order by a.place, a.address) as ip_addresses
     from (
         select
             o.computer_id,
