@@ -57,7 +57,7 @@ with cards as (
         d.first_seen_at,
         d.is_present,
         d.removed_at,
-        clean.mac(d.external_id collate "default") as mac,
+        clean.mac(f."MAC") as mac,
         clean.code(f."Name") as computer_name,
         clean.cell_code(f."OEM SN") as serial_text,
         case
@@ -105,6 +105,7 @@ with cards as (
     -- A card that was removed keeps its last use, which was removed with it.
     left join bronze.keyconfigure_usage u on d.external_id = u.external_id and (u.is_present or not d.is_present)
     cross join lateral jsonb_to_record(d.payload) f (
+        "MAC" text,
         "Name" jsonb,
         "OEM SN" jsonb,
         "CPU" jsonb,
@@ -166,7 +167,7 @@ placed as (
                 ),
                 ''
             ),
-            c.external_id collate "default"
+            c.external_id collate "default" -- noqa: RF02
         ) as computer_id
     from cards c
     left join serials s on upper(c.computer_name) = s.name
@@ -193,7 +194,7 @@ ordered as (
         r.speaks,
         row_number() over (
             partition by r.computer_id
-            order by r.speaks desc, c.last_session desc nulls last, c.last_audit desc nulls last, r.external_id
+            order by r.speaks desc, c.last_session desc nulls last, c.last_audit desc nulls last, r.external_id asc
         ) as place
     from ranked r
     inner join cards c on r.external_id = c.external_id
@@ -202,15 +203,15 @@ ordered as (
 addresses as (
     select
         a.computer_id,
-        array_agg(a.address order by a.place, a.address) as ip_addresses
+        array_agg(a.address order by a.place) as ip_addresses
     from (
         select
             o.computer_id,
             n.address,
-            min(o.place) as place
+            min(array[o.place, n.number]) as place
         from ordered o
         inner join cards c on o.external_id = c.external_id
-        cross join lateral unnest(c.addresses) n (address)
+        cross join lateral unnest(c.addresses) with ordinality n (address, number)
         where o.speaks
         group by o.computer_id, n.address
     ) a

@@ -135,7 +135,7 @@ disputed as (
     where c.is_present
     group by c.award_id
     having
-        count(distinct (c.award_total_dollars, c.award_direct_dollars, c.award_indirect_dollars)) > 1
+        count(distinct jsonb_build_array(c.award_total_dollars, c.award_direct_dollars, c.award_indirect_dollars)) > 1
 )
 
 select

@@ -384,16 +384,12 @@ select
     c.removed_at
 from cleaned c
 left join lateral (
-    -- Of several with one name the first.
-    select jsonb_object_agg(n.name, n.attribute order by n.is_known, n.place desc) as by_name
-    from (
-        select
-            e.attribute,
-            e.place,
-            k.is_known,
-            case when k.is_known then 'financial owner/responsible' else lower(clean.text(e.attribute ->> 'Name')) end as name
-        from jsonb_array_elements(clean.list(c.detail_payload -> 'Attributes')) with ordinality e (attribute, place)
-        cross join lateral (select coalesce(clean.integer(e.attribute ->> 'ID') = 10896, false) as is_known) k
+    -- Of several with one name the first, of the financial owner the one with its number.
+    select jsonb_object_agg(n.name, e.attribute order by k.is_known asc, e.place desc) as by_name
+    from jsonb_array_elements(clean.list(c.detail_payload -> 'Attributes')) with ordinality e (attribute, place)
+    cross join lateral (select coalesce(clean.integer(e.attribute ->> 'ID') = 10896, false) as is_known) k
+    cross join lateral (
+        select case when k.is_known then 'financial owner/responsible' else lower(clean.text(e.attribute ->> 'Name')) end as name
     ) n
     where n.name is not null
 ) p on true
