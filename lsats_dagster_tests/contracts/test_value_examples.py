@@ -646,11 +646,11 @@ def test_an_ended_appointment_is_never_the_first(world: World) -> None:
 
 def test_an_employee_id_may_hold_a_colon(world: World) -> None:
     """The record number is what stands behind the last one."""
-    world.apply(Change(APPOINTMENT, "00000001:0"), Change(APPOINTMENT, "00000001:0", "EmplId", "a:b"))
+    world.apply(Change(APPOINTMENT, "00000001:0"), Change(APPOINTMENT, "00000001:0", "EmplId", "a:5"))
     world.read(APPOINTMENT)
     world.refresh("umapi_employees")
     (found,) = world.rows("select empl_id, empl_rcd from silver.umapi_employees")
-    assert tuple(found) == ("a:b", 0)
+    assert tuple(found) == ("a:5", 0)
 
 
 def computers(world: World, *columns: str) -> dict[str, tuple[Any, ...]]:
