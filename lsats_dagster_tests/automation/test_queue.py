@@ -10,13 +10,13 @@ from lsats_dagster.assets.common import asset_key
 from lsats_dagster.cli.execution import job_origin
 from lsats_dagster.settings import REPOSITORY
 from lsats_dagster.source import NIGHTLY
-from lsats_dagster.sources import SOURCES
 from lsats_dagster_tests.automation.aids import Operation, failures
+from lsats_dagster_tests.hubs import FEW
 
 # What a night asks for.
 LISTS = {
     asset_key(f"{stream.layer}.{stream.table}")
-    for source in SOURCES
+    for source in FEW
     for stream in source.streams
     if source.cadence_of(stream) == NIGHTLY
 }

@@ -26,7 +26,7 @@ from lsats_dagster_tests.contracts import (
     test_streams_poison,
     test_streams_runs,
 )
-from lsats_dagster_tests.contracts.stream_cases import as_superuser
+from lsats_dagster_tests.contracts.stream_states import as_superuser
 
 Plant = Callable[[Any, pytest.MonkeyPatch], StreamDeclaration]
 
