@@ -83,15 +83,14 @@ class DocumentsClient:
     def newest(self, pattern: str) -> Mark | None:
         """The newest file whose name fits `pattern`, in letters of either case; None where there is none.
 
-        Files that office programs and copying programs hide are none, nor are those whose names no log could show.
+        What programs hide while they write it begins with another sign. A name that no log could show is none.
         """
         try:
             with os.scandir(self._folder) as entries:
                 found = [
                     Mark(entry.name, seen.st_size, seen.st_mtime_ns)
                     for entry in entries
-                    if fnmatch.fnmatchcase(entry.name.lower(), pattern)
-                    if not entry.name.startswith(("~$", ".")) and entry.name.isprintable()
+                    if fnmatch.fnmatchcase(entry.name.lower(), pattern) and entry.name.isprintable()
                     for seen in [entry.stat()]
                     if stat.S_ISREG(seen.st_mode)
                 ]
