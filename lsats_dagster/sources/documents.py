@@ -181,7 +181,7 @@ USAGE = ListStream(
     source_system="key_client",
     entity_type="computer_usage",
     table="keyconfigure_usage",
-    row="How one network card of a computer in the inventory of KeyConfigure was last used: sessions, address, user, free disk.",
+    row="One network card of a computer in the inventory of KeyConfigure as it was last used: session, address, user, free disk.",
     description=(
         "Read whole from the same file as the computers, whose other columns move at every export. Removed: absent from it."
     ),

@@ -23,18 +23,22 @@ def newest(hub: Hub, stream: ListStream[Any]) -> Path:
     return max(hub.campus.exports.glob(f"{kind_of(stream)}*"), key=lambda path: path.stat().st_mtime_ns)
 
 
-def test_a17_department_ids_that_a_spreadsheet_took_for_numbers_make_the_same_keys(source_hub: Hub) -> None:
-    """A column with gaps becomes one of numbers: 4100.0 in place of 004100."""
+def test_a17_department_ids_that_a_spreadsheet_took_for_numbers_make_the_same_keys(
+    source_hub: Hub, other_hub: Hub
+) -> None:
+    """A column with gaps becomes one of numbers: 185500.0 in place of 185500."""
+    source_hub.campus.export("lab_awards", lost_zeros=True)
+    other_hub.run(LAB_AWARDS)
+    assert_mirrors(other_hub, LAB_AWARDS)
+    source_hub.campus.export("lab_awards")
     source_hub.run(LAB_AWARDS)
     before = log(source_hub, LAB_AWARDS)
-    for style in ({"lost_zeros": True}, {"encoding": "cp1252"}, {"encoding": "utf-8-sig"}, {"extra_column": True}):
+    for style in ({"lost_zeros": True}, {"encoding": "utf-8-sig"}, {"extra_column": True}):
         source_hub.campus.export("lab_awards", **style)
         run = source_hub.run(LAB_AWARDS)
         assert run.metadata["extract"]["state"] == "complete"
         assert log(source_hub, LAB_AWARDS) == before, style
     assert run.metadata["skipped_by_rule"] == {"without Person Uniqname": 1, "without Person Appt Department Id": 1}
-    # And a hub that begins with such a file has them too.
-    assert any(key.split("-")[2].startswith("0") for key in keys(source_hub.campus, LAB_AWARDS))
 
 
 @pytest.mark.parametrize("stream", [COMPUTERS, USAGE], ids=name)
@@ -43,7 +47,7 @@ def test_a18_upper_case_macs_with_dashes_make_no_new_entities(stream: ListStream
     before = log(source_hub, stream)
     source_hub.campus.export("keyconfigure_computers", dashes=True)
     run = source_hub.run(stream)
-    assert log(source_hub, stream) == before
+    assert (log(source_hub, stream), run.counts.failed) == (before, 0)
     assert run.metadata["skipped_by_rule"] == {"without MAC": 1}
     assert_mirrors(source_hub, stream)
 

@@ -121,11 +121,11 @@ def test_a_file_may_be_dropped_with_every_fault(campus: Campus) -> None:
 def test_what_is_done_to_a_stream_of_exports_is_dropped_at_once(campus: Campus) -> None:
     for stream, kind, rows in ((AWARDS, "lab_awards", _awards), (COMPUTERS, "keyconfigure_computers", _cards)):
         before, newest = campus.truth(stream), _newest(campus, kind)
-        contents = {newest.read_bytes()}
+        contents, count = {newest.read_bytes()}, len(rows(newest))
         gone = min(before)
         campus.delete(stream, gone)
         contents.add(newest.read_bytes())
-        assert len(rows(newest)) == len(rows(newest)) == len(campus.truth(stream)) + {AWARDS: 2, COMPUTERS: 1}[stream]
+        assert len(rows(newest)) < count
         campus.restore(stream, gone)
         assert campus.truth(stream) == before
         contents.add(newest.read_bytes())

@@ -241,7 +241,9 @@ class Simulation:
             exports = self.world.exports
             kind = exports.kind_of(self.world.stream(stream).table)
             if kind is not None:
-                self._drop(kind, [*exports.shown(kind), *map(json.loads, self.behaviour.poison.get(stream, []))])
+                bad = map(json.loads, self.behaviour.poison.get(stream, []))
+                rows = [exports.row_of(kind, row) if isinstance(row, dict) else row for row in bad]
+                self._drop(kind, [*exports.shown(kind), *rows])
             return result
 
         return operate

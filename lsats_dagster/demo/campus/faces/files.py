@@ -8,6 +8,7 @@ import zipfile
 from collections.abc import Callable, Mapping, Sequence
 from datetime import datetime, timedelta
 from pathlib import Path
+from typing import Any
 
 from openpyxl import Workbook, load_workbook
 
@@ -165,7 +166,7 @@ def _large(kind: str, content: bytes, megabytes: float = 4) -> bytes:
     return book.getvalue()
 
 
-def _remade(kind: str, content: bytes, change: Callable[[list[list[Cell]]], list[list[Cell]]]) -> bytes:
+def _remade(kind: str, content: bytes, change: Callable[[list[Any]], list[Any]]) -> bytes:
     if kind == AWARDS:
         return _csv(change([list(row) for row in csv.reader(io.StringIO(content.decode(), newline=""))])).encode()
     sheet = load_workbook(io.BytesIO(content), read_only=True).worksheets[0]

@@ -69,13 +69,15 @@ class Exports:
         """The header of an export."""
         return list(self.newest[kind][0])
 
+    def row_of(self, kind: str, texts: Payload) -> Row:
+        """A record as it stands in an export."""
+        columns = {_heading(column): column for column in self.columns(kind)}
+        return {columns.get(name, name): cell for name, cell in texts.items()}
+
     def shown(self, kind: str) -> list[Row]:
         """The rows of an export of the stream as it is now, and of the newest one what is no record; in a new order each time."""
-        table, columns = self.tables[kind], {_heading(column): column for column in self.columns(kind)}
-        rows: list[Row] = [
-            {columns.get(name, name): cell for name, cell in (table[key] | other).items()}
-            for key, other in table.ordered()
-        ]
+        table = self.tables[kind]
+        rows = [self.row_of(kind, table[key] | other) for key, other in table.ordered()]
         kept = _by_key(kind, self.newest[kind])
         for row in self.newest[kind]:
             texts = _texts(row)
