@@ -23,6 +23,7 @@ from lsats_dagster_tests.contracts.stream_cases import (
     change_content,
     data_routes,
     fault_cases,
+    in_depth,
     keys,
     login_route,
     name,
@@ -45,7 +46,9 @@ every_outlasted = pytest.mark.parametrize(
     ("stream", "fault"), fault_cases([stream for stream in STREAMS if transport(stream).outlasts]), ids=name
 )
 every_oversized = pytest.mark.parametrize(
-    ("stream", "fault"), [(stream, fault) for stream in STREAMS for fault in transport(stream).oversized], ids=name
+    ("stream", "fault"),
+    [(stream, fault) for stream in in_depth(CLIENT_STREAMS) for fault in transport(stream).oversized],
+    ids=name,
 )
 every_paged = pytest.mark.parametrize("stream", PAGED, ids=name)
 # The others do not say how much is left; their pace is that of the settings.
