@@ -1,7 +1,6 @@
 """The calls of a detail stream: asked side by side, judged one by one, handed on in portions of one commit."""
 
 import logging
-import math
 import threading
 import time
 from collections.abc import Iterator
@@ -112,7 +111,8 @@ def _misfit(stream: DetailStream[Any], record: Any, external_id: str) -> Rejecte
 class Calls:
     """The calls of one run, asked side by side. Iterating gives the answers in portions of one commit.
 
-    until: no call begins after this moment of time.monotonic. asked: calls that came to an end.
+    total: how many there are, for the log. until: no call begins after this moment of time.monotonic. asked: calls that
+    came to an end.
 
     Calls that go on failing, and new failures beside no answer at all, end the iteration after the answers that came: with
     the client's own error, or with UnprovenReadError where the answers cannot be read. The threads do not hold up the end of
@@ -120,13 +120,13 @@ class Calls:
     """
 
     def __init__(
-        self, stream: DetailStream[Any], client: Any, due: list[Due], workers: int, *, until: float = math.inf
+        self, stream: DetailStream[Any], client: Any, due: Iterator[Due], workers: int, *, total: int, until: float
     ) -> None:
         self._stream = stream
         self._client = client
         self._until = until
-        self._total = len(due)
-        self._due = iter(due)
+        self._total = total
+        self._due = due
         self._came: SimpleQueue[Answer | None] = SimpleQueue()
         self._ended = threading.Event()
         self._lock = threading.Lock()

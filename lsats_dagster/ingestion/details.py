@@ -135,7 +135,9 @@ def enrich(
         work.note(fetched_before=fetched_before.isoformat(), stored_as=stream.stored_as)
         most_urgent, due = queue(work.connection, stream, fetched_before, request)
         logger.info("🔄 %s: %d details are due", stream.label, due)
-        calls = Calls(stream, client, [] if work.run.dry else most_urgent, workers, until=began + 60 * minutes)
+        # Of many that are due few may be asked.
+        asked = (Due(*row) for row in ([] if work.run.dry else most_urgent))
+        calls = Calls(stream, client, asked, workers, total=len(most_urgent), until=began + 60 * minutes)
         counted = stream.evidence(client)
         try:
             with BatchWriter(work, stream, CALLS_PER_COMMIT) as writer:
@@ -274,8 +276,8 @@ def begin_of_full(connection: Connection, stream: DetailStream[Any], max_age: ti
 
 def queue(
     connection: Connection, stream: DetailStream[Any], fetched_before: datetime, request: ReadRequest
-) -> tuple[list[Due], int]:
-    """The most urgent details, and how many are due in all."""
+) -> tuple[list[tuple[Any, ...]], int]:
+    """The most urgent details, as rows of `Due`, and how many are due in all."""
     values: dict[str, Any] = {
         **stream.values,
         "fetched_before": fetched_before,
@@ -287,11 +289,7 @@ def queue(
         connection.exec_driver_sql(WHOLE_TABLES)
         values["list_read_at"] = last_complete(connection, stream.list_stream)
         rows = connection.execute(text(QUEUE), values).all()
-    due = [
-        Due(row.external_id, row.list_seq, row.source_version, row.listed, row.last_outcome)
-        for row in rows[: request.limit]
-    ]
-    return due, rows[0].due if rows else 0
+    return [row[:-1] for row in rows[: request.limit]], rows[0].due if rows else 0
 
 
 def _certify(
