@@ -94,7 +94,9 @@ def test_volatile_fields_make_no_row(stream: StreamDeclaration, fields: list[str
     assert log(source_hub, stream) == before
     if isinstance(stream, DetailStream) and stream.list_stream.version_field in fields:
         assert routes.calls() == 1
-        newest = source_hub.rows("select external_id, outcome from meta.detail_fetches order by fetch_seq desc limit 1")
+        newest = source_hub.rows(
+            "select external_id, outcome from meta.detail_fetches order by fetched_at desc limit 1"
+        )
         assert [tuple(row) for row in newest] == [(key, "found")]
 
 
