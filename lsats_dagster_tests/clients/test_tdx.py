@@ -456,7 +456,7 @@ def test_a_key_that_could_name_something_else_is_no_path(key: str) -> None:
 
 def test_assets_without_a_status_are_not_asked_for() -> None:
     """TeamDynamix would take that for no restriction."""
-    with client_of(People(), VirtualClock(), STATIC) as (client, server):
+    with client_of(lambda request: Reply(200, b"[]"), VirtualClock(), STATIC) as (client, server):
         with pytest.raises(ValueError, match="at least one status"):
             list(client.assets([]))
         assert server.requests == []

@@ -28,6 +28,7 @@ from lsats_dagster.ingestion.views import StreamDeclaration
 from lsats_dagster.runs import Run
 from lsats_dagster.source import Source
 from lsats_dagster.sources import SOURCES, STREAMS
+from lsats_dagster_tests import depth
 from lsats_dagster_tests.clients.aids import SILENCE
 from lsats_dagster_tests.clocks import SharedClock
 from lsats_dagster_tests.conftest import Hub, make_client, source_named, source_of
@@ -110,6 +111,11 @@ CLIENT_STREAMS: list[StreamDeclaration] = [
     for kind in (ListStream, DetailStream)
     for stream in [stream for stream in source.streams if isinstance(stream, kind)][:1]
 ]
+
+
+def in_depth(few: list[StreamDeclaration]) -> list[StreamDeclaration]:
+    """What hardly depends on the declaration is asked of these streams, and in `make proof` of every stream."""
+    return list(STREAMS) if depth.PROOF else few
 
 
 def transport(stream: StreamDeclaration) -> Transport:
@@ -196,7 +202,7 @@ def quick(hub: Hub, **terms: Any) -> Hub:
         hub.clients[source.name] = make_client(
             hub.campus,
             source,
-            **({"clock": clock, "window": LocalCallWindow(clock, callers=hub.detail_workers)} | terms),
+            **({"clock": clock, "window": LocalCallWindow(clock)} | terms),
         )
     return hub
 

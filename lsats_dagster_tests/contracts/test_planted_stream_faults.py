@@ -107,7 +107,7 @@ FAULTS = [
     Fault(
         "tdx/department",
         volatile_field_in_the_hash,
-        lambda stream, hub: test_streams_log.test_a_volatile_field_makes_no_row(stream, "ModifiedDate", hub),
+        lambda stream, hub: test_streams_log.test_volatile_fields_make_no_row(stream, ["ModifiedDate"], hub),
     ),
     Fault("umich_api/department", no_lock, test_streams_runs.test_two_runs_at_once_write_each_change_once),
     Fault(

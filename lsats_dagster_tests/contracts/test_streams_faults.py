@@ -23,6 +23,7 @@ from lsats_dagster_tests.contracts.stream_cases import (
     change_content,
     data_routes,
     fault_cases,
+    in_depth,
     keys,
     login_route,
     name,
@@ -45,7 +46,9 @@ every_outlasted = pytest.mark.parametrize(
     ("stream", "fault"), fault_cases([stream for stream in STREAMS if transport(stream).outlasts]), ids=name
 )
 every_oversized = pytest.mark.parametrize(
-    ("stream", "fault"), [(stream, fault) for stream in STREAMS for fault in transport(stream).oversized], ids=name
+    ("stream", "fault"),
+    [(stream, fault) for stream in in_depth(CLIENT_STREAMS) for fault in transport(stream).oversized],
+    ids=name,
 )
 every_paged = pytest.mark.parametrize("stream", PAGED, ids=name)
 # The others do not say how much is left; their pace is that of the settings.
@@ -97,9 +100,9 @@ def test_a_fault_for_ever_fails_the_run_and_changes_nothing(
     beside_a_silent_source(source_hub, fault)
     routes.fault(fault, times=None)
     # A hanging source is asked for few, so that a fault of the engine shows as a failure and not as a long wait.
-    budget = {"budget": 18} if isinstance(stream, DetailStream) and fault == "hang" else {}
+    limit = {"limit": 18} if isinstance(stream, DetailStream) and fault == "hang" else {}
     with pytest.raises(Exception, match=r".+"):
-        source_hub.run(stream, **budget)
+        source_hub.run(stream, **limit)
     row = run_row(source_hub, stream)
     assert (row.status, row.metadata["extract"]["state"]) == ("failed", "partial")
     assert dump(source_hub, apart=("ingestion_runs", "detail_fetches")) == before

@@ -30,12 +30,12 @@ def test_an_answer_to_one_run_holds_back_the_other(hub: Database) -> None:
 
 def test_calls_that_are_under_way_when_a_window_ends_count_in_the_next(hub: Database) -> None:
     clock = VirtualClock(START)
-    window = PostgresCallWindow(hub, clock, callers=3)
+    window = PostgresCallWindow(hub, clock)
     assert [window.wait("m", limit=5) for _ in range(5)] == [0] * 5
     # Two of them reach the source after its window has ended, so that it grants three more in the next.
-    assert [window.wait("m", limit=5) for _ in range(4)] == [60, 0, 0, 60]
+    assert [window.wait("m", limit=5, under_way=lambda: 2) for _ in range(4)] == [60, 0, 0, 60]
     # The same where an answer tells that the source has begun anew.
-    window.observed("m", limit=5, remaining=4, resets_in=100)
+    window.observed("m", limit=5, remaining=4, resets_in=100, under_way=2)
     assert [window.wait("m", limit=5) for _ in range(3)] == [0, 0, 100]
 
 
