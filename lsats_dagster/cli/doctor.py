@@ -129,7 +129,7 @@ def look_at_allowances(connection: Connection) -> Iterator[Finding]:
     for source in hub().sources:
         with suppress(ConfigurationError):  # that source's own finding
             address = getattr(load(source.settings), source.settings.address())
-            if host := urlsplit(address or "").netloc.lower():
+            if host := urlsplit(str(address or "")).netloc.lower():
                 sources.setdefault(host, []).append(source.name)
     windows = call_allowances(connection)
     called = {row.name for row in status(connection)}

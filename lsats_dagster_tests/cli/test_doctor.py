@@ -15,11 +15,12 @@ import pytest
 import requests
 from sqlalchemy import make_url
 
+from lsats_dagster.cli.hub import Hub
 from lsats_dagster.demo.campus import Campus
 from lsats_dagster.demo.postgres import EmbeddedPostgres
 from lsats_dagster.migrations import load_migrations
 from lsats_dagster.settings import SQL_ROOT
-from lsats_dagster.sources import SOURCES
+from lsats_dagster.sources import SOURCES, documents
 from lsats_dagster_tests.automation.aids import PATIENCE, Operation, serving
 from lsats_dagster_tests.cli.aids import Lsats, dagsters, in_process, rows
 from lsats_dagster_tests.conftest import new_database
@@ -222,3 +223,23 @@ def test_doctor_reports_a_clock_that_differs(lsats: Lsats, campus: Campus) -> No
     assert (done.returncode, state) == (0, "warning")
     (seconds,) = re.findall(r"-(\d+) s", sentence)
     assert 600 <= int(seconds) < 900  # more by what the calls took
+
+
+def test_doctor_looks_at_a_source_that_is_a_folder(variables: dict[str, str], tmp_path: Path) -> None:
+    """It has no host, so that no allowance can be told of it."""
+    exports = Hub((documents.SOURCE,), ())
+    for folder, said in (
+        (variables["LSATS_DATA_FOLDER"], ("ok", "login and read work; it tells no limits")),
+        (
+            str(tmp_path / "elsewhere"),
+            (
+                "fault",
+                "the folder of exports cannot be read (No such file or directory): look at LSATS_DATA_FOLDER, and whether this "
+                "host may reach it",
+            ),
+        ),
+        ("", ("warning", "LSATS_DATA_FOLDER not set, so it is not read (.env.example explains each)")),
+    ):
+        given = {**variables, "LSATS_DATA_FOLDER": folder}
+        done = in_process("doctor", "--json", folder=tmp_path, variables=given, hub=exports)
+        assert findings(done)["documents"] == {said}

@@ -12,6 +12,7 @@ from lsats_dagster.sources import STREAMS
 from lsats_dagster_tests.clocks import SharedClock
 from lsats_dagster_tests.conftest import Hub, source_of
 from lsats_dagster_tests.contracts.stream_cases import (
+    CLIENT_STREAMS,
     LISTS,
     PAGED,
     REMOTE_STREAMS,
