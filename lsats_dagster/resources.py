@@ -152,7 +152,7 @@ class SourceClients(dg.ConfigurableResource[Any]):
         """
         if source.name not in self._clients:
             settings = load_settings()
-            shared = PostgresCallWindow(database, SYSTEM_CLOCK, callers=settings.detail_workers)
+            shared = PostgresCallWindow(database, SYSTEM_CLOCK)
             self._clients[source.name] = open_client(source, settings, LocalCallWindow() if dry_run else shared)
         return self._clients[source.name]
 

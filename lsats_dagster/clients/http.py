@@ -11,7 +11,9 @@ import math
 import random
 import threading
 import time
-from collections.abc import Callable, Mapping
+from collections import Counter
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from http.cookiejar import DefaultCookiePolicy
 from typing import Literal, TypeVar
@@ -132,6 +134,7 @@ class HttpClient:
             self._session.mount(scheme, BoundedAdapter(pool_maxsize=16, max_retries=0))
         self._closed = False
         self._count_lock = threading.Lock()
+        self._under_way: Counter[str] = Counter()
         self._clock_difference: float | None = None
         self._limits: dict[str, tuple[int, int]] = {}
         self._counts: dict[str, int | float] = dict.fromkeys(
@@ -171,15 +174,16 @@ class HttpClient:
             self._must_be_open(call)  # no login and no place in the window for a call that will not be sent
             if keeper is not None:
                 keeper.current()  # a login that is due comes before the place in the window, not after
-            waited = self._window.wait(pace.method, limit=pace.limit, seconds=pace.seconds, ceiling=pace.ceiling)
-            self._count(waited_seconds=waited)
-            token = keeper.current() if keeper is not None else None
-            self._must_be_open(call)
-            began = time.monotonic()
+            with self._place(pace):
+                token = keeper.current() if keeper is not None else None
+                self._must_be_open(call)
+                began = time.monotonic()
+                answer = self._send(call, token)
             failure: SourceError
             asked = 0.0
             try:
-                answer = self._send(call, token)
+                if isinstance(answer, SourceError):
+                    raise answer
                 if answer.status in call.signals:
                     if answer.status == 404 and answer.is_of_a_proxy():
                         raise PermanentSourceError("HTTP 404, not by the source: something in between answered")
@@ -229,7 +233,28 @@ class HttpClient:
         self._count(throttled=1)
         self._window.observed(call.allowance.method, limit=limit, remaining=0, resets_in=resets_in)
 
-    def _send(self, call: Call, token: Token | None) -> Answer:
+    @contextmanager
+    def _place(self, pace: Allowance) -> Iterator[None]:
+        """A place in the window for one call, which is under way until the block ends."""
+        method = pace.method
+        waited = self._window.wait(
+            method,
+            limit=pace.limit,
+            seconds=pace.seconds,
+            ceiling=pace.ceiling,
+            under_way=lambda: self._under_way[method],
+        )
+        self._count(waited_seconds=waited)
+        with self._count_lock:
+            self._under_way[method] += 1
+        try:
+            yield
+        finally:
+            with self._count_lock:
+                self._under_way[method] -= 1
+
+    def _send(self, call: Call, token: Token | None) -> Answer | SourceError:
+        """The answer, or why there is none."""
         deadline = time.monotonic() + self._timeouts.answer
         headers = {"Accept": "application/json, text/plain;q=0.9", "User-Agent": "lsats-dagster"}
         data: bytes | Mapping[str, str] | None = call.form
@@ -259,15 +284,13 @@ class HttpClient:
                     status, response.headers, body, size, date or self._clock.now(), self._ceilings.record_bytes
                 )
         except (OSError, ValueError, urllib3.exceptions.HTTPError, http.client.HTTPException) as error:
-            failure = error_of_exception(error)
-        else:
-            self._count(bytes=answer.size)
-            self._report_limit(call.allowance, answer)
-            if status == 200 and answer.size > most:
-                answer.body.close()
-                raise _oversized(call.content, most)
-            return answer
-        raise failure
+            return error_of_exception(error)
+        self._count(bytes=answer.size)
+        self._report_limit(call.allowance, answer)
+        if status == 200 and answer.size > most:
+            answer.body.close()
+            return _oversized(call.content, most)
+        return answer
 
     def _report_limit(self, allowance: Allowance, answer: Answer) -> None:
         known = None if allowance.ceiling else limit_headers(answer.headers)
@@ -275,7 +298,11 @@ class HttpClient:
         if known is not None and resets_in is not None:
             limit, remaining = known
             self._limits[allowance.method] = known
-            self._window.observed(allowance.method, limit=limit, remaining=remaining, resets_in=resets_in)
+            # All that are under way but the one that brought this answer.
+            others = self._under_way[allowance.method] - 1
+            self._window.observed(
+                allowance.method, limit=limit, remaining=remaining, resets_in=resets_in, under_way=others
+            )
 
     def _count(self, **more: int | float) -> None:
         with self._count_lock:

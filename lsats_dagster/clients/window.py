@@ -9,7 +9,7 @@ same rules in the database.
 import email.utils
 import threading
 import time
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from datetime import UTC
 from typing import Protocol
@@ -47,18 +47,34 @@ class SystemClock:
 SYSTEM_CLOCK = SystemClock()
 
 
+def none() -> int:
+    return 0
+
+
 class CallWindow(Protocol):
     """The allowance of every method, shared by all who call it."""
 
-    def wait(self, method: str, *, limit: int = 60, seconds: float = 60.0, ceiling: bool = False) -> float:
+    def wait(
+        self,
+        method: str,
+        *,
+        limit: int = 60,
+        seconds: float = 60.0,
+        ceiling: bool = False,
+        under_way: Callable[[], int] = none,
+    ) -> float:
         """Block until one call of `method` may be sent, count it, and return the seconds waited.
 
         `limit` calls per `seconds` are assumed until an answer tells better; a `ceiling` holds whatever was known before.
+        `under_way`: how many calls of the caller have no answer now. When a window ends, the source may count them in its
+        next one, so they are counted there beforehand.
         """
         ...
 
-    def observed(self, method: str, *, limit: int, remaining: int, resets_in: float) -> None:
-        """Take over an answer's word: `remaining` of `limit` calls are left for `resets_in` more seconds."""
+    def observed(self, method: str, *, limit: int, remaining: int, resets_in: float, under_way: int = 0) -> None:
+        """Take over an answer's word: `remaining` of `limit` calls are left for `resets_in` more seconds. `under_way`: how
+        many other calls of the caller have no answer.
+        """
         ...
 
 
@@ -76,18 +92,22 @@ class LocalCallWindow:
     A method's window starts with its first call. While it is open and not used up, a call is counted and
     goes; otherwise it waits for the end, and the first call after the end opens the next window. Nothing
     sleeps while holding the lock.
-
-    callers: how many calls may be under way at once. When a window ends, the source may count those still
-    under way in its next one, so all but one of them are counted there beforehand.
     """
 
-    def __init__(self, clock: Clock = SYSTEM_CLOCK, *, callers: int = 1) -> None:
+    def __init__(self, clock: Clock = SYSTEM_CLOCK) -> None:
         self._clock = clock
-        self._under_way = callers - 1
         self._lock = threading.Lock()
         self._windows: dict[str, _Window] = {}
 
-    def wait(self, method: str, *, limit: int = 60, seconds: float = 60.0, ceiling: bool = False) -> float:
+    def wait(
+        self,
+        method: str,
+        *,
+        limit: int = 60,
+        seconds: float = 60.0,
+        ceiling: bool = False,
+        under_way: Callable[[], int] = none,
+    ) -> float:
         began = self._clock.now()
         while True:
             with self._lock:
@@ -95,8 +115,7 @@ class LocalCallWindow:
                 window = self._windows.get(method)
                 if window is None or now >= window.end:
                     known = window.limit if window is not None and not ceiling else limit
-                    used = 1 + (self._under_way if window is not None else 0)
-                    self._windows[method] = _Window(now + seconds, seconds, known, used)
+                    self._windows[method] = _Window(now + seconds, seconds, known, 1 + under_way())
                     return now - began
                 if window.used < window.limit:
                     window.used += 1
@@ -104,7 +123,7 @@ class LocalCallWindow:
                 end = window.end
             self._clock.sleep_until(end)
 
-    def observed(self, method: str, *, limit: int, remaining: int, resets_in: float) -> None:
+    def observed(self, method: str, *, limit: int, remaining: int, resets_in: float, under_way: int = 0) -> None:
         with self._lock:
             window = self._windows.get(method)
             if window is None:
@@ -115,7 +134,7 @@ class LocalCallWindow:
             # next window inside ours. The end then jumps by a whole window, and the calls counted for the old
             # one no longer count: without this a slow caller would stand still for half of its time.
             begun_anew = end - window.end > window.seconds / 2
-            window.used = used + self._under_way if begun_anew else max(window.used, used)
+            window.used = used + under_way if begun_anew else max(window.used, used)
             window.end = end
             window.limit = limit
 

@@ -3,6 +3,7 @@
 The form for one process, and the rule in words, is `lsats_dagster.clients.window`.
 """
 
+from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
 from typing import Any, Protocol
 
@@ -53,21 +54,28 @@ class Clock(Protocol):
 class PostgresCallWindow:
     """Fixed windows per method, kept in meta.call_windows and shared by every run on this database."""
 
-    def __init__(self, database: Database, clock: Clock, *, callers: int = 1) -> None:
+    def __init__(self, database: Database, clock: Clock) -> None:
         self._database = database
         self._clock = clock
-        self._under_way = callers - 1
 
-    def wait(self, method: str, *, limit: int = 60, seconds: float = 60.0, ceiling: bool = False) -> float:
+    def wait(
+        self,
+        method: str,
+        *,
+        limit: int = 60,
+        seconds: float = 60.0,
+        ceiling: bool = False,
+        under_way: Callable[[], int] = lambda: 0,
+    ) -> float:
         """Block until one call of `method` may be sent, and count it; the seconds waited. `limit` calls per `seconds`
-        are assumed until an answer has told better; a `ceiling` holds whatever an earlier run assumed."""
+        are assumed until an answer has told better; a `ceiling` holds whatever an earlier run assumed. Of the caller's
+        calls, so many as are `under_way` when a window opens are counted in it."""
         began = self._clock.now()
         values: dict[str, Any] = {"method": method, "allowance": limit, "seconds": seconds, "ceiling": ceiling}
-        values["under_way"] = self._under_way
         while True:
             with self._database.transaction() as connection:
                 now = datetime.fromtimestamp(self._clock.now(), UTC)
-                values |= {"now": now, "farthest": now + FARTHEST_END}
+                values |= {"now": now, "farthest": now + FARTHEST_END, "under_way": under_way()}
                 if connection.execute(text(TAKE), values).scalar_one_or_none():
                     return self._clock.now() - began
                 ends_at = connection.execute(
@@ -75,7 +83,7 @@ class PostgresCallWindow:
                 ).scalar_one()
             self._clock.sleep_until(ends_at.timestamp())
 
-    def observed(self, method: str, *, limit: int, remaining: int, resets_in: float) -> None:
+    def observed(self, method: str, *, limit: int, remaining: int, resets_in: float, under_way: int = 0) -> None:
         """Take over what an answer's headers say of the window of `method`."""
         with self._database.transaction() as connection:
             connection.execute(
@@ -84,7 +92,7 @@ class PostgresCallWindow:
                     "method": method,
                     "allowance": limit,
                     "used": limit - remaining,
-                    "under_way": self._under_way,
+                    "under_way": under_way,
                     "ends_at": datetime.fromtimestamp(self._clock.now() + resets_in, UTC),
                 },
             )

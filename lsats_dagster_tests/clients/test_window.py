@@ -7,16 +7,19 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from lsats_dagster.clients.answer import Answer
+from lsats_dagster.clients.http import DEFAULT_CEILINGS, Call, HttpClient
 from lsats_dagster.clients.tdx import StaticToken, TdxClient
 from lsats_dagster.clients.window import (
     LONGEST_WAIT,
+    Allowance,
     LocalCallWindow,
     SystemClock,
     limit_headers,
     seconds_until,
     throttle_seconds,
 )
-from lsats_dagster_tests.clients.aids import Reply, Request, VirtualClock, serving
+from lsats_dagster_tests.clients.aids import PATIENT, Reply, Request, VirtualClock, serving
 
 START = 1_800_000_000.0
 
@@ -63,13 +66,49 @@ def test_an_answer_tells_the_end_and_what_others_used() -> None:
 
 def test_calls_that_are_under_way_when_a_window_ends_count_in_the_next() -> None:
     clock = VirtualClock(START)
-    window = LocalCallWindow(clock, callers=3)
+    window = LocalCallWindow(clock)
     assert [window.wait("m", limit=5) for _ in range(5)] == [0] * 5
     # Two of them reach the source after its window has ended, so that it grants three more in the next.
-    assert [window.wait("m", limit=5) for _ in range(4)] == [60, 0, 0, 60]
+    assert [window.wait("m", limit=5, under_way=lambda: 2) for _ in range(4)] == [60, 0, 0, 60]
     # The same where an answer tells that the source has begun anew.
-    window.observed("m", limit=5, remaining=4, resets_in=100)
+    window.observed("m", limit=5, remaining=4, resets_in=100, under_way=2)
     assert [window.wait("m", limit=5) for _ in range(3)] == [0, 0, 100]
+
+
+def test_a_call_without_an_answer_counts_where_the_source_may_count_it() -> None:
+    """It is sent in one window, and reaches the source in the next; its answer comes later still."""
+    clock, source = VirtualClock(START), FixedWindow(2, 60)
+    sent, may_arrive, arrived, may_answer = (threading.Event() for _ in range(4))
+
+    def script(request: Request) -> Reply:
+        if request.path == "/slow":
+            sent.set()
+            may_arrive.wait(60)
+        granted, remaining, end = source.arrives(clock.now())
+        if request.path == "/slow":
+            arrived.set()
+            may_answer.wait(60)
+        reset = formatdate(end, usegmt=True)
+        limits = {"X-RateLimit-Limit": "2", "X-RateLimit-Remaining": str(remaining), "X-RateLimit-Reset": reset}
+        return Reply(200 if granted else 429, b"{}", limits)
+
+    client = HttpClient(window=LocalCallWindow(clock), timeouts=PATIENT, ceilings=DEFAULT_CEILINGS, clock=clock)
+    with serving(script, now=clock.now) as server:
+
+        def get(path: str) -> None:
+            client.exchange(Call("GET", server.url + path, Allowance("m", limit=2), "record"), Answer.document)
+
+        slow = threading.Thread(target=get, args=("/slow",))
+        slow.start()
+        sent.wait(60)
+        get("/fills")
+        get("/opens")
+        may_arrive.set()
+        arrived.wait(60)
+        get("/waits")
+        may_answer.set()
+        slow.join(60)
+    assert source.refused == 0
 
 
 def test_an_older_answer_does_not_give_calls_back() -> None:
@@ -140,7 +179,9 @@ def test_two_clients_use_the_whole_limit_and_never_earn_a_429(fraction: float) -
     with serving(script, now=clock.now) as server, clock.participants(2) as leave:
 
         def work() -> None:
-            client = TdxClient(base_url=server.url, credentials=StaticToken("a.b.c"), window=window, clock=clock)
+            client = TdxClient(
+                base_url=server.url, credentials=StaticToken("a.b.c"), app_id=48, window=window, clock=clock
+            )
             try:
                 read.extend(client.account(str(number)) for number in range(150))
             finally:

@@ -162,7 +162,7 @@ def quick(hub: Hub, **terms: Any) -> Hub:
         hub.clients[source.name] = make_client(
             hub.campus,
             source,
-            **({"clock": clock, "window": LocalCallWindow(clock, callers=hub.detail_workers)} | terms),
+            **({"clock": clock, "window": LocalCallWindow(clock)} | terms),
         )
     return hub
 

@@ -30,12 +30,12 @@ def test_an_answer_to_one_run_holds_back_the_other(hub: Database) -> None:
 
 def test_calls_that_are_under_way_when_a_window_ends_count_in_the_next(hub: Database) -> None:
     clock = VirtualClock(START)
-    window = PostgresCallWindow(hub, clock, callers=3)
+    window = PostgresCallWindow(hub, clock)
     assert [window.wait("m", limit=5) for _ in range(5)] == [0] * 5
     # Two of them reach the source after its window has ended, so that it grants three more in the next.
-    assert [window.wait("m", limit=5) for _ in range(4)] == [60, 0, 0, 60]
+    assert [window.wait("m", limit=5, under_way=lambda: 2) for _ in range(4)] == [60, 0, 0, 60]
     # The same where an answer tells that the source has begun anew.
-    window.observed("m", limit=5, remaining=4, resets_in=100)
+    window.observed("m", limit=5, remaining=4, resets_in=100, under_way=2)
     assert [window.wait("m", limit=5) for _ in range(3)] == [0, 0, 100]
 
 
@@ -100,7 +100,9 @@ def test_two_runs_use_the_whole_limit_and_never_earn_a_429(hub: Database, fracti
         def work() -> None:
             database = Database(hub.url.render_as_string(hide_password=False))
             window = PostgresCallWindow(database, clock)
-            client = TdxClient(base_url=source_server.url, credentials=StaticToken("a.b.c"), window=window, clock=clock)
+            client = TdxClient(
+                base_url=source_server.url, credentials=StaticToken("a.b.c"), app_id=48, window=window, clock=clock
+            )
             try:
                 read.extend(client.account(str(number)) for number in range(150))
             finally:
