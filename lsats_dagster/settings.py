@@ -247,10 +247,12 @@ class Settings(Variables):
     )
 
     detail_max_age_days: float = Field(30.0, gt=0, le=36_500, description="A detail older than this is fetched again.")
-    detail_call_budget: int = Field(
-        1500, ge=0, le=10_000_000, description="Most detail calls in one run; 25 minutes at 60 a minute."
+    detail_budget_minutes: int = Field(
+        25, gt=0, le=1_440, description="A run begins no detail call after so many minutes; backfills go on to the end."
     )
-    detail_workers: int = Field(3, ge=1, le=16, description="Detail calls under way at the same time.")
+    detail_workers: int = Field(
+        3, ge=1, le=16, description="Detail calls of one stream that are under way at the same time."
+    )
     batch_size: int = Field(10_000, ge=1, le=20_000, description="Records compared and written at once.")
     lock_wait_seconds: Seconds = Field(600.0, description="Longest wait for another writer of the same table.")
     alert_webhook_url: Webhook | None = Field(

@@ -125,7 +125,7 @@ class Hub:
         """Read the source of this stream through another client."""
         self.clients[source_of(stream).name] = client
 
-    def run(self, stream: StreamDeclaration, *, budget: int = 100_000, **request: Any) -> Run:
+    def run(self, stream: StreamDeclaration, **request: Any) -> Run:
         """One run of `stream`; keywords are those of ReadRequest. A detail stream does not run its list stream."""
         client = self.client(stream)
         if isinstance(stream, DetailStream):
@@ -135,7 +135,8 @@ class Hub:
                 client,
                 request=ReadRequest(**request),
                 origin=Origin(),
-                budget=budget,
+                minutes=60,
+                every_minutes=60,
                 workers=self.detail_workers,
                 max_age=self.max_age,
                 lock_wait_seconds=self.lock_wait_seconds,

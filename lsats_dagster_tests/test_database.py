@@ -193,10 +193,6 @@ FORGED = {
         "999999, 'tdx', 'department', 'x', 'new', '{}', '', 1, gen_random_uuid()",
     ),
     "runs": ("meta.ingestion_runs (run_seq, source_system, entity_type, mode)", "999999, 'tdx', 'department', 'full'"),
-    "details": (
-        "meta.detail_fetches (fetch_seq, source_system, entity_type, external_id, list_seq, outcome, run_id)",
-        "999999, 'tdx', 'department', 'x', 1, 'found', gen_random_uuid()",
-    ),
 }  # fmt: skip
 
 

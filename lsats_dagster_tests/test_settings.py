@@ -78,7 +78,7 @@ def test_defaults_need_no_environment() -> None:
     assert settings.lsats_home == Path(".lsats")
     assert settings.database_url is None
     assert load(GatewaySettings).um_calls_per_minute == 200
-    assert settings.detail_call_budget == 1500
+    assert settings.detail_budget_minutes == 25
     assert settings.batch_size == 10_000
     assert settings.log_level == "INFO"
 

@@ -2,6 +2,10 @@
 
 import logging
 import math
+import multiprocessing
+import os
+import signal
+import threading
 import time
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import suppress
@@ -166,6 +170,7 @@ def materialize(step: Step, work: Callable[[Database, Origin], Run]) -> Iterator
     if not step.writes:
         yield from standing(step)
         return
+    end_with_run(step.context)
     run = attempt(step, work)
     if run.dry:
         # An observation: automation must not take it for new data. Without the checks that stand, the UI would show them as
@@ -190,6 +195,20 @@ def materialize(step: Step, work: Callable[[Database, Origin], Run]) -> Iterator
         data_version=dg.DataVersion(str(run.watermark)),
         check_results=results,
     )
+
+
+def end_with_run(context: dg.AssetExecutionContext) -> None:
+    """Interrupt a step that has a process of its own when that of its run has died: it would hold its lock and go on alone."""
+    run = multiprocessing.parent_process()
+    # Where steps run in the process of their run, its parent is Dagster's server, which may be started anew beneath it.
+    if run is None or context.job_def.executor_def.name != dg.multiprocess_executor.name:
+        return
+
+    def wait() -> None:
+        run.join()
+        os.kill(os.getpid(), signal.SIGINT)
+
+    threading.Thread(target=wait, daemon=True, name="end with run").start()
 
 
 def standing(step: Step) -> Iterator[dg.AssetCheckResult]:

@@ -61,14 +61,17 @@ class DetailConfig(dg.Config):
     """What one run of a detail stream may be asked for."""
 
     full: bool = Field(False, description="Fetch every detail again; goes on where the last such run stopped.")
-    budget: int | None = Field(None, ge=0, description="Most calls of this run; default: DETAIL_CALL_BUDGET.")
+    budget: int | None = Field(None, ge=0, description="Most calls of this run; default: as many as its minutes allow.")
+    minutes: int | None = Field(
+        None, gt=0, description="Begin no call after so many minutes; default: DETAIL_BUDGET_MINUTES."
+    )
     approve_removals: str | None = Field(None, description=APPROVE_REMOVALS)
     dry_run: bool = Field(False, description="Report what is due, make no call, write nothing.")
 
     def request(self) -> ReadRequest:
-        """The same for the engine, without the budget."""
+        """The same for the engine, without the minutes."""
         approved = approved_run(self.approve_removals)
-        return ReadRequest(full=self.full, approve_removals=approved, dry_run=self.dry_run)
+        return ReadRequest(limit=self.budget, full=self.full, approve_removals=approved, dry_run=self.dry_run)
 
 
 StreamConfig = ReadConfig | DetailConfig
@@ -99,7 +102,7 @@ def upstream_of(stream: StreamDeclaration) -> list[StreamDeclaration]:
 
 
 def stream_asset(source: Source, stream: StreamDeclaration) -> dg.AssetsDefinition:
-    """The asset that brings `stream` up to date: a list is read, details are fetched within the call budget."""
+    """The asset that brings `stream` up to date: a list is read, details are fetched within their budget."""
     table = f"{stream.layer}.{stream.table}"
     config_type = config_of(stream)
 
@@ -107,7 +110,8 @@ def stream_asset(source: Source, stream: StreamDeclaration) -> dg.AssetsDefiniti
         context: dg.AssetExecutionContext, config: StreamConfig, hub: HubDatabase, clients: SourceClients
     ) -> Iterator[AssetEvent]:
         def work(database: Database, origin: Origin) -> Run:
-            return run_engine(stream, clients.open(source, database, dry_run=config.dry_run), database, config, origin)
+            client = clients.open(source, database, dry_run=config.dry_run)
+            return run_engine(source, stream, client, database, config, origin)
 
         full = not isinstance(config, DetailConfig) or config.full
         yield from materialize(Step(context, hub, table, stream.subject, full=full, dry_run=config.dry_run), work)
@@ -125,24 +129,28 @@ def stream_asset(source: Source, stream: StreamDeclaration) -> dg.AssetsDefiniti
         inputs=[f"{parent.layer}.{parent.table}" for parent in upstream_of(stream)],
         cadence=source.cadence_of(stream),
         # Details take longer than anyone should wait for a lock. A list does not, and a backfill, which works on details for
-        # days, must not keep a night from reading it.
-        pool=f"{source.name}_details" if isinstance(stream, DetailStream) else None,
+        # days, must not keep a night from reading it. Details of another stream have an allowance of their own.
+        pool=stream.table if isinstance(stream, DetailStream) else None,
     )
     return decorate(run_stream)
 
 
-def run_engine(stream: StreamDeclaration, client: Any, database: Database, config: StreamConfig, origin: Origin) -> Run:
+def run_engine(
+    source: Source, stream: StreamDeclaration, client: Any, database: Database, config: StreamConfig, origin: Origin
+) -> Run:
     """One run of `stream` as its config asks."""
     settings = load_settings()
     if isinstance(stream, DetailStream):
         assert isinstance(config, DetailConfig)
+        assert source.details is not None
         return enrich(
             database,
             stream,
             client,
             request=config.request(),
             origin=origin,
-            budget=settings.detail_call_budget if config.budget is None else config.budget,
+            minutes=config.minutes or settings.detail_budget_minutes,
+            every_minutes=source.details.every_minutes,
             workers=settings.detail_workers,
             max_age=timedelta(days=settings.detail_max_age_days),
             lock_wait_seconds=settings.lock_wait_seconds,

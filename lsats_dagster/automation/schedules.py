@@ -70,7 +70,7 @@ def details_all_day(job: UnresolvedJob, source: Source) -> dg.ScheduleDefinition
         cron_schedule=source.details.cron,
         execution_timezone=TIME_ZONE,
         default_status=dg.DefaultScheduleStatus.RUNNING,
-        description=f"Works off the queue of details of {source.title}, one call budget at a time.",
+        description=f"Works off the queue of details of {source.title}, some minutes at a time.",
     )
     def fetch_all_day(context: dg.ScheduleEvaluationContext) -> dg.RunRequest | dg.SkipReason:
         if not source.is_set_up:

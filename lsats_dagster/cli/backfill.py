@@ -36,7 +36,8 @@ def backfill(
         typer.Option("--full", help="Fetch every detail again, compute whole silver tables. Resumes where it stopped."),
     ] = False,
     budget: Annotated[
-        int | None, typer.Option(min=0, help="At most so many detail calls; default: all that are due.")
+        int | None,
+        typer.Option(min=0, help="At most so many calls for each kind of detail; default: all that are due."),
     ] = None,
     approve_removals: Annotated[
         str | None, typer.Option(metavar="RUN_ID", help="The run whose refused removals you found to be right.")

@@ -1,6 +1,8 @@
-"""How a command runs a job: on Dagster's instance, in its own process, as a run of the hub's code location."""
+"""How a command runs a job: on Dagster's instance, as a run of the hub's code location."""
 
 import json
+import logging
+import multiprocessing
 import os
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
@@ -12,11 +14,13 @@ from dagster_postgres.utils import DagsterPostgresException
 from sqlalchemy import make_url
 from sqlalchemy.exc import SQLAlchemyError
 
-from lsats_dagster.cli import StorageError
-from lsats_dagster.settings import ConfigurationError
+from lsats_dagster.cli import StorageError, log_to_stderr
+from lsats_dagster.definitions import build_definitions
+from lsats_dagster.settings import ConfigurationError, load_settings
 
 # As workspace.yaml names the location, and Dagster the repository that it makes of `Definitions`.
 CODE_LOCATION, REPOSITORY_NAME = "lsats_dagster", "__repository__"
+RunResult = dg.ExecuteInProcessResult | dg.JobExecutionResult
 # Whoever ended a command did not mean Dagster's daemon to go on with it.
 NO_RETRY = {"dagster/max_retries": "0"}
 
@@ -62,23 +66,34 @@ def execute_here(
     run_config: Mapping[str, Any],
     assets: Sequence[dg.AssetKey] | None = None,
     tags: Mapping[str, str] | None = None,
-) -> dg.ExecuteInProcessResult:
-    """Run a job, or these of its assets, in this process, as a run of the hub's code location.
+) -> RunResult:
+    """Run a job, or these of its assets, as a run of the hub's code location: in this process, or each step in one of its own
+    where the job has several at a time.
 
-    Dagster's timeline shows no others, and it forgets where a run in process comes from.
+    Dagster's timeline shows no other runs, and it forgets where one that a command began comes from.
     """
     create = instance.create_run_for_job
     instance.create_run_for_job = partial(create, remote_job_origin=job_origin(job.name))  # type: ignore[method-assign]
+    asked: dict[str, Any] = {
+        "instance": instance,
+        "run_config": run_config,
+        "asset_selection": assets,
+        "raise_on_error": False,
+        "tags": NO_RETRY | dict(tags or {}),
+    }
     try:
-        return job.execute_in_process(
-            instance=instance,
-            run_config=run_config,
-            asset_selection=assets,
-            raise_on_error=False,
-            tags=NO_RETRY | dict(tags or {}),
-        )
+        if job.executor_def.name == dg.multiprocess_executor.name:
+            return dg.execute_job(dg.build_reconstructable_job(__name__, rebuilt.__name__, (job.name,)), **asked)
+        return job.execute_in_process(**asked)
     finally:
         instance.create_run_for_job = create  # type: ignore[method-assign]
+
+
+def rebuilt(name: str) -> dg.JobDefinition:
+    """The job of this name, also for the process of a step, whose log lines go where those of the command go."""
+    if multiprocessing.parent_process() and not logging.getLogger("lsats_dagster").handlers:
+        log_to_stderr(load_settings().log_level)
+    return build_definitions().resolve_job_def(name)
 
 
 def job_origin(job: str) -> Any:

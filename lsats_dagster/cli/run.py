@@ -1,4 +1,4 @@
-"""`lsats run`: materialize a job or a selection of assets, in this process, on Dagster's instance."""
+"""`lsats run`: materialize a job or a selection of assets, on Dagster's instance."""
 
 import json
 import logging
@@ -15,7 +15,7 @@ from lsats_dagster.assets.streams import moment
 from lsats_dagster.automation.jobs import BACKFILL_SUFFIX, QUIET_CONSOLE, op_configs
 from lsats_dagster.cli import FAILED, JSON, StorageError
 from lsats_dagster.cli.environment import hub_database, hub_environment
-from lsats_dagster.cli.execution import dagster_instance, execute_here
+from lsats_dagster.cli.execution import RunResult, dagster_instance, execute_here
 from lsats_dagster.cli.findings import Finding, of_check, of_details, of_dry_run, of_quarantine, print_findings
 from lsats_dagster.cli.names import offer, resolve
 from lsats_dagster.cli.output import show as show_table
@@ -98,7 +98,7 @@ def run(
 def execute(
     selection: str, instance: dg.DagsterInstance, config: dict[str, Any], tags: Mapping[str, str] | None = None
 ) -> Outcome:
-    """Run a job or an asset selection in this process. ConfigurationError when nothing is meant by `selection`, or no source
+    """Run a job or an asset selection. ConfigurationError when nothing is meant by `selection`, or no source
     that it reads is set up.
     """
     tables = load_definitions(SQL_ROOT)
@@ -167,7 +167,7 @@ def checked_moment(text: str | None) -> str | None:
     return None if found is None else found.isoformat()
 
 
-def outcome_of(result: dg.ExecuteInProcessResult, keys: Collection[dg.AssetKey]) -> Outcome:
+def outcome_of(result: RunResult, keys: Collection[dg.AssetKey]) -> Outcome:
     """Figures and failures of a finished run, from its events."""
     outcome = Outcome(result.run_id, result.success)
     started: set[str] = set()

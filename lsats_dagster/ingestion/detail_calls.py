@@ -111,20 +111,26 @@ def _misfit(stream: DetailStream[Any], record: Any, external_id: str) -> Rejecte
 class Calls:
     """The calls of one run, asked side by side. Iterating gives the answers in portions of one commit.
 
+    total: how many there are, for the log. until: no call begins after this moment of time.monotonic. asked: calls that
+    came to an end.
+
     Calls that go on failing, and new failures beside no answer at all, end the iteration after the answers that came: with
     the client's own error, or with UnprovenReadError where the answers cannot be read. The threads do not hold up the end of
     the process: what they wait for (a rate window, a pause, a silent source) may take minutes.
     """
 
-    def __init__(self, stream: DetailStream[Any], client: Any, due: list[Due], workers: int) -> None:
+    def __init__(
+        self, stream: DetailStream[Any], client: Any, due: Iterator[Due], workers: int, *, total: int, until: float
+    ) -> None:
         self._stream = stream
         self._client = client
-        self._total = len(due)
-        self._due = iter(due)
+        self._until = until
+        self._total = total
+        self._due = due
         self._came: SimpleQueue[Answer | None] = SimpleQueue()
         self._ended = threading.Event()
         self._lock = threading.Lock()
-        self._asked = self._answered = self._failed_in_a_row = self._unreadable_in_a_row = 0
+        self.asked = self._answered = self._failed_in_a_row = self._unreadable_in_a_row = 0
         self._failure: Exception | None = None
         self._end: BaseException | None = None
         self._portion: list[Answer] = []
@@ -173,7 +179,7 @@ class Calls:
 
     def _work(self) -> None:
         try:
-            while not self._ended.is_set():
+            while not self._ended.is_set() and time.monotonic() < self._until:
                 with self._lock:
                     item = next(self._due, None)
                 if item is None:
@@ -190,10 +196,10 @@ class Calls:
     def _judge(self, answer: Answer) -> None:
         """Whether the source is ill: so many in a row that failed or could not be read."""
         with self._lock:
-            self._asked += 1
+            self.asked += 1
             self._answered += not answer.failure
-            if self._asked % CALLS_PER_LINE == 0:
-                logger.info("🔄 %s: %d of %d details", self._stream.label, self._asked, self._total)
+            if self.asked % CALLS_PER_LINE == 0:
+                logger.info("🔄 %s: %d of %d details", self._stream.label, self.asked, self._total)
             if answer.usable:
                 self._failed_in_a_row = self._unreadable_in_a_row = 0
                 return

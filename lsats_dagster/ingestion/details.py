@@ -1,4 +1,4 @@
-"""A run of a detail stream: a budgeted queue over the keys of its list stream.
+"""A run of a detail stream: a queue over the keys of its list stream, within a budget of minutes or calls.
 
 The queue is not stored: it is computed from bronze and meta.detail_fetches, so a run can end anywhere and the next one
 goes on. An empty queue makes no call. Only a "not there" answer to a key's own call removes a detail.
@@ -13,7 +13,7 @@ from uuid import UUID
 
 from sqlalchemy import Connection, text
 
-from lsats_dagster.database import Database
+from lsats_dagster.database import WHOLE_TABLES, Database
 from lsats_dagster.ingestion.before import check_approval, last_complete
 from lsats_dagster.ingestion.detail_calls import CALLS_PER_COMMIT, Answer, Calls, Due
 from lsats_dagster.ingestion.extract import JOINED_BY, NOT_ENDED, finish, integrity_check, since
@@ -52,19 +52,15 @@ from (
     from bronze.current_entities l
     left join bronze.current_entities d
         on d.source_system = :source_system and d.entity_type = :entity_type and d.external_id = l.external_id
-    left join (
-        select distinct on (external_id) external_id, list_seq, source_version, fetched_at, outcome
-        from meta.detail_fetches
-        where source_system = :source_system and entity_type = :entity_type
-        order by external_id, fetch_seq desc
-    ) f on f.external_id = l.external_id
+    left join meta.detail_fetches f
+        on f.source_system = :source_system and f.entity_type = :entity_type and f.external_id = l.external_id
     where l.source_system = :list_source_system and l.entity_type = :list_entity_type
 ) q
 where q.urgency is not null
 order by
     exists (select from meta.refused_removals r where r.run_id = :approval and r.external_id = q.external_id) desc,
     q.urgency, q.list_seq, q.external_id
-limit :budget
+limit :most
 """
 
 # A key that now has an answer, or that the list has lost, leaves quarantine: what was quarantined is older.
@@ -83,9 +79,19 @@ where source_system = :source_system and entity_type = :entity_type and resolved
     )
 """
 
-RECORD_FETCH = """
+# The newest call of each key is all that the queue asks for.
+RECORD_FETCHES = """
 insert into meta.detail_fetches (source_system, entity_type, external_id, list_seq, source_version, outcome, run_id)
-values (:source_system, :entity_type, :external_id, :list_seq, :source_version, :outcome, :run_id)
+select :source_system, :entity_type, a.external_id, a.list_seq, a.source_version, a.outcome, :run_id
+from unnest(
+    cast(:external_ids as text[]), cast(:list_seqs as bigint[]), cast(:source_versions as text[]), cast(:outcomes as text[])
+) a (external_id, list_seq, source_version, outcome)
+on conflict (source_system, entity_type, external_id) do update set
+    fetched_at = clock_timestamp(),
+    list_seq = excluded.list_seq,
+    source_version = excluded.source_version,
+    outcome = excluded.outcome,
+    run_id = excluded.run_id
 """
 
 
@@ -96,20 +102,21 @@ def enrich(
     *,
     request: ReadRequest,
     origin: Origin,
-    budget: int,
+    minutes: float,
+    every_minutes: float,
     workers: int,
     max_age: timedelta,
     lock_wait_seconds: float,
 ) -> Run:
-    """Fetch at most `budget` due details (request.limit lowers it) and return the closed run.
+    """Fetch due details, at most request.limit of them, until `minutes` are over; return the closed run.
 
-    Due is what is new, changed, gone or older than `max_age`; with request.full everything.
+    Due is what is new, changed, gone or older than `max_age`; with request.full everything. When the rest will be done is
+    told by the pace of this run, and by how much of the time such runs take: `minutes` out of `every_minutes`.
 
     The extract is complete when the queue is empty afterwards. A dry run makes no call: it reports the queue. Raises what
     the client raised when calls go on failing, UnprovenReadError when answers go on being unreadable; what was fetched
     before is kept, also when the run is interrupted.
     """
-    budget = budget if request.limit is None else min(budget, request.limit)
     with running(
         database,
         stream.subject,
@@ -120,18 +127,22 @@ def enrich(
         dry=request.dry_run,
         wait_seconds=lock_wait_seconds,
     ) as work:
+        began = time.monotonic()
         check_approval(work.connection, request.approve_removals)
         fetched_before = (
             begin_of_full(work.connection, stream, max_age) if request.full else datetime.now(UTC) - max_age
         )
         work.note(fetched_before=fetched_before.isoformat(), stored_as=stream.stored_as)
-        calls, due = queue(work.connection, stream, fetched_before, budget, request.approve_removals)
-        logger.info("🔄 %s: %d details are due, budget %d calls", stream.label, due, budget)
+        most_urgent, due = queue(work.connection, stream, fetched_before, request)
+        logger.info("🔄 %s: %d details are due", stream.label, due)
+        # Of many that are due few may be asked.
+        asked = (Due(*row) for row in ([] if work.run.dry else most_urgent))
+        calls = Calls(stream, client, asked, workers, total=len(most_urgent), until=began + 60 * minutes)
         counted = stream.evidence(client)
         try:
             with BatchWriter(work, stream, CALLS_PER_COMMIT) as writer:
                 answered = Answered(work, stream, writer)
-                fetch(Calls(stream, client, [] if work.run.dry else calls, workers), answered)
+                fetch(calls, answered)
         except BaseException:
             work.run.metadata["extract"] |= since(counted, stream.evidence(client))
             raise
@@ -140,7 +151,8 @@ def enrich(
             _certify(
                 work.run,
                 due=due,
-                calls=0 if work.run.dry else len(calls),
+                calls=calls.asked,
+                seconds=(time.monotonic() - began) * max(every_minutes / minutes, 1.0),
                 unanswered=answered.unanswered,
                 denied=answered.denied + len(refused),
                 taken=writer.taken,
@@ -225,21 +237,15 @@ class Answered:
         return refused
 
     def _record(self, outcomes: list[tuple[Answer, str]]) -> None:
-        if outcomes:
-            self._work.connection.execute(
-                text(RECORD_FETCH),
-                [
-                    {
-                        **self._stream.values,
-                        "run_id": self._work.run.run_id,
-                        "external_id": answer.external_id,
-                        "list_seq": answer.due.list_seq,
-                        "source_version": answer.due.source_version,
-                        "outcome": outcome,
-                    }
-                    for answer, outcome in outcomes
-                ],
-            )
+        values = {
+            **self._stream.values,
+            "run_id": self._work.run.run_id,
+            "external_ids": [answer.external_id for answer, _ in outcomes],
+            "list_seqs": [answer.due.list_seq for answer, _ in outcomes],
+            "source_versions": [answer.due.source_version for answer, _ in outcomes],
+            "outcomes": [outcome for _, outcome in outcomes],
+        }
+        self._work.connection.execute(text(RECORD_FETCHES), values)
 
 
 def begin_of_full(connection: Connection, stream: DetailStream[Any], max_age: timedelta) -> datetime:
@@ -269,29 +275,37 @@ def begin_of_full(connection: Connection, stream: DetailStream[Any], max_age: ti
 
 
 def queue(
-    connection: Connection, stream: DetailStream[Any], fetched_before: datetime, budget: int, approval: UUID | None
-) -> tuple[list[Due], int]:
-    """The `budget` most urgent details, and how many are due in all."""
+    connection: Connection, stream: DetailStream[Any], fetched_before: datetime, request: ReadRequest
+) -> tuple[list[tuple[Any, ...]], int]:
+    """The most urgent details, as rows of `Due`, and how many are due in all."""
     values: dict[str, Any] = {
         **stream.values,
         "fetched_before": fetched_before,
-        "approval": approval,
+        "approval": request.approve_removals,
         # One row at least, for the count that stands in it.
-        "budget": max(budget, 1),
+        "most": None if request.limit is None else max(request.limit, 1),
     }
     with connection.begin():
+        connection.exec_driver_sql(WHOLE_TABLES)
         values["list_read_at"] = last_complete(connection, stream.list_stream)
         rows = connection.execute(text(QUEUE), values).all()
-    due = [
-        Due(row.external_id, row.list_seq, row.source_version, row.listed, row.last_outcome) for row in rows[:budget]
-    ]
-    return due, rows[0].due if rows else 0
+    return [row[:-1] for row in rows[: request.limit]], rows[0].due if rows else 0
 
 
 def _certify(
-    run: Run, *, due: int, calls: int, unanswered: int, denied: int, taken: int, evidence: Mapping[str, Any]
+    run: Run,
+    *,
+    due: int,
+    calls: int,
+    seconds: float,
+    unanswered: int,
+    denied: int,
+    taken: int,
+    evidence: Mapping[str, Any],
 ) -> None:
-    """State what is left, and when it will be done at this run's pace; what a budget leaves is partial by intent."""
+    """State what is left, and when it will be done at a pace of so many calls in so many seconds. What a budget leaves is
+    partial by intent.
+    """
     unasked = due - calls
     remaining = unasked + unanswered + denied + run.counts.failed
     run.metadata["extract"] = {
@@ -307,6 +321,6 @@ def _certify(
         # Calls that are known to fail do not fail the run; it says nothing of how fresh the table is, either.
         run.metadata["extract"]["reason"] = "no call was answered"
     if unasked and calls:
-        left = timedelta(seconds=unasked * (time.monotonic() - run.started) / calls)
+        left = timedelta(seconds=unasked * seconds / calls)
         run.metadata["extract"]["expected_finish"] = (datetime.now(UTC) + left).isoformat(timespec="minutes")
     run.checks.append(integrity_check(run, taken, unanswered))

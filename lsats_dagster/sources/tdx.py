@@ -276,7 +276,7 @@ DEPARTMENT_DETAILS = DetailStream(
     table="tdx_department_details",
     row="One TeamDynamix account (department) with its custom attributes.",
     description=(
-        "Fetched one call per account: new and changed accounts first, then the oldest, within a call budget. "
+        "Fetched one call per account: new and changed accounts first, then the oldest, within a budget. "
         "Removed: TeamDynamix answered that the account does not exist."
     ),
     key=id_key,
@@ -313,7 +313,7 @@ USER_DETAILS = DetailStream(
     table="tdx_user_details",
     row="One person of TeamDynamix with attributes, applications, groups, permissions and place.",
     description=(
-        "Fetched one call per person: new and changed people first, then the oldest, within a call budget. "
+        "Fetched one call per person: new and changed people first, then the oldest, within a budget. "
         "Removed: TeamDynamix answered that the person does not exist."
     ),
     key=user_key,
@@ -347,7 +347,7 @@ ASSET_DETAILS = DetailStream(
     table="tdx_asset_details",
     row="One asset of TeamDynamix with its custom attributes and attachments.",
     description=(
-        "Fetched one call per asset: new and changed assets first, then the oldest, within a call budget. "
+        "Fetched one call per asset: new and changed assets first, then the oldest, within a budget. "
         "Removed: TeamDynamix answered that the asset does not exist."
     ),
     key=id_key,

@@ -168,7 +168,6 @@ def test_a_failure_is_clear_and_tells_no_secret_and_no_row(
 ) -> None:
     plant_person(dagster.campus)
     break_it, steps, sentence = BREAKS[name]
-    monkeypatch.setenv("DETAIL_CALL_BUDGET", "10")
     break_it(dagster, monkeypatch)
     result = dg.materialize(
         quick_assets(monkeypatch),

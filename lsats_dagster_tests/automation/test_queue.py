@@ -1,4 +1,4 @@
-"""Runs that fetch details of one source queue for one another; nothing else waits for them."""
+"""Runs that fetch the same details queue for one another; nothing else waits for them."""
 
 from collections.abc import Iterator
 
@@ -8,6 +8,7 @@ import yaml
 
 from lsats_dagster.assets.common import asset_key
 from lsats_dagster.cli.execution import job_origin
+from lsats_dagster.ingestion.stream import DetailStream
 from lsats_dagster.settings import REPOSITORY
 from lsats_dagster.source import NIGHTLY
 from lsats_dagster.sources import SOURCES
@@ -20,6 +21,7 @@ LISTS = {
     for stream in source.streams
     if source.cadence_of(stream) == NIGHTLY
 }
+DETAILS = {stream.table for source in SOURCES for stream in source.streams if isinstance(stream, DetailStream)}
 
 
 @pytest.fixture
@@ -48,8 +50,9 @@ def pools(operation: Operation, name: str, assets: set[dg.AssetKey] | None = Non
 
 def test_runs_that_fetch_details_queue_and_the_night_does_not(queued: Operation) -> None:
     for name in ("tdx_backfill", "tdx_ingest", "tdx_details", "hub_daily"):
-        assert pools(queued, name) == {"tdx_details"}
-    assert pools(queued, "hub_daily", {asset_key("enriched.tdx_department_details")}) == {"tdx_details"}
+        assert pools(queued, name) == DETAILS
+    for table in DETAILS:
+        assert pools(queued, "hub_daily", {asset_key(f"enriched.{table}")}) == {table}
     assert pools(queued, "hub_daily", LISTS) == set()
     assert pools(queued, "umich_api_ingest") == set()
     limits = queued.instance.get_concurrency_config().pool_config

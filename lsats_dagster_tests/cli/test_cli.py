@@ -36,11 +36,6 @@ TABLES = {
 }  # fmt: skip
 
 
-@pytest.fixture
-def variables(variables: dict[str, str]) -> dict[str, str]:
-    return variables | {"DETAIL_CALL_BUDGET": "30"}
-
-
 def commands_shown(help_text: str) -> set[str]:
     """The commands that a help page lists in its box."""
     _, _, box = help_text.partition("─ Commands ─")

@@ -18,12 +18,6 @@ from lsats_dagster_tests.cli.aids import (
     rows,
 )
 
-
-@pytest.fixture
-def variables(variables: dict[str, str]) -> dict[str, str]:
-    return variables | {"DETAIL_CALL_BUDGET": "30"}
-
-
 # Dagster's storage ends the connection that writes this event, once.
 DROPS = """
 create sequence dropped;

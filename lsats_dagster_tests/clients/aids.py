@@ -59,6 +59,18 @@ class VirtualClock:
 
         yield leave
 
+    @contextmanager
+    def taking_part(self) -> Iterator[None]:
+        """Time stands still until this thread sleeps, too, or has left the block."""
+        with self._condition:
+            self._participants += 1
+        try:
+            yield
+        finally:
+            with self._condition:
+                self._participants -= 1
+                self._move()
+
     def _move(self) -> None:
         waiting = [when for when in self._sleepers if when > self._now]
         if len(waiting) >= max(self._participants, 1):

@@ -215,7 +215,7 @@ class World:
 
         return enrich(
             self.database, replace(stream, fetch=fetch, evidence=no_evidence), None, request=request, origin=Origin(),
-            budget=10_000, workers=1, max_age=timedelta(days=30), lock_wait_seconds=LOCK_WAIT_SECONDS,
+            minutes=60, every_minutes=60, workers=1, max_age=timedelta(days=30), lock_wait_seconds=LOCK_WAIT_SECONDS,
         )  # fmt: skip
 
     def read_all(self) -> None:

@@ -103,7 +103,7 @@ def test_denials_that_are_right_can_be_approved(stream: DetailStream[Any], sourc
         change_content(source_hub.campus, stream, key)
     routes.fault("status", times=None, status=404)
     read(source_hub, stream)
-    few = source_hub.run(stream, budget=limit)
+    few = source_hub.run(stream, limit=limit)
     assert (few.counts.removed, check(few, "removal_guard").passed) == (limit, True)
     run = source_hub.run(stream)
     assert (run.counts.removed, check(run, "removal_guard").numbers["refused"]) == (0, 3)
@@ -111,7 +111,7 @@ def test_denials_that_are_right_can_be_approved(stream: DetailStream[Any], sourc
     for key in keys(source_hub.campus, stream)[-2:]:
         change_content(source_hub.campus, stream, key)
     source_hub.campus.reset_calls()
-    approved = read(source_hub, stream, approve_removals=run.run_id, budget=3)
+    approved = read(source_hub, stream, approve_removals=run.run_id, limit=3)
     assert (approved.counts.removed, check(approved, "removal_guard").passed) == (3, True)
     assert routes.calls() == 3, "approved ones come first"
     assert sorted(changes(source_hub, stream, before)) == [(key, "removed") for key in sorted(denied)]

@@ -98,9 +98,9 @@ def test_a_fault_for_ever_fails_the_run_and_changes_nothing(
     beside_a_silent_source(source_hub, fault)
     routes.fault(fault, times=None)
     # A hanging source is asked for few, so that a fault of the engine shows as a failure and not as a long wait.
-    budget = {"budget": 18} if isinstance(stream, DetailStream) and fault == "hang" else {}
+    limit = {"limit": 18} if isinstance(stream, DetailStream) and fault == "hang" else {}
     with pytest.raises(Exception, match=r".+"):
-        source_hub.run(stream, **budget)
+        source_hub.run(stream, **limit)
     row = run_row(source_hub, stream)
     assert (row.status, row.metadata["extract"]["state"]) == ("failed", "partial")
     assert dump(source_hub, apart=("ingestion_runs", "detail_fetches")) == before

@@ -88,7 +88,9 @@ def test_a_volatile_field_makes_no_row(stream: StreamDeclaration, field: str, so
     assert log(source_hub, stream) == before
     if isinstance(stream, DetailStream) and field == stream.list_stream.version_field:
         assert routes.calls() == 1
-        newest = source_hub.rows("select external_id, outcome from meta.detail_fetches order by fetch_seq desc limit 1")
+        newest = source_hub.rows(
+            "select external_id, outcome from meta.detail_fetches order by fetched_at desc limit 1"
+        )
         assert [tuple(row) for row in newest] == [(key, "found")]
 
 

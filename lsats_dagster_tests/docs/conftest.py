@@ -13,5 +13,4 @@ from lsats_dagster_tests.docs.guide import Checkout, copy_of
 def checkout(emptied_database: Callable[[], str], campus: Campus, repository: Path, tmp_path: Path) -> Checkout:
     """The copy; its hub database is as the checkout says, without the guide's additions."""
     campus.limit("tdx", 100_000, 60)
-    settings = {"DATABASE_URL": emptied_database(), "DETAIL_CALL_BUDGET": "5"}
-    return copy_of(repository, tmp_path / "checkout", {**campus.environment, **settings})
+    return copy_of(repository, tmp_path / "checkout", {**campus.environment, "DATABASE_URL": emptied_database()})

@@ -83,11 +83,14 @@ class Things:
         """One replay of what is quarantined of the list."""
         return replay(self.hub, self.stream, origin=Origin(), batch_size=self.batch_size, lock_wait_seconds=10)
 
-    def enrich(self, *, budget: int = 1000, max_age: timedelta = timedelta(days=30), **request: Any) -> Run:
-        """One run of the details, call by call."""
+    def enrich(
+        self, *, client: Any = None, minutes: float = 60, every_minutes: float = 60, workers: int = 1,
+        max_age: timedelta = timedelta(days=30), **request: Any,
+    ) -> Run:  # fmt: skip
+        """One run of the details, by default call by call."""
         return enrich(
-            self.hub, self.detail_stream, None, request=ReadRequest(**request), origin=Origin(), budget=budget,
-            workers=1, max_age=max_age, lock_wait_seconds=10,
+            self.hub, self.detail_stream, client, request=ReadRequest(**request), origin=Origin(), minutes=minutes,
+            every_minutes=every_minutes, workers=workers, max_age=max_age, lock_wait_seconds=10,
         )  # fmt: skip
 
     def state(self, name: str = "example/thing") -> Status:

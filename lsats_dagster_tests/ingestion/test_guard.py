@@ -162,7 +162,7 @@ def test_a_few_rows_more_are_no_rise(hub: Database, rows: int, passed: bool) -> 
 def test_details_that_a_budget_fills_do_not_rise(hub: Database) -> None:
     things = Things(hub, 100)
     things.ingest()
-    assert finding(things.enrich(budget=5), "volume").passed
+    assert finding(things.enrich(limit=5), "volume").passed
     run = things.enrich()
     assert (run.row_count, finding(run, "volume").passed) == (100, True)
 

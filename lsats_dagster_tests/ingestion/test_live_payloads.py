@@ -47,6 +47,17 @@ def lived_through(things: Things) -> None:
     things.ingest()
 
 
+def sql_before(migration: str, folder: Path) -> Path:
+    """A copy of `sql` from before a migration, without silver."""
+    former = shutil.copytree(SQL_ROOT, folder / "sql")
+    for path in (former / "views").glob("*.sql"):
+        path.write_text("select 1 as example")
+    for path in (former / "migrations").glob("*.sql"):
+        if path.name >= migration:
+            path.unlink()
+    return former
+
+
 def rows(url: str, sql: str) -> list[Any]:
     with psycopg.connect(url) as connection:
         return connection.execute(sql.encode()).fetchall()
@@ -57,12 +68,7 @@ def test_an_upgrade_carries_over_what_a_hub_has_lived_through(
 ) -> None:
     things = Things(hub, 30)
     lived_through(things)
-    former = shutil.copytree(SQL_ROOT, tmp_path / "sql")
-    for path in (former / "views").glob("*.sql"):
-        path.write_text("select 1 as example")  # no silver table is needed here
-    for path in (former / "migrations").glob("*.sql"):
-        if path.name >= MIGRATION:
-            path.unlink()
+    former = sql_before(MIGRATION, tmp_path)
     url = new_database(server, template="template1")
     database = Database(url, role=None)
     upgrade(database, former, (), ())
