@@ -8,8 +8,9 @@ import tempfile
 from collections.abc import Callable
 from pathlib import Path
 
-from benchmarks import bronze, history, quiet_job, silver
+from benchmarks import bronze, history, hub_tables, quiet_job, silver
 from benchmarks.common import Report
+from lsats_dagster.demo.campus.sizes import SIZES
 from lsats_dagster.demo.postgres import embedded_postgres, remove_cluster
 
 RECORDS = 400_000
@@ -18,7 +19,7 @@ MEMORY_NOTE = (
 )
 
 
-def measure(records: int, binaries: Path | None) -> Report:
+def measure(records: int, size: str, binaries: Path | None) -> Report:
     """All benchmarks on one embedded server of its own, which is removed afterwards."""
     whole = Report()
     with tempfile.TemporaryDirectory(prefix="lsats_bench_") as folder:
@@ -28,6 +29,7 @@ def measure(records: int, binaries: Path | None) -> Report:
                 benchmarks: dict[str, Callable[[], Report]] = {
                     "bronze": lambda: bronze.benchmark(server, records),
                     "silver": lambda: silver.benchmark(server, records // 4),
+                    "tables of the hub": lambda: hub_tables.benchmark(server, size),
                     "history": lambda: history.benchmark(server, records // 20),
                     "quiet job": lambda: quiet_job.benchmark(server, home),
                 }
@@ -69,11 +71,14 @@ def main() -> None:
     parser.add_argument(
         "--records", type=int, default=RECORDS, help="records of the bronze benchmark; silver: a quarter"
     )
+    parser.add_argument(
+        "--size", choices=SIZES, default="college", help="campus whose records fill the hub's own tables"
+    )
     options = parser.parse_args()
     if options.records < 1_000:
         parser.error("--records: at least 1000")
     binaries = os.environ.get("LSATS_PG_BIN")
-    report = measure(options.records, Path(binaries) if binaries else None)
+    report = measure(options.records, options.size, Path(binaries) if binaries else None)
     if options.json:
         measures = [dataclasses.asdict(m) | {"verdict": m.verdict} for m in report.measures]
         print(

@@ -35,7 +35,7 @@ LABELS = {
     "checked_key": "key",
     "content_hash": "hash",
     "prepare": "key, JSON and hash: the rest",
-    "_stage": "send keys and hashes",
+    "stage": "send keys and hashes",
     "_put_repeated_aside": "note what was seen, find repeated keys",
     "_compare": "compare with what is current",
     "_write": "write new versions and make them current",

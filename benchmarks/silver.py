@@ -8,6 +8,7 @@ import statistics
 import tempfile
 import time
 from collections import defaultdict
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -47,8 +48,9 @@ LABELS = {
     "close_run": "run row, lock, watermarks",
     "take_lock": "run row, lock, watermarks",
 }
-# Table -> (what it is, most that a full refresh may cost, in INSERTs).
-MEASURED = {
+# Table -> (what it is, most that a full refresh may cost, in INSERTs; of a whole table that is told in seconds).
+Measured = Mapping[str, tuple[str, float | None]]
+MEASURED: Measured = {
     "things": ("source table, 60 columns", 6.0),
     "everyone": ("merged of four, 60 columns", 8.0),
     "twins": (f"whole with a step, {wide.NODES:,} nodes", None),
@@ -56,12 +58,15 @@ MEASURED = {
 
 
 class Tables:
-    """The tables under measurement, with what the rounds do to them."""
+    """The tables under measurement, with what the rounds do to them.
 
-    def __init__(self, url: str, definitions: tuple[Definition, ...], rows: int) -> None:
+    load: brings the records of a day into bronze; each day after the first changes 1 % of them.
+    """
+
+    def __init__(self, url: str, definitions: tuple[Definition, ...], load: Callable[[Database, int], None]) -> None:
         self._url = url
         self._definitions = {definition.table: definition for definition in definitions}
-        self._rows = rows
+        self._load = load
         self._database = Database(url)
         self.names = tuple(self._definitions)
 
@@ -70,15 +75,7 @@ class Tables:
 
     def load(self, day: int) -> None:
         """Bring the records of `day` into bronze."""
-        ingest(
-            self._database,
-            wide.STREAM,
-            (self._rows, day),
-            request=ReadRequest(),
-            origin=Origin(),
-            batch_size=load_settings().batch_size,
-            lock_wait_seconds=10,
-        )
+        self._load(self._database, day)
 
     def refreshed(self, table: str, mode: Mode, *, writes: bool) -> tuple[float, dict[str, float]]:
         """Seconds and parts of one refresh, which must be of this mode and write or not."""
@@ -126,14 +123,30 @@ class Tables:
         return ("bronze.raw_entities", "bronze.current_entities", f"silver.{table}", *silver)
 
 
-def work(url: str, rows: int, sql_root: str) -> dict[str, Any]:
-    """All rounds, in one process: the work is the server's."""
-    tables = Tables(url, load_definitions(Path(sql_root)), rows)
-    say(f"silver: {rows:,} records into bronze")
+def load(rows: int) -> Callable[[Database, int], None]:
+    """Reads so many synthetic records of a day."""
+
+    def read(database: Database, day: int) -> None:
+        ingest(
+            database,
+            wide.STREAM,
+            (rows, day),
+            request=ReadRequest(),
+            origin=Origin(),
+            batch_size=load_settings().batch_size,
+            lock_wait_seconds=10,
+        )
+
+    return read
+
+
+def lived(tables: Tables, about: str, *, whole_moves: bool) -> dict[str, dict[str, list[Any]]]:
+    """All rounds. whole_moves: whether a day changes anything in tables that are always computed whole."""
+    say(f"{about}: records into bronze")
     tables.load(0)
     results: dict[str, dict[str, list[Any]]] = defaultdict(lambda: defaultdict(list))
     for day in range(1, ROUNDS + 1):
-        say(f"silver, {rows:,} rows: round {day} of {ROUNDS}")
+        say(f"{about}: round {day} of {ROUNDS}")
         tables.empty()
         for table in tables.names:
             results[table]["full"].append(tables.refreshed(table, "full", writes=True))
@@ -141,12 +154,18 @@ def work(url: str, rows: int, sql_root: str) -> dict[str, Any]:
             results[table]["full again"].append(tables.refreshed(table, "full", writes=False))
         tables.load(day)
         for table in tables.names:
-            # What the days change is no part of the whole table.
             whole = tables.is_whole(table)
-            results[table]["1 %"].append(tables.refreshed(table, "full" if whole else "incremental", writes=not whole))
+            mode: Mode = "full" if whole else "incremental"
+            results[table]["1 %"].append(tables.refreshed(table, mode, writes=whole_moves or not whole))
     for table in tables.names:
         results[table]["quiet"] = [tables.quiet(table)]
-    return {"results": results}
+    return results
+
+
+def work(url: str, rows: int, sql_root: str) -> dict[str, Any]:
+    """All rounds, in one process: the work is the server's."""
+    tables = Tables(url, load_definitions(Path(sql_root)), load(rows))
+    return {"results": lived(tables, f"silver, {rows:,} rows", whole_moves=False)}
 
 
 def benchmark(server: EmbeddedPostgres, rows: int) -> Report:
@@ -154,9 +173,13 @@ def benchmark(server: EmbeddedPostgres, rows: int) -> Report:
     with tempfile.TemporaryDirectory() as folder:
         root = wide.write_sql_root(Path(folder) / "sql")
         url = new_database(server, "silver", root, (wide.STREAM,), load_definitions(root))
-        results = contestant("silver", url, {"rows": rows, "sql_root": str(root)})["results"]
+        return told(MEASURED, contestant("silver", url, {"rows": rows, "sql_root": str(root)})["results"])
+
+
+def told(measured: Measured, results: Mapping[str, Any]) -> Report:
+    """What the rounds found."""
     report = Report()
-    for table, (about, limit) in MEASURED.items():
+    for table, (about, limit) in measured.items():
         found = results[table]
         insert = statistics.median(found["insert"])
         middle = {name: statistics.median_low([s for s, _ in found[name]]) for name in ("full", "full again", "1 %")}

@@ -110,7 +110,8 @@ class Source:
     name: its group, tag and jobs in Dagster (`<name>_ingest`); title: as people call it. open_client: a client by its
     settings, none of which is missing; it has `probe`, `evidence` and `close`. transport: how records come, as Dagster
     shows it (https, ldap, file). cadences: of list streams by table, where not nightly. details: when detail streams are
-    fetched; needed where there are any.
+    fetched; needed where there are any. arrivals: of a source whose records come when people drop them: by table, a text
+    that tells what lies there now, and changes with it; None where nothing does.
     """
 
     name: str
@@ -121,6 +122,7 @@ class Source:
     streams: tuple[StreamDeclaration, ...]
     cadences: Mapping[str, Cadence] = field(default_factory=dict)
     details: DetailSchedule | None = None
+    arrivals: Callable[[Any], Mapping[str, str | None]] | None = None
 
     def __post_init__(self) -> None:
         if wrong := [table for table, cadence in self.cadences.items() if not isinstance(cadence, Cadence)]:

@@ -50,7 +50,7 @@ ROOMS: dict[str, tuple[str, ...]] = {
 # Rooms that may use these packages besides the standard library; the others may use any but what FORBIDDEN says.
 OUTSIDE: dict[str, set[str]] = {
     "clients": {"requests", "urllib3", "ldap3"},
-    "clients.documents": {"requests", "urllib3", "ldap3", "pandas"},
+    "clients.documents": {"python_calamine"},
     "source": set(),
     "sources": {"pydantic"},
     "ingestion": {"sqlalchemy", "psycopg", "orjson"},

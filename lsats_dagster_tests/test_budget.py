@@ -1,6 +1,8 @@
 """The hook that watches what cases cost turns red for each way to cost too much, and only then."""
 
 import json
+import subprocess
+import sys
 from pathlib import Path
 from typing import Any
 
@@ -146,3 +148,29 @@ def test_the_work_of_postgres_counts(hub: Database, request: pytest.FixtureReque
         # The connection's own process ends: what it took is still there.
         hub.dispose()
     assert budget.tree_seconds(postmaster) - before >= 0.1
+
+
+CHURN = """
+import os, sys, time
+
+def burn(seconds):
+    end = time.process_time() + seconds
+    while time.process_time() < end:
+        pass
+
+while True:
+    if not (child := os.fork()):
+        burn(0.012)
+        os._exit(0)
+    os.waitpid(child, 0)
+"""
+
+
+@pytest.mark.skipif(not Path("/proc/self/stat").exists(), reason="the system does not tell")
+def test_the_time_of_a_child_that_ends_counts_once() -> None:
+    """It goes over to who waited for it: of a backend with hours behind it, a case would be told all or get them off."""
+    with subprocess.Popen([sys.executable, "-c", CHURN]) as parent:
+        seen = [budget.tree_seconds(parent.pid) for _ in range(12_000)]
+        parent.kill()
+    assert seen == sorted(seen)
+    assert seen[-1] > seen[0]

@@ -38,6 +38,7 @@ from lsats_dagster.transforms.engine import refresh
 from lsats_dagster_tests import wire
 from lsats_dagster_tests.cli.aids import assert_wrong_use, environment, in_process
 from lsats_dagster_tests.conftest import DEFINITIONS, Hub, new_database
+from lsats_dagster_tests.hubs import FEW_TABLES
 
 # Each wait ends as soon as what it waits for has happened. Only a test that fails waits so long.
 PATIENCE = 60
@@ -71,7 +72,7 @@ def test_text_comes_back_whatever_encoding_environment_and_database_ask_for(
     campus.put("tdx/department", key, {"Code": code, "Name": NAME})
     hub = Hub(Database(url), campus)
     hub.run(next(stream for stream in STREAMS if stream.name == "tdx/department"))
-    for definition in DEFINITIONS:
+    for definition in FEW_TABLES:
         refresh(hub.database, definition, origin=Origin(), lock_wait_seconds=PATIENCE)
     reader = Database(url, role=READER, read_only=True)
     with reader.transaction() as connection:

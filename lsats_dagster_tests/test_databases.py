@@ -12,11 +12,12 @@ from lsats_dagster.database import Database, DatabaseError, take_lock
 from lsats_dagster.demo.campus import Campus
 from lsats_dagster.demo.postgres import EmbeddedPostgres
 from lsats_dagster.runs import Origin
-from lsats_dagster.sources import STREAMS
 from lsats_dagster.transforms.engine import refresh
-from lsats_dagster_tests.conftest import DEFINITIONS, Hub, new_database
-from lsats_dagster_tests.contracts.stream_cases import dump, quick, roomy
+from lsats_dagster_tests.conftest import Hub, new_database
+from lsats_dagster_tests.contracts.stream_cases import quick, roomy
+from lsats_dagster_tests.contracts.stream_states import dump
 from lsats_dagster_tests.databases import HubDatabases, shape
+from lsats_dagster_tests.hubs import FEW_STREAMS, FEW_TABLES
 
 
 def identity(url: str) -> int:
@@ -35,9 +36,9 @@ def test_an_emptied_database_is_the_same_one_and_holds_what_a_new_one_holds(
     databases = HubDatabases(server)
     first = quick(Hub(Database(databases.emptied(0)), roomy(campus)))
     oid = identity(first.database.url.render_as_string(hide_password=False))
-    for stream in STREAMS:
+    for stream in FEW_STREAMS:
         first.run(stream)
-    for definition in DEFINITIONS:
+    for definition in FEW_TABLES:
         refresh(first.database, definition, origin=Origin(), lock_wait_seconds=10)
     filled = dump(first)
     url = databases.emptied(0)

@@ -60,12 +60,17 @@ def late_tables(rows: Sequence[Status], watch: Mapping[str, Watched], now: datet
                 Alert(
                     f"{LATE}{name}",
                     f"{table.table} is late",
-                    f"{body}; expected within {table.cadence.late_after / timedelta(hours=1):g} hours.",
+                    f"{body}; expected within {in_words(table.cadence.late_after)}.",
                     page=page(table),
                     run_id=row.dagster_run_id if row else None,
                 )
             )
     return alerts
+
+
+def in_words(span: timedelta) -> str:
+    """A span of hours; beyond two days, of days."""
+    return f"{span / timedelta(days=1):g} days" if span > timedelta(days=2) else f"{span / timedelta(hours=1):g} hours"
 
 
 def lost_sources(rows: Iterable[Status], unset: Iterable[Source]) -> list[Alert]:

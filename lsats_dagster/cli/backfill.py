@@ -9,6 +9,7 @@ from lsats_dagster.automation.jobs import BACKFILL_SUFFIX, backfill_config
 from lsats_dagster.cli import FAILED, JSON
 from lsats_dagster.cli.environment import hub_database, hub_environment
 from lsats_dagster.cli.execution import dagster_instance, execute_here
+from lsats_dagster.cli.hub import hub
 from lsats_dagster.cli.run import (
     RETRY,
     SINCE,
@@ -22,15 +23,13 @@ from lsats_dagster.definitions import build_definitions
 from lsats_dagster.settings import ConfigurationError
 from lsats_dagster.sources import SOURCES
 
-NAMES = ", ".join(source.name for source in SOURCES)
-
 
 def register(app: typer.Typer) -> None:
     app.command("backfill")(backfill)
 
 
 def backfill(
-    source: Annotated[str, typer.Argument(help=f"One of: {NAMES}.")],
+    source: Annotated[str, typer.Argument(help=f"One of: {', '.join(known.name for known in SOURCES)}.")],
     full: Annotated[
         bool,
         typer.Option("--full", help="Fetch every detail again, compute whole silver tables. Resumes where it stopped."),
@@ -51,9 +50,11 @@ def backfill(
 
     Can be stopped and started again at any time, also while the daily job runs. Example: lsats backfill tdx --full
     """
-    declaration = next((declared for declared in SOURCES if declared.name == source), None)
+    here = hub()
+    declaration = next((known for known in here.sources if known.name == source), None)
     if declaration is None:
-        raise ConfigurationError(f"no such source: {source}. Sources: {NAMES}")
+        names = ", ".join(known.name for known in here.sources)
+        raise ConfigurationError(f"no such source: {source}. Sources: {names}")
     if since and "since" not in backfill_config(declaration).model_fields:
         raise ConfigurationError(f"{declaration.title} cannot tell what changed since a moment: leave out --since")
     asked = {
@@ -63,7 +64,7 @@ def backfill(
         "dry_run": dry_run,
         "since": checked_moment(since),
     }
-    job = build_definitions().resolve_job_def(f"{source}{BACKFILL_SUFFIX}")
+    job = build_definitions(here.sources, here.tables).resolve_job_def(f"{source}{BACKFILL_SUFFIX}")
     keys = set(job.asset_layer.executable_asset_keys)
     with hub_environment(sources=True) as settings, hub_database(settings), dagster_instance() as instance:
         require_a_source(keys)

@@ -28,14 +28,14 @@ from lsats_dagster.cli.environment import (
 )
 from lsats_dagster.cli.execution import dagster_instance
 from lsats_dagster.cli.explain import EXAMPLE, show_fields
-from lsats_dagster.cli.names import asset_keys, silver_table, tables
+from lsats_dagster.cli.hub import hub
+from lsats_dagster.cli.names import asset_keys, silver_table
 from lsats_dagster.cli.output import console, typed
 from lsats_dagster.cli.run import Outcome, execute, show
 from lsats_dagster.demo.campus import BAD_RECORD, SIZES, Campus, exports_beside, running_campus
 from lsats_dagster.demo.postgres import cluster_folder, remove_cluster
 from lsats_dagster.runs import status
 from lsats_dagster.settings import ConfigurationError, Settings, load_settings
-from lsats_dagster.sources import STREAMS
 from lsats_dagster.transforms.explain import explain as explain_row
 
 EVERYTHING = "hub_daily"
@@ -181,7 +181,7 @@ def live(campus: Campus, instance: dg.DagsterInstance, days: int, say: Callable[
         changes = campus.live_one_day()
         say(f"\n🔄 Campus day {campus.day()}: a day has passed; the incremental run")
         day = Day(campus.day(), execute(EVERYTHING, instance, {}))
-        for stream in (stream for stream in STREAMS if stream.name in changes):
+        for stream in (stream for stream in hub().streams if stream.name in changes):
             seen = day.run.tables.get(stream.label, {})
             done = changes[stream.name]
             day.seen[stream.name] = [seen.get(figure, 0) for figure in ("created", "updated", "removed")]
@@ -209,7 +209,7 @@ def show_example(settings: Settings) -> None:
     """One row, with the values on which its sources disagree."""
     entity, key = EXAMPLE
     with hub_database(settings) as database, database.transaction() as connection:
-        explanation = explain_row(connection, silver_table(entity), key, tables())
+        explanation = explain_row(connection, silver_table(entity), key, hub().tables)
     if explanation is not None:
         print()
         disputed = [field for field in explanation.fields if field.losing]

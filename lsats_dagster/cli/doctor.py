@@ -15,6 +15,7 @@ from lsats_dagster.automation.alerts import channels
 from lsats_dagster.cli import JSON
 from lsats_dagster.cli.environment import hub_environment
 from lsats_dagster.cli.execution import dagster_instance
+from lsats_dagster.cli.hub import hub, whole
 from lsats_dagster.clients.errors import SourceError, TransientSourceError
 from lsats_dagster.clients.window import LocalCallWindow
 from lsats_dagster.database import READER, Database, DatabaseError, UnusableServerError
@@ -34,8 +35,6 @@ from lsats_dagster.resources import open_client, open_database
 from lsats_dagster.runs import status
 from lsats_dagster.settings import SQL_ROOT, ConfigurationError, Settings, load
 from lsats_dagster.source import local
-from lsats_dagster.sources import SOURCES, STREAMS
-from lsats_dagster.transforms.definition import load_definitions
 
 CLOCK_SECONDS = 5.0
 
@@ -115,7 +114,7 @@ def look_at_schema(connection: Connection) -> Finding:
     at = f"at {applied[-1]}" if applied else "without any migration"
     newest = load_migrations(SQL_ROOT / "migrations")[-1].name.removesuffix(".sql")
     try:
-        waiting = pending(connection, SQL_ROOT, STREAMS, load_definitions(SQL_ROOT))
+        waiting = pending(connection, SQL_ROOT, whole().streams, whole().tables)
     except MigrationError as error:
         return Finding("schema", "fault", f"{at}, this checkout at {newest}: {error}")
     if waiting:
@@ -127,7 +126,7 @@ def look_at_schema(connection: Connection) -> Finding:
 def look_at_allowances(connection: Connection) -> Iterator[Finding]:
     """The calls that each source still grants, as the runs' answers told; sources on one host share a finding."""
     sources: dict[str, list[str]] = {}
-    for source in SOURCES:
+    for source in hub().sources:
         with suppress(ConfigurationError):  # that source's own finding
             address = getattr(load(source.settings), source.settings.address())
             if host := urlsplit(address or "").netloc.lower():
@@ -140,7 +139,9 @@ def look_at_allowances(connection: Connection) -> Iterator[Finding]:
             for method, left, most, ends_at in windows
             if method.startswith(f"{host} ")
         ]
-        read = any(stream.name in called for source in SOURCES if source.name in names for stream in source.streams)
+        read = any(
+            stream.name in called for source in hub().sources if source.name in names for stream in source.streams
+        )
         none = "runs told of no limits at this address" if read else "no run has called it yet"
         sentence = f"as runs last saw it, {'; '.join(seen)}" if seen else none
         yield Finding(" and ".join(names), "ok", sentence)
@@ -214,7 +215,7 @@ def look_at_alerts(settings: Settings) -> Finding:
 
 def look_at_sources(settings: Settings) -> Iterator[Finding]:
     """Settings, login, rights, limits and clock of every source."""
-    for source in SOURCES:
+    for source in hub().sources:
         try:
             given = load(source.settings)
         except ConfigurationError as error:

@@ -8,14 +8,13 @@ from pathlib import Path
 
 from sqlalchemy import make_url
 
-from lsats_dagster.cli.names import tables
+from lsats_dagster.cli.hub import hub, whole
 from lsats_dagster.database import Database
 from lsats_dagster.demo.campus import kept_size, running_campus
 from lsats_dagster.demo.postgres import cluster_folder, embedded_postgres
 from lsats_dagster.migrations import pending
 from lsats_dagster.settings import REPOSITORY, SQL_ROOT, ConfigurationError, Settings, load_settings
 from lsats_dagster.source import set_up
-from lsats_dagster.sources import SOURCES, STREAMS
 
 
 @contextmanager
@@ -49,7 +48,7 @@ def campus_size(settings: Settings) -> str:
 
 def campus_stands_in(settings: Settings) -> bool:
     """Whether the demo's campus answers for the sources: over the data of a demo, and where none of them is set up."""
-    return campus_state(settings).exists() and not set_up(SOURCES)
+    return campus_state(settings).exists() and not set_up(hub().sources)
 
 
 @contextmanager
@@ -120,7 +119,7 @@ def hub_database(settings: Settings) -> Iterator[Database]:
     database = Database(settings.require_database())
     try:
         with database.connect() as connection:
-            waiting = pending(connection, SQL_ROOT, STREAMS, tables())
+            waiting = pending(connection, SQL_ROOT, whole().streams, whole().tables)
         if waiting:
             raise ConfigurationError(f"the database is behind this checkout ({waiting[0]}): run `lsats db upgrade`")
         yield database

@@ -10,7 +10,8 @@ from rich.console import Console
 
 from lsats_dagster.cli import JSON
 from lsats_dagster.cli.environment import hub_database, hub_environment
-from lsats_dagster.cli.names import asset_keys, silver_table, tables
+from lsats_dagster.cli.hub import hub
+from lsats_dagster.cli.names import asset_keys, silver_table
 from lsats_dagster.cli.output import console, table
 from lsats_dagster.cli.output import show as show_table
 from lsats_dagster.source import local
@@ -37,7 +38,7 @@ def explain(
     """
     definition = silver_table(entity)
     with hub_environment() as settings, hub_database(settings) as database, database.transaction() as connection:
-        explanation = explain_row(connection, definition, key, tables())
+        explanation = explain_row(connection, definition, key, hub().tables)
         offered = near(connection, definition, key) if explanation is None else {}
     if explanation is None:
         print(f"❌ {subject(definition).label} has no row with the key {key}{'. Near it:' if offered else ''}")

@@ -8,12 +8,12 @@ from datetime import datetime
 
 from sqlalchemy import Connection
 
+from lsats_dagster.cli.hub import hub
 from lsats_dagster.cli.names import asset_keys
 from lsats_dagster.cli.output import typed
 from lsats_dagster.ingestion.quarantine import kept
 from lsats_dagster.runs import Status
 from lsats_dagster.source import local
-from lsats_dagster.sources import SOURCES
 from lsats_dagster.watched import Watched, waited_for_since
 
 APPROVAL = re.compile(r"; if they are really gone, run again with approve_removals (?P<run>[0-9a-f-]{36})$")
@@ -46,7 +46,7 @@ def of_dry_run(key: str, would_fail: Mapping[str, str]) -> list[Finding]:
 def of_details(key: str, left: int, finish: str | None) -> Finding:
     """Details that no call has fetched yet. finish: when they will have been, in ISO form."""
     until = f"; at this pace until {local(datetime.fromisoformat(finish))}" if finish else ""
-    source = next(s for s in SOURCES if any(stream.label == key for stream in s.streams))
+    source = next(s for s in hub().sources if any(stream.label == key for stream in s.streams))
     return Finding(key, f"{left} details are left{until}", f"lsats backfill {source.name}")
 
 

@@ -2,25 +2,16 @@
 
 from collections.abc import Iterable
 from difflib import get_close_matches
-from functools import cache
 
-from lsats_dagster.settings import SQL_ROOT, ConfigurationError
-from lsats_dagster.sources import STREAMS
-from lsats_dagster.transforms.definition import Definition, declared
+from lsats_dagster.cli.hub import hub
+from lsats_dagster.settings import ConfigurationError
+from lsats_dagster.transforms.definition import Definition
 from lsats_dagster.transforms.engine import subject
 
 
-@cache
-def tables() -> tuple[Definition, ...]:
-    """The silver tables as they are declared, for those who only read them."""
-    return declared(SQL_ROOT)
-
-
-@cache
 def asset_keys() -> dict[str, str]:
-    """Name of the runs of a stream or table (`tdx/department`) -> asset key, in the order in which data flows."""
-    subjects = [*(stream.subject for stream in STREAMS), *map(subject, tables())]
-    return {written.name: written.label for written in subjects}
+    """The asset keys of the hub by the names of the runs."""
+    return hub().asset_keys
 
 
 def resolve(spelling: str, layer: str | None = None) -> str | None:
@@ -49,7 +40,7 @@ def resolved(spelling: str, layer: str | None = None) -> str:
 def silver_table(spelling: str) -> Definition:
     """The silver table that `spelling` means; ConfigurationError with near names when none is called so."""
     key = resolved(spelling, "silver")
-    return next(definition for definition in tables() if subject(definition).label == key)
+    return next(definition for definition in hub().tables if subject(definition).label == key)
 
 
 def offer(spelling: str, names: Iterable[str]) -> str:

@@ -9,6 +9,7 @@ import typer
 
 from lsats_dagster.cli import JSON
 from lsats_dagster.cli.environment import hub_database, hub_environment
+from lsats_dagster.cli.hub import hub
 from lsats_dagster.cli.names import asset_keys, resolved
 from lsats_dagster.cli.output import show as show_table
 from lsats_dagster.cli.output import table
@@ -17,7 +18,6 @@ from lsats_dagster.ingestion.views import StreamDeclaration
 from lsats_dagster.runs import Origin
 from lsats_dagster.settings import ConfigurationError
 from lsats_dagster.source import local
-from lsats_dagster.sources import STREAMS
 
 FOLLOW_UP = "lsats run silver_refresh"
 commands = typer.Typer(help="Records that could not be read, keyed or converted.", no_args_is_help=True)
@@ -121,7 +121,7 @@ def replay_command(
 def chosen(spelling: str | None) -> list[StreamDeclaration]:
     """The stream of the named table, or all."""
     wanted = None if spelling is None else resolved(spelling)
-    found = [stream for stream in STREAMS if wanted in (None, asset_keys()[stream.name])]
+    found = [stream for stream in hub().streams if wanted in (None, asset_keys()[stream.name])]
     if not found:
         raise ConfigurationError(
             f"{wanted} is made of other tables and quarantines nothing: name one of bronze or enriched"

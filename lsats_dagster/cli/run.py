@@ -17,15 +17,14 @@ from lsats_dagster.cli import FAILED, JSON, StorageError
 from lsats_dagster.cli.environment import hub_database, hub_environment
 from lsats_dagster.cli.execution import RunResult, dagster_instance, execute_here
 from lsats_dagster.cli.findings import Finding, of_check, of_details, of_dry_run, of_quarantine, print_findings
+from lsats_dagster.cli.hub import hub
 from lsats_dagster.cli.names import offer, resolve
 from lsats_dagster.cli.output import show as show_table
 from lsats_dagster.cli.output import table
 from lsats_dagster.definitions import build_definitions
 from lsats_dagster.runs import STOPPED
-from lsats_dagster.settings import SQL_ROOT, ConfigurationError, load
+from lsats_dagster.settings import ConfigurationError, load
 from lsats_dagster.source import lacking
-from lsats_dagster.sources import SOURCES
-from lsats_dagster.transforms.definition import load_definitions
 
 FIGURES = ("processed", "created", "updated", "skipped", "removed", "failed")
 HEADINGS = ("processed", "new", "updated", "skipped", "removed", "failed", "quality", "duration")
@@ -101,8 +100,8 @@ def execute(
     """Run a job or an asset selection. ConfigurationError when nothing is meant by `selection`, or no source
     that it reads is set up.
     """
-    tables = load_definitions(SQL_ROOT)
-    definitions = build_definitions(tables=tables)
+    here = hub()
+    definitions = build_definitions(here.sources, here.tables)
     jobs = {job.name for job in definitions.resolve_all_job_defs()}
     if selection in jobs and selection.endswith(BACKFILL_SUFFIX):
         source = selection.removesuffix(BACKFILL_SUFFIX)
@@ -116,7 +115,7 @@ def execute(
         job = definitions.resolve_implicit_global_asset_job_def()
         chosen = list(keys)
     require_a_source(keys)
-    ops = op_configs(SOURCES, tables, [key.to_user_string() for key in keys], config)
+    ops = op_configs(here.sources, here.tables, [key.to_user_string() for key in keys], config)
     if "since" in config and not any("since" in op["config"] for op in ops.values()):
         raise ConfigurationError("nothing selected can tell what changed since a moment: leave out --since")
     run_config = {"ops": ops, "loggers": QUIET_CONSOLE}
@@ -129,7 +128,7 @@ def require_a_source(keys: Collection[dg.AssetKey]) -> None:
     One that is set up is reason enough to run: the others fail alone.
     """
     names = {key.to_user_string() for key in keys}
-    read = [source for source in SOURCES if any(stream.label in names for stream in source.streams)]
+    read = [source for source in hub().sources if any(stream.label in names for stream in source.streams)]
     if read and all(load(source.settings).missing for source in read):
         raise ConfigurationError(lacking(read))
 

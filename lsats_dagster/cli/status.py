@@ -10,12 +10,12 @@ import typer
 from lsats_dagster.cli import JSON
 from lsats_dagster.cli.environment import campus_stands_in, hub_database, hub_environment
 from lsats_dagster.cli.findings import findings, print_findings
-from lsats_dagster.cli.names import asset_keys, resolved, tables
+from lsats_dagster.cli.hub import hub
+from lsats_dagster.cli.names import asset_keys, resolved
 from lsats_dagster.cli.output import show, table
 from lsats_dagster.runs import status as current_status
 from lsats_dagster.runs.history import history
 from lsats_dagster.source import local, next_due, set_up
-from lsats_dagster.sources import SOURCES
 from lsats_dagster.watched import watched
 
 MARKS = {"completed": "✅", "failed": "❌", "running": "🔄"}
@@ -36,7 +36,8 @@ def status(as_json: JSON = False) -> None:
     with hub_environment() as settings, hub_database(settings) as database, database.transaction() as connection:
         rows = {row.name: row for row in current_status(connection)}
         # A run over the data of a demo reads its campus; so does `lsats dev`, with its schedules.
-        watch = watched(SOURCES if campus_stands_in(settings) else set_up(SOURCES), tables())
+        sources = hub().sources if campus_stands_in(settings) else set_up(hub().sources)
+        watch = watched(sources, hub().tables)
         found = findings(connection, rows, watch, now)
     next_times = {name: next_due(table.cadence, now) for name, table in watch.items()}
     if as_json:
@@ -59,7 +60,7 @@ def status(as_json: JSON = False) -> None:
     answerable = {finding.table for finding in found}
     for name, key in asset_keys().items():
         when = next_times.get(name)
-        due_at = local(when, "%a %H:%M") if when else "not set up"
+        due_at = local(when, "%a %H:%M") if when else "when it comes" if name in watch else "not set up"
         if row := rows.get(name):
             mark = "⚠️" if row.status == "completed" and key in answerable else MARKS[row.status]
             last = ago(row.completed_at or row.started_at)

@@ -8,9 +8,9 @@ import typer
 
 from lsats_dagster.cli import JSON
 from lsats_dagster.cli.environment import hub_database, hub_environment
+from lsats_dagster.cli.hub import hub
 from lsats_dagster.cli.names import resolved
-from lsats_dagster.settings import SQL_ROOT
-from lsats_dagster.transforms.definition import Definition, load_definitions
+from lsats_dagster.transforms.definition import Definition
 from lsats_dagster.transforms.verify import Verdict
 from lsats_dagster.transforms.verify import verify as verify_tables
 
@@ -61,7 +61,7 @@ def key(verdict: Verdict) -> str:
 
 def chosen(tables: list[str]) -> list[Definition]:
     """The named definitions and what they read, each after its inputs; all of them when none is named."""
-    definitions = load_definitions(SQL_ROOT)
+    definitions = hub().tables
     by_name = {definition.name: definition for definition in definitions}
     waiting = [resolved(name, "silver").replace("/", ".") for name in tables] or list(by_name)
     wanted: set[str] = set()

@@ -14,10 +14,17 @@ from sqlalchemy import text
 
 from lsats_dagster.database import copy_rows
 from lsats_dagster.ingestion.before import check_versions, finish_parts
-from lsats_dagster.ingestion.content import Prepared, RejectedRecordError, content_hash, quarantine_text
+from lsats_dagster.ingestion.content import (
+    Prepared,
+    RejectedRecordError,
+    content_hash,
+    quarantine_text,
+    version_field,
+)
 from lsats_dagster.ingestion.doubles import DOUBLED, Doubles
 from lsats_dagster.ingestion.seen import Seen
-from lsats_dagster.ingestion.stream import HashRule, ListStream, Stream
+from lsats_dagster.ingestion.staging import INCOMING, stage
+from lsats_dagster.ingestion.stream import HashRule, Stream
 from lsats_dagster.runs import Work
 
 logger = logging.getLogger(__name__)
@@ -30,12 +37,6 @@ INDEX_LOOKUPS = "set local enable_seqscan = off; set local enable_hashjoin = off
 # The disk need not have a batch before the next one is compared: the commit that closes the run waits for all before it,
 # and a server that dies before that leaves fewer whole batches of a run that never ended.
 NO_WAIT = "set local synchronous_commit = off"
-
-STAGE = """
-create temporary table if not exists incoming (
-    ordinal integer, external_id text collate "C", entity_hash bytea, source_version text
-) on commit delete rows
-"""
 
 # One row for each kind of change: a row for each record costs more to fetch than to find.
 COMPARE = """
@@ -217,7 +218,7 @@ class Appender:
         about |= {"kept": list(stream.kept)} if stream.kept is not None else {}
         self._ingestion_metadata = json.dumps(about).encode()
         with self._connection.begin():
-            self._connection.exec_driver_sql(STAGE)
+            self._connection.exec_driver_sql(INCOMING)
             self.doubles = Doubles(self._connection.execute(text(DOUBLED), self._stream_values).scalars())
             self._last_seq: int = self._connection.execute(
                 text("select coalesce(max(seq), 0) from bronze.raw_entities")
@@ -254,10 +255,10 @@ class Appender:
         self._connection.exec_driver_sql(f"{INDEX_LOOKUPS}; {NO_WAIT}")
         records = list(batch.prepared.values())
         if records:
-            self._stage(records)
+            stage(self._connection, records)
             if not settled:
                 self._put_repeated_aside(batch, records)
-            self._seen.note_staged()
+            self._seen.note_staged(again=settled)
             changes = self._compare(records)
             if self._run.dry:
                 # Of these keys another record would have been written before.
@@ -265,7 +266,7 @@ class Appender:
             else:
                 self._write(records, changes)
                 self._connection.execute(text(OVERTAKE), {**self._stream_values, "run_id": self._run.run_id})
-                if isinstance(self._stream, ListStream) and self._stream.version_field:
+                if version_field(self._stream):
                     self._connection.execute(text(MARK_VERSION), self._stream_values)
         self._quarantine(batch.rejected)
         # A part whose record waits for the end of the read is not written yet.
@@ -284,18 +285,6 @@ class Appender:
     def _balance(self) -> int:
         counts = self._run.counts
         return counts.processed - counts.created - counts.updated - counts.skipped - counts.failed
-
-    def _stage(self, records: list[Prepared]) -> None:
-        copy_rows(
-            self._connection,
-            "incoming",
-            ("ordinal", "external_id", "entity_hash", "source_version"),
-            ("int4", "text", "bytea", "text"),
-            (
-                (ordinal, prepared.external_id, prepared.entity_hash, prepared.source_version)
-                for ordinal, prepared in enumerate(records)
-            ),
-        )
 
     def _put_repeated_aside(self, batch: Batch, records: list[Prepared]) -> None:
         """Take keys that an earlier batch of this read has brought out of what is staged."""

@@ -61,8 +61,14 @@ def prepare(stream: Stream[Any], record: object) -> Prepared:
     except (TypeError, ValueError, RecursionError):
         # The message may quote the value.
         raise RejectedRecordError("convert", "cannot be written as JSON", external_id) from None
-    mark = payload.get(stream.version_field) if isinstance(stream, ListStream) and stream.version_field else None
+    field = version_field(stream)
+    mark = payload.get(field) if field else None
     return Prepared(external_id, entity_hash, body, None if mark is None else str(mark))
+
+
+def version_field(stream: Stream[Any]) -> str | None:
+    """The source's own mark of modification, of lists whose records have one."""
+    return stream.version_field if isinstance(stream, ListStream) else None
 
 
 def checked_key(stream: Stream[Any], record: Mapping[str, Any]) -> str:
@@ -83,6 +89,8 @@ def checked_key(stream: Stream[Any], record: Mapping[str, Any]) -> str:
 
 def is_unicode(value: str) -> bool:
     """Whether `value` holds no lone surrogates, which JSON can carry and UTF-8 cannot."""
+    if value.isascii():
+        return True
     try:
         value.encode()
     except UnicodeEncodeError:

@@ -123,14 +123,16 @@ def may_go(connection: Connection, stream: ListStream[Any]) -> int:
 def remove_absent(work: Work, stream: ListStream[Any], seen: Seen, unkeyed: int, approval: UUID | None) -> None:
     """Write tombstones for what a complete read no longer brought, or refuse and keep the list of ids."""
     connection = work.connection
-    absent = seen.absent(stream)
+    of = present(connection, stream)
+    # A dry run has written none of the keys that came anew.
+    absent = [] if seen.are_all_of(of) and not work.run.dry else seen.absent(stream)
     ordinary = connection.execute(text(UNKEYED_BEFORE), stream.values).scalar_one_or_none() or 0
     _remove(
         work,
         stream,
         absent,
         approval,
-        of=present(connection, stream),
+        of=of,
         found="are absent from a complete read",
         # A further record without a key may be any of the absent ones.
         doubt="more records came without a key than in the last complete read, and could be among them"

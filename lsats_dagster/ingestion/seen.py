@@ -52,11 +52,14 @@ class Seen:
 
     def __init__(self, connection: Connection) -> None:
         self._connection = connection
+        # How many keys were staged; None where one may have been twice.
+        self._count: int | None = 0
         with connection.begin():
             connection.exec_driver_sql(TABLES)
 
     def forget(self) -> None:
         """Begin anew."""
+        self._count = 0
         self._connection.exec_driver_sql("truncate seen")
 
     def note_keys(self, keys: Iterable[str]) -> None:
@@ -69,9 +72,16 @@ class Seen:
         """(ordinal, whether of the same content, hash of the first) of staged records whose key came in an earlier batch."""
         return [(row.ordinal, row.same, row.entity_hash) for row in self._connection.execute(text(REPEATED))]
 
-    def note_staged(self) -> None:
-        """Note the keys of all staged records."""
-        self._connection.exec_driver_sql("insert into seen select external_id, entity_hash from incoming")
+    def note_staged(self, *, again: bool) -> None:
+        """Note the keys of all staged records; `again` where one may have been noted before."""
+        noted = self._connection.exec_driver_sql(
+            "insert into seen select external_id, entity_hash from incoming"
+        ).rowcount
+        self._count = None if again or self._count is None else self._count + noted
+
+    def are_all_of(self, present: int) -> bool:
+        """Whether it is plain without looking that none of so many present entities is absent, all staged keys being written."""
+        return self._count == present
 
     def note_poison(self, rows: list[dict[str, object]]) -> None:
         """Note what was quarantined, by `payload_hash` and `external_id`."""

@@ -1,7 +1,7 @@
-"""The hub on an ephemeral Dagster instance, wired by environment variables as in production."""
+"""A hub on an ephemeral Dagster instance, wired by environment variables as in production."""
 
 import logging
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -11,16 +11,12 @@ from sqlalchemy import text
 
 from lsats_dagster.clients import http
 from lsats_dagster.database import Database
-from lsats_dagster.definitions import build_definitions
 from lsats_dagster.demo.campus import Campus
 from lsats_dagster.demo.postgres import EmbeddedPostgres
-from lsats_dagster.sources import KINDS, STREAMS
-from lsats_dagster_tests.conftest import DEFINITIONS
+from lsats_dagster.sources import KINDS
+from lsats_dagster.transforms.definition import Definition
+from lsats_dagster_tests.hubs import FEW_KEYS, FEW_TABLES, few_definitions
 
-KEYS = [
-    *(f"{stream.layer}/{stream.table}" for stream in STREAMS),
-    *(definition.name.replace(".", "/") for definition in DEFINITIONS),
-]
 # Of these every table has a number with each run; silver has quality_mean besides.
 NUMBERS = {
     "dagster/row_count", "lsats/processed", "lsats/created", "lsats/updated", "lsats/skipped", "lsats/removed",
@@ -29,8 +25,6 @@ NUMBERS = {
 UNCHANGED = {
     "raw_entities": "select count(*), max(seq) from bronze.raw_entities",
     "current_entities": "select md5(string_agg(c::text, '|' order by c::text)) from bronze.current_entities c",
-    "departments": "select md5(string_agg(d::text, '|' order by d::text)) from silver.departments d",
-    "tdx_departments": "select md5(string_agg(d::text, '|' order by d::text)) from silver.tdx_departments d",
     "detail_fetches": "select count(*) from meta.detail_fetches",
     "quarantine": "select count(*) from meta.quarantine",
 }
@@ -48,17 +42,15 @@ class Dagster:
     url: str
     caplog: pytest.LogCaptureFixture
     canaries: list[str] = field(default_factory=list)
+    definitions: dg.Definitions = field(default_factory=few_definitions)
+    tables: Iterable[Definition] = FEW_TABLES
 
     def run(self, job: str, config: Mapping[str, Any] | None = None) -> dg.ExecuteInProcessResult:
         """A job of the hub, as it is deployed."""
-        return (
-            build_definitions()
-            .resolve_job_def(job)
-            .execute_in_process(
-                instance=self.instance,
-                run_config={"ops": {key.replace("/", "__"): {"config": c} for key, c in (config or {}).items()}},
-                raise_on_error=False,
-            )
+        return self.definitions.resolve_job_def(job).execute_in_process(
+            instance=self.instance,
+            run_config={"ops": {key.replace("/", "__"): {"config": c} for key, c in (config or {}).items()}},
+            raise_on_error=False,
         )
 
     def sql(self, statement: str) -> list[Any]:
@@ -72,7 +64,8 @@ class Dagster:
             owner.dispose()
 
     def state(self) -> dict[str, Any]:
-        return {name: self.sql(statement) for name, statement in UNCHANGED.items()}
+        silver = {d.name: f"select md5(string_agg(t::text, '|' order by t::text)) from {d.name} t" for d in self.tables}
+        return {name: self.sql(statement) for name, statement in {**UNCHANGED, **silver}.items()}
 
     def told(self) -> str:
         """All that Dagster's storage, the log and the run rows keep, as one text."""
@@ -139,7 +132,7 @@ def failures(result: dg.ExecuteInProcessResult) -> dict[str, str]:
 
 def not_run(result: dg.ExecuteInProcessResult) -> set[str]:
     started = {(e.step_key or "").replace("__", "/") for e in result.all_events if e.event_type_value == "STEP_START"}
-    return set(KEYS) - started
+    return set(FEW_KEYS) - started
 
 
 def observations(result: dg.ExecuteInProcessResult) -> dict[str, dict[str, Any]]:

@@ -6,7 +6,6 @@ import dagster as dg
 import pytest
 from sqlalchemy import make_url
 
-from lsats_dagster.definitions import build_definitions
 from lsats_dagster_tests.assets.conftest import Dagster, assets_of, failures, materializations, values
 
 ONE_OF_EACH_LAYER = {
@@ -20,10 +19,14 @@ RUN_ROWS = "select count(*) from meta.ingestion_runs"
 def evaluate(dagster: Dagster, key: str, check: str) -> dg.ExecuteInProcessResult:
     """A run of one check alone, as the button of its page starts it."""
     asset = dg.AssetKey(key.split("/"))
-    job = dg.define_asset_job("one_check", dg.AssetSelection.checks(dg.AssetCheckKey(asset, check)))
-    hub = build_definitions()
+    return run_alone(dagster, dg.AssetSelection.checks(dg.AssetCheckKey(asset, check)))
+
+
+def run_alone(dagster: Dagster, checks: dg.AssetSelection) -> dg.ExecuteInProcessResult:
+    """A run of these checks and of no table."""
+    hub, job = dagster.definitions, dg.define_asset_job("checks", checks)
     alone = dg.Definitions(assets=assets_of(hub), jobs=[job], resources=hub.resources)
-    return alone.resolve_job_def("one_check").execute_in_process(instance=dagster.instance, raise_on_error=False)
+    return alone.resolve_job_def("checks").execute_in_process(instance=dagster.instance, raise_on_error=False)
 
 
 def verdicts(result: dg.ExecuteInProcessResult, key: str) -> dict[str, Any]:

@@ -14,19 +14,19 @@ from sqlalchemy import make_url
 from lsats_dagster.assets import common
 from lsats_dagster.clients.errors import PermanentSourceError, TransientSourceError
 from lsats_dagster.database import Database
-from lsats_dagster.definitions import build_definitions
 from lsats_dagster.demo.campus import Campus
 from lsats_dagster.ingestion.stream import UnprovenReadError
 from lsats_dagster.resources import HubDatabase, SourceClients
 from lsats_dagster.runs import Origin, Subject, close_run, open_run, record_failure, sole_writer
 from lsats_dagster_tests.assets.conftest import PERSON, Dagster, assets_of, failures, materializations, values
 from lsats_dagster_tests.automation.aids import wait_until
+from lsats_dagster_tests.hubs import few_definitions
 
 
 def quick_assets(monkeypatch: pytest.MonkeyPatch) -> list[dg.AssetsDefinition]:
     """The assets of all tables, with one retry and no delay in place of minutes."""
     monkeypatch.setattr(common, "RETRIES", dg.RetryPolicy(max_retries=1, delay=0))
-    return assets_of(build_definitions())
+    return assets_of(few_definitions())
 
 
 Break = Callable[[Dagster, pytest.MonkeyPatch], None]

@@ -1,4 +1,4 @@
-"""The asset graph as Dagster shows it: it loads anywhere, says everything about every table, and changes on purpose only."""
+"""The whole asset graph as Dagster shows it: it loads anywhere, says all about every table, and changes on purpose only."""
 
 import os
 import subprocess
@@ -18,10 +18,10 @@ from lsats_dagster.cli.execution import CODE_LOCATION
 from lsats_dagster.definitions import build_definitions
 from lsats_dagster.ingestion.stream import DetailStream
 from lsats_dagster.settings import REPOSITORY
-from lsats_dagster.sources import STREAMS
+from lsats_dagster.sources import SOURCES, STREAMS
 from lsats_dagster.transforms.definition import Definition, tables_read
-from lsats_dagster_tests.assets.conftest import KEYS
-from lsats_dagster_tests.conftest import DEFINITIONS
+from lsats_dagster_tests.conftest import DEFINITIONS, source_of
+from lsats_dagster_tests.hubs import FEW, FEW_TABLES, WHOLE_KEYS, few_definitions
 
 SNAPSHOT = Path(__file__).with_name("graph_snapshot.txt")
 BIN = Path(sys.executable).parent
@@ -35,8 +35,9 @@ def refuse(event, arguments):
 sys.addaudithook(refuse)
 import dagster as dg
 from lsats_dagster.definitions import build_definitions
-dg.Definitions.validate_loadable(build_definitions())
-print(*sorted(key.to_user_string() for key in build_definitions().resolve_asset_graph().get_all_asset_keys()))
+hub = build_definitions()
+dg.Definitions.validate_loadable(hub)
+print(*sorted(key.to_user_string() for key in hub.resolve_asset_graph().get_all_asset_keys()))
 """
 
 
@@ -70,7 +71,7 @@ def test_loads_in_a_new_interpreter_without_environment_and_network(tmp_path: Pa
         check=False,
     )
     assert loaded.returncode == 0, loaded.stderr
-    assert loaded.stdout.split() == sorted(KEYS)
+    assert loaded.stdout.split() == sorted(WHOLE_KEYS)
     assert list(tmp_path.iterdir()) == []
 
 
@@ -114,9 +115,9 @@ def test_people_read_what_a_sensor_targets() -> None:
 
 def test_definitions_are_new_each_time_and_take_other_resources() -> None:
     marker = dg.ResourceDefinition.none_resource()
-    assert build_definitions() is not build_definitions()
-    assert (build_definitions(overrides={"hub": marker}).resources or {})["hub"] is marker
-    assert (build_definitions().resources or {})["hub"] is not marker
+    assert few_definitions() is not few_definitions()
+    assert (build_definitions(FEW, FEW_TABLES, {"hub": marker}).resources or {})["hub"] is marker
+    assert (few_definitions().resources or {})["hub"] is not marker
 
 
 def described(name: str, entries: Mapping[str, object]) -> list[str]:
@@ -136,7 +137,7 @@ def graph_as_text() -> str:
     found = definitions()
     repository = found.get_repository_def()
     lines = []
-    for key in sorted(KEYS):
+    for key in sorted(WHOLE_KEYS):
         asset = node(key)
         lines += described(
             f"asset {key}",
@@ -179,7 +180,7 @@ def test_the_graph_is_as_the_snapshot_says() -> None:
     )
 
 
-@pytest.mark.parametrize("key", KEYS)
+@pytest.mark.parametrize("key", WHOLE_KEYS)
 def test_an_asset_says_everything_about_its_table(key: str) -> None:
     asset = node(key)
     layer, table = key.split("/")
@@ -199,10 +200,9 @@ def test_an_asset_says_everything_about_its_table(key: str) -> None:
 @pytest.mark.parametrize("stream", STREAMS, ids=lambda stream: stream.name)
 def test_an_asset_of_a_stream_belongs_to_its_source(stream: Any) -> None:
     asset = node(f"{stream.layer}/{stream.table}")
-    assert asset.group_name == stream.source_system
-    assert asset.tags["lsats/source"] == stream.source_system
-    lists = [stream.list_stream] if isinstance(stream, DetailStream) else []
-    assert {key.to_user_string() for key in asset.parent_keys} == {f"{s.layer}/{s.table}" for s in lists}
+    assert asset.group_name == asset.tags["lsats/source"] == source_of(stream).name
+    asked_by = stream.list_stream if isinstance(stream, DetailStream) else stream.parent
+    assert [key.to_user_string() for key in asset.parent_keys] == ([asked_by.label] if asked_by else [])
 
 
 @pytest.mark.parametrize("definition", DEFINITIONS, ids=lambda definition: definition.table)
@@ -220,17 +220,28 @@ def test_a_silver_asset_depends_on_what_its_sql_reads(definition: Definition) ->
 
 
 def test_a_source_job_holds_all_that_is_made_of_its_source_alone() -> None:
-    for source in {stream.source_system for stream in STREAMS}:
-        job = definitions().resolve_job_def(f"{source}_ingest")
+    for source in SOURCES:
+        job = definitions().resolve_job_def(f"{source.name}_ingest")
         keys = {key.to_user_string() for key in job.asset_layer.executable_asset_keys}
-        assert {f"{s.layer}/{s.table}" for s in STREAMS if s.source_system == source} <= keys
+        assert {stream.label for stream in source.streams} <= keys
         for key in keys:
             assert {parent.to_user_string() for parent in node(key).parent_keys} <= keys
 
 
 def test_the_daily_job_holds_every_table() -> None:
     job = definitions().resolve_job_def("hub_daily")
-    assert {key.to_user_string() for key in job.asset_layer.executable_asset_keys} == set(KEYS)
+    assert {key.to_user_string() for key in job.asset_layer.executable_asset_keys} == set(WHOLE_KEYS)
+
+
+def test_whatever_follows_its_inputs_is_looked_after() -> None:
+    """Who has a condition but no sensor would never be refreshed, without a word."""
+    sensor = definitions().resolve_sensor_def("silver_follows_inputs")
+    assert isinstance(sensor, dg.AutomationConditionSensorDefinition)
+    looked_after = sensor.asset_selection.resolve(definitions().resolve_asset_graph())
+    assert {key for key in WHOLE_KEYS if node(key).automation_condition} == set(
+        map(dg.AssetKey.to_user_string, looked_after)
+    )
+    assert {key.path[0] for key in looked_after} == {"silver"}
 
 
 def test_schedules_run_in_the_time_of_the_university() -> None:

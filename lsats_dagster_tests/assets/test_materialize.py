@@ -1,4 +1,4 @@
-"""The hub as Dagster runs it: a job in this process, a real database, a campus that answers over the wire."""
+"""A hub as Dagster runs it: a job in this process, a real database, a campus that answers over the wire."""
 
 import json
 from dataclasses import replace
@@ -9,13 +9,9 @@ import pytest
 from lsats_dagster.assets.silver import RefreshConfig, silver_asset
 from lsats_dagster.assets.streams import ChangesConfig, DetailConfig, ReadConfig
 from lsats_dagster.automation.jobs import BackfillConfig
-from lsats_dagster.definitions import build_definitions
 from lsats_dagster.resources import HubDatabase, SourceClients
-from lsats_dagster.sources import STREAMS, umich_api
-from lsats_dagster.transforms.definition import Definition
+from lsats_dagster.sources import umich_api
 from lsats_dagster_tests.assets.conftest import (
-    KEYS,
-    NUMBERS,
     Dagster,
     assets_of,
     failures,
@@ -24,50 +20,11 @@ from lsats_dagster_tests.assets.conftest import (
     observations,
     values,
 )
-from lsats_dagster_tests.conftest import DEFINITIONS
-
-
-def test_the_daily_job_fills_every_table(dagster: Dagster) -> None:
-    result = dagster.run("hub_daily")
-    assert result.success, failures(result)
-    found = materializations(result)
-    assert found.keys() == set(KEYS)
-    definitions = {definition.name: definition for definition in DEFINITIONS}
-    for stream in STREAMS:
-        truth = dagster.campus.truth(stream.name)
-        told = values(found[f"{stream.layer}/{stream.table}"])
-        assert told["lsats/created"] == told["lsats/processed"] == told["dagster/row_count"] == len(truth) > 0
-    for key, entry in found.items():
-        told = values(entry)
-        wanted = NUMBERS | ({"lsats/quality_mean"} if key.startswith("silver/") else set())
-        assert wanted <= told.keys(), key
-        assert [
-            name for name in wanted if isinstance(told[name], bool) or not isinstance(told[name], int | float)
-        ] == []
-        assert told["lsats/watermark"] > 0
-        if key.startswith("silver/"):
-            assert "dagster/column_lineage" in told
-            check_lineage(definitions[key.replace("/", ".")], told["dagster/column_lineage"])
-        # What Dagster's automation compares is the watermark, which moves only with new data.
-        assert entry.tags is not None
-        assert entry.tags["dagster/data_version"] == str(told["lsats/watermark"])
-    assert all(evaluation.passed for evaluation in result.get_asset_check_evaluations())
-    assert {e.asset_key.to_user_string() for e in result.get_asset_check_evaluations()} == set(KEYS)
-
-
-def check_lineage(definition: Definition, lineage: dg.TableColumnLineage) -> None:
-    """It is told of every column that the SELECT gives, and what it is made from are columns of tables of the hub."""
-    assert lineage.deps_by_column.keys() == set(definition.selected)
-    graph = build_definitions().resolve_asset_graph()
-    deps = [dep for found in lineage.deps_by_column.values() for dep in found]
-    assert deps
-    for dep in deps:
-        schema = graph.get(dep.asset_key).metadata["dagster/column_schema"]
-        assert dep.column_name in {column.name for column in schema.columns}, dep
+from lsats_dagster_tests.hubs import FEW_KEYS, FEW_TABLES
 
 
 def test_a_table_whose_lineage_cannot_be_told_is_not_written(dagster: Dagster) -> None:
-    definition = next(d for d in DEFINITIONS if d.table == "umapi_departments")
+    definition = next(d for d in FEW_TABLES if d.table == "umapi_departments")
     select = definition.select.replace("bronze.umapi_departments d", "(select * from bronze.umapi_departments) d")
     assert select != definition.select
     asset = silver_asset(replace(definition, select=select), set())
@@ -83,8 +40,8 @@ def test_run_rows_name_their_dagster_run_and_asset(dagster: Dagster) -> None:
         "select asset_key, dagster_run_id, status, error_message, run_id::text, completed_at >= started_at "
         "from meta.ingestion_runs"
     )
-    assert {row[0] for row in rows} == set(KEYS)
-    assert len(rows) == len(KEYS)
+    assert {row[0] for row in rows} == set(FEW_KEYS)
+    assert len(rows) == len(FEW_KEYS)
     assert {tuple(row[1:4]) for row in rows} == {(result.run_id, "completed", None)}
     assert all(row[5] for row in rows)
     told = {key: values(entry)["lsats/ingestion_run_id"] for key, entry in materializations(result).items()}
@@ -93,7 +50,7 @@ def test_run_rows_name_their_dagster_run_and_asset(dagster: Dagster) -> None:
 
 def test_a_second_run_changes_nothing(filled: Dagster) -> None:
     before = filled.state()
-    versions = {k: filled.instance.get_latest_materialization_event(dg.AssetKey(k.split("/"))) for k in KEYS}
+    versions = {k: filled.instance.get_latest_materialization_event(dg.AssetKey(k.split("/"))) for k in FEW_KEYS}
     result = filled.run("hub_daily")
     assert result.success, failures(result)
     assert filled.state() == before
@@ -124,13 +81,13 @@ def test_a_change_at_the_source_moves_the_versions_it_reaches(filled: Dagster) -
 def test_a_dry_run_is_observed_and_writes_nothing(filled: Dagster) -> None:
     filled.campus.live_one_day()
     before, runs = filled.state(), filled.sql("select count(*) from meta.ingestion_runs")
-    result = filled.run("hub_daily", {key: {"dry_run": True} for key in KEYS})
+    result = filled.run("hub_daily", {key: {"dry_run": True} for key in FEW_KEYS})
     assert result.success, failures(result)
     assert materializations(result) == {}
     observed = observations(result)
     # What stands after a table that was not really read has nothing new to look at.
-    assert observed.keys() | not_run(result) == set(KEYS)
-    assert {key for key in KEYS if key.startswith("bronze/")} <= observed.keys()
+    assert observed.keys() | not_run(result) == set(FEW_KEYS)
+    assert {key for key in FEW_KEYS if key.startswith("bronze/")} <= observed.keys()
     assert observed["bronze/tdx_departments"]["lsats/created"] > 0
     assert "lsats/ingestion_run_id" not in observed["bronze/tdx_departments"]
     assert filled.state() == before
@@ -143,9 +100,9 @@ def test_a_dry_run_is_observed_and_writes_nothing(filled: Dagster) -> None:
 @pytest.mark.budget(6, "a run of each asset alone")
 def test_a_dry_run_of_one_table_is_observed(filled: Dagster) -> None:
     before = filled.state()
-    for key in KEYS:
+    for key in FEW_KEYS:
         result = dg.materialize(
-            assets_of(build_definitions()),
+            assets_of(filled.definitions),
             selection=[dg.AssetKey(key.split("/"))],
             instance=filled.instance,
             resources={"hub": HubDatabase(), "clients": SourceClients()},
@@ -163,7 +120,7 @@ def test_a_dry_run_of_an_empty_hub_writes_nothing_at_all(dagster: Dagster) -> No
     )
     counts = {name: f"select count(*) from {name}" for (name,) in dagster.sql(tables)}
     before = {name: dagster.sql(statement) for name, statement in counts.items()}
-    result = dagster.run("hub_daily", {key: {"dry_run": True} for key in KEYS})
+    result = dagster.run("hub_daily", {key: {"dry_run": True} for key in FEW_KEYS})
     assert result.success, failures(result)
     assert {name: dagster.sql(statement) for name, statement in counts.items()} == before
 

@@ -1,4 +1,4 @@
-"""A hub as it is operated: its jobs and sensors on a Dagster instance, and catchers for what it sends to people."""
+"""A hub of three streams under operation: jobs and sensors on a Dagster instance, catchers for what it sends to people."""
 
 import json
 import logging
@@ -19,9 +19,9 @@ import dagster as dg
 from sqlalchemy import text
 
 from lsats_dagster.database import Database
-from lsats_dagster.definitions import build_definitions
 from lsats_dagster.demo.campus import Campus
 from lsats_dagster.resources import HubDatabase
+from lsats_dagster_tests.hubs import few_definitions
 
 # Seconds; only a hub that hangs waits so long.
 PATIENCE = 600.0
@@ -34,7 +34,7 @@ class Operation:
     instance: dg.DagsterInstance
     campus: Campus
     url: str
-    definitions: dg.Definitions = field(default_factory=build_definitions)
+    definitions: dg.Definitions = field(default_factory=few_definitions)
 
     def run(
         self,
@@ -152,8 +152,8 @@ def wait_until(true: Callable[[], object], what: str) -> None:
 def job_process(job: str, config: Mapping[str, Any] | None = None) -> Iterator[subprocess.Popen[bytes]]:
     """A run of a job as a process of its own, on the instance and hub of this environment; killed with the block."""
     code = (
-        "import json, sys, dagster as dg; from lsats_dagster.definitions import build_definitions; "
-        "build_definitions().resolve_job_def(sys.argv[1]).execute_in_process("
+        "import json, sys, dagster as dg; from lsats_dagster_tests.hubs import few_definitions; "
+        "few_definitions().resolve_job_def(sys.argv[1]).execute_in_process("
         "instance=dg.DagsterInstance.get(), run_config=json.loads(sys.argv[2]), raise_on_error=False)"
     )
     process = subprocess.Popen([sys.executable, "-c", code, job, json.dumps(config or {})], stderr=subprocess.DEVNULL)

@@ -8,7 +8,6 @@ import pytest
 from lsats_dagster.database import Database
 from lsats_dagster.runs import Check, Origin, Subject, close_run, open_run, sole_writer
 from lsats_dagster.source import TIME_ZONE
-from lsats_dagster.sources import SOURCES
 from lsats_dagster_tests.automation.aids import Operation
 from lsats_dagster_tests.automation.alert_aids import (
     Channels,
@@ -19,6 +18,7 @@ from lsats_dagster_tests.automation.alert_aids import (
     make_older,
     subjects,
 )
+from lsats_dagster_tests.hubs import FEW
 
 
 def test_an_error_of_another_kind_is_another_alert(
@@ -82,7 +82,7 @@ def test_a_tick_reads_its_settings_once(operation: Operation, monkeypatch: pytes
     (tmp_path / ".env").touch()
     read, read_bytes = [], Path.read_bytes
     monkeypatch.setattr(Path, "read_bytes", lambda path: read.append(path) or read_bytes(path))
-    for sensor, kinds in {"finding_alerts": 1 + len(SOURCES), "failure_alerts": 1, "dead_runs": 1}.items():
+    for sensor, kinds in {"finding_alerts": 1 + len(FEW), "failure_alerts": 1, "dead_runs": 1}.items():
         read.clear()
         operation.tick(sensor)
         assert [path for path in read if path.name == ".env"] == kinds * [Path(".env")], sensor

@@ -2,7 +2,6 @@
 
 import os
 import subprocess
-import sys
 import traceback
 from collections import Counter
 from pathlib import Path
@@ -15,7 +14,8 @@ from lsats_dagster.demo.postgres import EmbeddedPostgres
 from lsats_dagster.ingestion.details import CALLS_PER_COMMIT
 from lsats_dagster.transforms.verify import verify
 from lsats_dagster_tests.automation.aids import Operation, failures, figures, job_process, kill, wait_until
-from lsats_dagster_tests.conftest import DEFINITIONS, new_database
+from lsats_dagster_tests.conftest import new_database
+from lsats_dagster_tests.hubs import FEW_TABLES, LSATS_OF_FEW
 
 LIST, DETAIL, MERGED = "bronze/tdx_departments", "enriched/tdx_department_details", "silver/departments"
 TABLES = {
@@ -56,7 +56,7 @@ def assert_daily_run_is_quiet(operation: Operation) -> None:
     assert (moved, detail_calls(operation)) == ({}, 0)
     assert operation.contents() == before
     database = Database(operation.url)
-    assert [verdict for verdict in verify(database, DEFINITIONS, lock_wait_seconds=10) if not verdict.equal] == []
+    assert [verdict for verdict in verify(database, FEW_TABLES, lock_wait_seconds=10) if not verdict.equal] == []
     database.dispose()
 
 
@@ -210,9 +210,8 @@ def test_a_backfill_beside_the_daily_run(
             stream, keys(shared, stream)[3], {"Name": "Renamed"} if source == "tdx" else {"DeptGroup": "R"}
         )
     # A process of its own, as in production: Dagster's logging does not stand two runs in one.
-    lsats = Path(sys.executable).with_name("lsats")
     with subprocess.Popen(
-        [lsats, "run", "hub_daily"],
+        [*LSATS_OF_FEW, "run", "hub_daily"],
         stdout=subprocess.DEVNULL,
         stderr=subprocess.DEVNULL,
         env={**os.environ, "LSATS_HOME": str(tmp_path), "DAGSTER_HOME": ""},

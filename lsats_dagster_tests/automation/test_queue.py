@@ -11,17 +11,17 @@ from lsats_dagster.cli.execution import job_origin
 from lsats_dagster.ingestion.stream import DetailStream
 from lsats_dagster.settings import REPOSITORY
 from lsats_dagster.source import NIGHTLY
-from lsats_dagster.sources import SOURCES
 from lsats_dagster_tests.automation.aids import Operation, failures
+from lsats_dagster_tests.hubs import FEW
 
 # What a night asks for.
 LISTS = {
     asset_key(f"{stream.layer}.{stream.table}")
-    for source in SOURCES
+    for source in FEW
     for stream in source.streams
     if source.cadence_of(stream) == NIGHTLY
 }
-DETAILS = {stream.table for source in SOURCES for stream in source.streams if isinstance(stream, DetailStream)}
+DETAILS = {stream.table for source in FEW for stream in source.streams if isinstance(stream, DetailStream)}
 
 
 @pytest.fixture

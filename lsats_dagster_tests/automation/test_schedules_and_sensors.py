@@ -13,13 +13,14 @@ import pytest
 from lsats_dagster.definitions import build_definitions
 from lsats_dagster.ingestion.stream import ListStream
 from lsats_dagster.settings import ConfigurationError
-from lsats_dagster.sources import STREAMS
+from lsats_dagster.source import set_up
+from lsats_dagster.sources import SOURCES
 from lsats_dagster_tests.automation.aids import Operation, failures, figures
-from lsats_dagster_tests.conftest import DEFINITIONS
+from lsats_dagster_tests.hubs import FEW_STREAMS, FEW_TABLES, WHOLE_KEYS, few_definitions
 
 DETROIT = ZoneInfo("America/Detroit")
-LISTS = {f"bronze/{stream.table}" for stream in STREAMS if isinstance(stream, ListStream)}
-SILVER = {definition.name.replace(".", "/") for definition in DEFINITIONS}
+LISTS = {f"bronze/{stream.table}" for stream in FEW_STREAMS if isinstance(stream, ListStream)}
+SILVER = {definition.name.replace(".", "/") for definition in FEW_TABLES}
 
 
 @dataclass(frozen=True)
@@ -38,11 +39,11 @@ SCHEDULE_CASES = {
 
 
 def schedule_named(name: str) -> dg.ScheduleDefinition:
-    return build_definitions().resolve_schedule_def(name)
+    return few_definitions().resolve_schedule_def(name)
 
 
 def test_every_schedule_and_sensor_has_a_case() -> None:
-    repository = build_definitions().get_repository_def()
+    repository = few_definitions().get_repository_def()
     assert SCHEDULE_CASES.keys() == {schedule.name for schedule in repository.schedule_defs}
     assert QUIET_TICKS.keys() == {sensor.name for sensor in repository.sensor_defs}
 
@@ -119,6 +120,22 @@ def test_where_no_source_is_set_up_the_night_is_skipped_and_says_what_is_missing
     monkeypatch.delenv("DATABASE_URL")
     with pytest.raises(ConfigurationError, match="DATABASE_URL not set"):
         operation.tick("finding_alerts")
+
+
+def test_the_night_asks_for_all_that_is_due_of_the_whole_hub(operation: Operation) -> None:
+    """All lists of what is set up, by their cadence, and all of silver."""
+    night = datetime(2026, 7, 5, 2, tzinfo=DETROIT)
+    context = dg.build_schedule_context(instance=operation.instance, scheduled_execution_time=night)
+    (request,) = build_definitions().resolve_schedule_def("hub_daily_at_two").evaluate_tick(context).run_requests or []
+    due = {
+        stream.label
+        for source in set_up(SOURCES)
+        for stream in source.streams
+        if isinstance(stream, ListStream) and source.cadence_of(stream).is_due_on(night.date())
+    }
+    assert due
+    asked = {key.to_user_string() for key in request.asset_selection or []}
+    assert asked == due | {key for key in WHOLE_KEYS if key.startswith("silver/")}
 
 
 def test_details_do_not_queue_up_behind_a_run_of_their_source(shared: Operation) -> None:
@@ -245,7 +262,7 @@ def test_silver_follows_a_change_table_by_table(
     # A changed record: exactly the source's table, then the merged one, then nothing.
     stream = f"{source}/department"
     filled.campus.put(stream, a_key(filled, stream), change)
-    bronze = next(f"{s.layer}/{s.table}" for s in STREAMS if s.name == stream)
+    bronze = next(s.label for s in FEW_STREAMS if s.name == stream)
     assert filled.materialize(bronze).success
     assert follower.tick() == {table}
     # Requested once: a run that has not begun is not asked for again.
@@ -310,9 +327,7 @@ def quiet_automation(operation: Operation) -> None:
     assert isinstance(sensor, dg.AutomationConditionSensorDefinition)
     graph = operation.definitions.resolve_asset_graph()
     watched = sensor.asset_selection.resolve(graph)
-    # Who has a condition but no sensor would never be refreshed, without a word.
     assert {key.to_user_string() for key in watched} == SILVER
-    assert {key for key in graph.get_all_asset_keys() if graph.get(key).automation_condition} == watched
     assert Follower(operation).tick() == set()
 
 
@@ -354,5 +369,5 @@ def test_every_sensor_is_quiet_on_an_empty_hub(operation: Operation) -> None:
 
 
 def test_sensors_run_from_the_first_deploy() -> None:
-    sensors = build_definitions().get_repository_def().sensor_defs
+    sensors = few_definitions().get_repository_def().sensor_defs
     assert {sensor.default_status for sensor in sensors} == {dg.DefaultSensorStatus.RUNNING}

@@ -16,8 +16,11 @@ from unittest import mock
 from sqlalchemy import make_url, text
 
 from lsats_dagster.cli import main
+from lsats_dagster.cli.hub import Hub, whole
 from lsats_dagster.database import Database
+from lsats_dagster.settings import REPOSITORY
 from lsats_dagster_tests.automation.aids import PATIENCE
+from lsats_dagster_tests.hubs import LSATS_OF_FEW, on
 
 LSATS = Path(sys.executable).with_name("lsats")
 PASSWORD = "canary-of-a-password"
@@ -37,8 +40,21 @@ def installed(*arguments: str, folder: Path, variables: Mapping[str, str]) -> su
     )  # fmt: skip
 
 
-def in_process(*arguments: str, folder: Path, variables: Mapping[str, str]) -> subprocess.CompletedProcess[str]:
-    """The program's entry point as a process of its own would see it: words, environment, folder, output, exit code."""
+def of_few(*arguments: str, folder: Path, variables: Mapping[str, str]) -> subprocess.CompletedProcess[str]:
+    """The same on the hub of three streams, by the code of this checkout."""
+    return subprocess.run(
+        [*LSATS_OF_FEW, *arguments], cwd=folder, env={"PYTHONPATH": str(REPOSITORY), **variables}, capture_output=True,
+        text=True, timeout=PATIENCE, check=False,
+    )  # fmt: skip
+
+
+def in_process(
+    *arguments: str, folder: Path, variables: Mapping[str, str], hub: Hub | None = None
+) -> subprocess.CompletedProcess[str]:
+    """The program's entry point as a process of its own would see it: words, environment, folder, output, exit code.
+
+    hub: what it works on, all that is declared unless given.
+    """
     with (
         tempfile.TemporaryFile("w+", encoding=variables.get("PYTHONIOENCODING", "utf-8")) as out,
         tempfile.TemporaryFile("w+", encoding=variables.get("PYTHONIOENCODING", "utf-8")) as err,
@@ -51,7 +67,7 @@ def in_process(*arguments: str, folder: Path, variables: Mapping[str, str]) -> s
     ):
         code = 0
         try:
-            main()
+            on(hub or whole(), main)
         except SystemExit as end:
             code = end.code if isinstance(end.code, int) else int(end.code is not None)
         said = []

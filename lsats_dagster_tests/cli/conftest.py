@@ -1,4 +1,4 @@
-"""What the tests of the commands share: the command on a hub of its own, and the same hub in this process."""
+"""What the tests of the commands share: the command on a hub of three streams, and the same hub in this process."""
 
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -8,7 +8,8 @@ import pytest
 
 from lsats_dagster.demo.campus import Campus
 from lsats_dagster_tests.automation.aids import Operation
-from lsats_dagster_tests.cli.aids import Lsats, environment, in_process, installed
+from lsats_dagster_tests.cli.aids import Lsats, environment, in_process, of_few
+from lsats_dagster_tests.hubs import FEW_HUB
 
 
 @pytest.fixture
@@ -33,13 +34,15 @@ def changed(variables: dict[str, str], changes: dict[str, str | None]) -> dict[s
 @pytest.fixture
 def lsats(variables: dict[str, str], tmp_path: Path) -> Lsats:
     """The command on a hub database and a campus. Keywords set variables; None takes one away."""
-    return lambda *words, **changes: in_process(*words, folder=tmp_path, variables=changed(variables, changes))
+    return lambda *words, **changes: in_process(
+        *words, folder=tmp_path, variables=changed(variables, changes), hub=FEW_HUB
+    )
 
 
 @pytest.fixture
 def lsats_process(variables: dict[str, str], tmp_path: Path) -> Lsats:
     """The same as a process of its own, for what a process alone shows."""
-    return lambda *words, **changes: installed(*words, folder=tmp_path, variables=changed(variables, changes))
+    return lambda *words, **changes: of_few(*words, folder=tmp_path, variables=changed(variables, changes))
 
 
 @pytest.fixture

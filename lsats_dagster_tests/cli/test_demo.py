@@ -13,17 +13,16 @@ import pytest
 
 from lsats_dagster.cli.demo import live
 from lsats_dagster.cli.explain import EXAMPLE
-from lsats_dagster.cli.names import asset_keys
 from lsats_dagster.database import Database
 from lsats_dagster.demo.campus import BAD_RECORD, running_campus
 from lsats_dagster.demo.postgres import cluster_folder, remove_cluster
 from lsats_dagster.runs import Origin, Subject, open_run
-from lsats_dagster.sources import STREAMS
+from lsats_dagster.settings import REPOSITORY
 from lsats_dagster_tests.automation.aids import Operation, wait_until
-from lsats_dagster_tests.cli.aids import LSATS, environment, installed
+from lsats_dagster_tests.cli.aids import LSATS, environment, installed, of_few
+from lsats_dagster_tests.hubs import FEW_HUB, FEW_KEYS, FEW_STREAMS, LSATS_OF_FEW, WHOLE_KEYS, on
 
-TABLES = tuple(asset_keys().values())
-READ = {table for table in TABLES if not table.startswith("silver/")}
+READ = {stream.label for stream in FEW_STREAMS}
 SAYS = re.compile(r"^(\S+) (\S+): new, updated, removed \((.*)\); the campus says \((.*)\)$", re.MULTILINE)
 SCREEN = 40  # lines
 # What libpq takes from the environment, of a kind that no embedded server could answer.
@@ -32,6 +31,7 @@ FOR_ANOTHER_SERVER = {
     "PGSSLROOTCERT": "system", "PGSSLMODE": "verify-full", "PGHOSTADDR": "192.0.2.1", "PGOPTIONS": "-c role=nobody",
 }  # fmt: skip
 READING = "the incremental run", "materializing everything"
+Program = Callable[..., subprocess.CompletedProcess[str]]
 
 
 @pytest.fixture
@@ -41,8 +41,8 @@ def folder(tmp_path: Path) -> Iterator[Path]:
     remove_cluster(tmp_path / "home")
 
 
-def demo(folder: Path, *arguments: str, **more: str) -> subprocess.CompletedProcess[str]:
-    return installed("demo", "--size", "tiny", *arguments, folder=folder, variables=environment(folder, **more))
+def demo(folder: Path, *arguments: str, run: Program = of_few, **more: str) -> subprocess.CompletedProcess[str]:
+    return run("demo", "--size", "tiny", *arguments, folder=folder, variables=environment(folder, **more))
 
 
 @contextmanager
@@ -50,9 +50,9 @@ def started(folder: Path, *until: str) -> Iterator[subprocess.Popen[str]]:
     """A demo that has come as far as one of these words of its output. It has ended when the block has."""
     with (folder / "stderr").open("w") as log:
         process = subprocess.Popen(
-            [str(LSATS), "demo", "--size", "tiny", "-v"],
+            [*LSATS_OF_FEW, "demo", "--size", "tiny", "-v"],
             cwd=folder,
-            env=environment(folder, PYTHONUNBUFFERED="1"),
+            env=environment(folder, PYTHONUNBUFFERED="1", PYTHONPATH=str(REPOSITORY)),
             stdout=subprocess.PIPE,
             stderr=log,
             text=True,
@@ -100,13 +100,15 @@ def lives(process: int) -> bool:
         return False
 
 
-@pytest.mark.budget(18, "three demos, each a process that loads Dagster; two of them live through days")
+@pytest.mark.budget(
+    40, "three demos, each a process that loads Dagster; the first lives through a day of the whole hub"
+)
 def test_a_newcomers_first_and_second_demo(folder: Path) -> None:
-    first = demo(folder, **FOR_ANOTHER_SERVER)
+    first = demo(folder, run=installed, **FOR_ANOTHER_SERVER)
     assert first.returncode == 0, first.stdout + first.stderr
     assert [line for line in first.stderr.splitlines() if "quarantined" not in line] == []
     assert len(first.stdout.splitlines()) <= SCREEN
-    assert first.stdout.count(f"✅ {len(TABLES)} tables: ") == 2
+    assert first.stdout.count(f"✅ {len(WHOLE_KEYS)} tables: ") == 2
     assert "1 quarantined; exactly what the campus did" in first.stdout
     assert "lost: tdx: " in first.stdout
     assert "make ui" in first.stdout
@@ -114,7 +116,7 @@ def test_a_newcomers_first_and_second_demo(folder: Path) -> None:
     steps = [line.replace(here, ".venv/bin/lsats") for line in first.stdout.splitlines() if f"  {here} " in line]
     assert 0 < max(map(len, steps)) <= 80
 
-    # The second goes on from the day of the first; while it runs, a third is told so.
+    # The second, of three streams, goes on from the day of the first; while it runs, a third is told so.
     with started(folder, *READING) as second:
         third = demo(folder)
         rest = second.stdout.read() if second.stdout else ""
@@ -127,7 +129,7 @@ def test_a_newcomers_first_and_second_demo(folder: Path) -> None:
     assert second.returncode == 0, (folder / "stderr").read_text()
     assert "Campus day 2" in rest
     assert_as_the_campus_says(rest)
-    for table in TABLES:
+    for table in FEW_KEYS:
         _, figure = re.findall(rf"^ {table} +(\d+)", rest, re.MULTILINE)
         assert int(figure) > 0, rest
     # What the help shows, and the record that a read after its repair resolves.
@@ -141,11 +143,10 @@ def test_a_newcomers_first_and_second_demo(folder: Path) -> None:
     assert cluster_folder(folder / "home") is None
 
 
-@pytest.mark.budget(5, "one run of all tables")
 def test_a_demo_of_no_day_keeps_the_bad_record(operation: Operation) -> None:
     """It is what `make ui` does, and must not resolve what the demo before it left for a replay."""
-    [day] = live(operation.campus, operation.instance, 0, say=print)
-    assert day.run.tables[asset_keys()[BAD_RECORD[0]]]["failed"] == 1
+    [day] = on(FEW_HUB, lambda: list(live(operation.campus, operation.instance, 0, say=print)))
+    assert day.run.tables[FEW_HUB.asset_keys[BAD_RECORD[0]]]["failed"] == 1
 
 
 @pytest.mark.parametrize(("size", "days"), [("tiny", 30), ("small", 2)])
@@ -173,9 +174,9 @@ def test_a_demo_works_after_one_that_was_killed(folder: Path) -> None:
     assert after.returncode == 0, after.stdout + after.stderr
     first, second = json.loads(after.stdout)
     assert first["whole"] is second["whole"] is True
-    assert first["run"]["tables"].keys() == second["run"]["tables"].keys() == set(TABLES)
+    assert first["run"]["tables"].keys() == second["run"]["tables"].keys() == set(FEW_KEYS)
     assert second["seen"] == second["done"]
-    assert second["seen"].keys() == {stream.name for stream in STREAMS}
+    assert second["seen"].keys() == {stream.name for stream in FEW_STREAMS}
     assert all(number > 0 for figures in second["seen"].values() for number in figures)
     assert "closed 1 run(s) whose process had died" in after.stderr
 

@@ -8,6 +8,7 @@ from contextlib import contextmanager
 from datetime import UTC, datetime, timedelta
 from email.utils import format_datetime
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from pathlib import Path
 from urllib.parse import urlsplit
 
 import pytest
@@ -18,8 +19,9 @@ from lsats_dagster.demo.campus import Campus
 from lsats_dagster.demo.postgres import EmbeddedPostgres
 from lsats_dagster.migrations import load_migrations
 from lsats_dagster.settings import SQL_ROOT
+from lsats_dagster.sources import SOURCES
 from lsats_dagster_tests.automation.aids import PATIENCE, Operation, serving
-from lsats_dagster_tests.cli.aids import Lsats, dagsters, rows
+from lsats_dagster_tests.cli.aids import Lsats, dagsters, in_process, rows
 from lsats_dagster_tests.conftest import new_database
 
 CANARY = "canary-of-a-secret"
@@ -68,6 +70,11 @@ def test_doctor_of_a_hub_in_health(lsats: Lsats, url: str, campus: Campus) -> No
     assert "✅ alerts: they go to log, webhook" in done.stdout
     # The database and both sources.
     assert len(re.findall(r"clock agrees with ours \([+-]\d s\)", done.stdout)) == 3
+
+
+def test_doctor_looks_at_every_source(variables: dict[str, str], tmp_path: Path) -> None:
+    done = in_process("doctor", "--json", folder=tmp_path, variables=variables)
+    assert {source.name for source in SOURCES} <= findings(done).keys()
 
 
 def test_doctor_knows_that_runs_have_called_a_source_that_told_no_limits(lsats: Lsats, url: str) -> None:

@@ -7,8 +7,10 @@ from pathlib import Path
 import pytest
 
 from lsats_dagster.demo.campus import Campus
+from lsats_dagster.settings import REPOSITORY
 from lsats_dagster_tests.automation.aids import PATIENCE, wait_until
-from lsats_dagster_tests.cli.aids import LSATS, Lsats, rows
+from lsats_dagster_tests.cli.aids import Lsats, rows
+from lsats_dagster_tests.hubs import LSATS_OF_FEW
 
 
 @pytest.mark.budget(6, "a process of its own that loads Dagster, between runs in this one")
@@ -28,9 +30,10 @@ def test_an_interrupt_ends_a_run(
     campus.fault(route, "hang", times=None)
     with (tmp_path / "said").open("w") as said:
         process = subprocess.Popen(
-            [str(LSATS), "run", selection],
+            [*LSATS_OF_FEW, "run", selection],
             cwd=tmp_path,
-            env=variables | {"HTTP_READ_SECONDS": "5"},  # so long is a silent source waited for
+            # So long is a silent source waited for.
+            env=variables | {"HTTP_READ_SECONDS": "5", "PYTHONPATH": str(REPOSITORY)},
             stdout=said,
             stderr=said,
         )

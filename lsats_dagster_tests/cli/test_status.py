@@ -11,12 +11,12 @@ import pytest
 
 from lsats_dagster.cli.environment import campus_state
 from lsats_dagster.cli.findings import Finding, print_findings
-from lsats_dagster.cli.names import asset_keys
 from lsats_dagster.demo.campus import BAD_RECORD, Campus
 from lsats_dagster.settings import load_settings
 from lsats_dagster.source import TIME_ZONE
 from lsats_dagster_tests.automation.aids import Operation
 from lsats_dagster_tests.cli.aids import LSATS, Lsats, assert_wrong_use
+from lsats_dagster_tests.hubs import FEW_KEYS
 
 ANSWER = re.compile(r"^   -> lsats (.*)$", re.MULTILINE)
 LISTED = "bronze/umapi_departments"
@@ -112,7 +112,7 @@ def test_over_the_data_of_a_demo_tables_are_due_because_its_campus_is_read(lsats
     """No source is set up there, and yet `lsats run` and `lsats dev` read one."""
     assert operation.materialize(LISTED).success
     unset: dict[str, None] = dict.fromkeys(operation.campus.environment)
-    assert lsats("status", **unset).stdout.count("not set up") == len(asset_keys())
+    assert lsats("status", **unset).stdout.count("not set up") == len(FEW_KEYS)
     campus_state(load_settings()).touch()
     assert "not set up" not in lsats("status", **unset).stdout
 

@@ -9,10 +9,10 @@ from click.testing import CliRunner
 from dagster_graphql.cli import ui
 
 from lsats_dagster.cli.environment import dagster_variables
-from lsats_dagster.definitions import build_definitions
 from lsats_dagster.settings import REPOSITORY, load_settings
 from lsats_dagster_tests.automation.aids import Operation
 from lsats_dagster_tests.cli.aids import Lsats
+from lsats_dagster_tests.hubs import few_definitions
 
 # The part of the page's query (CompletedRunTimelineQuery) by which it takes a run or leaves it out.
 TIMELINE = """
@@ -48,7 +48,7 @@ def test_runs_of_the_command_line_stand_on_the_timeline(
     operation.campus.fault("tdx/accounts/search", "status", status=403)
     assert lsats("run", "tdx_ingest").returncode == 1
     (location,) = yaml.safe_load((REPOSITORY / "workspace.yaml").read_text())["load_from"]
-    place = (build_definitions().get_repository_def().name, location["python_module"]["location_name"])
+    place = (few_definitions().get_repository_def().name, location["python_module"]["location_name"])
     with dg.DagsterInstance.get() as instance:
         made = {run_id: run for run_id, run in shown().items() if run_id not in before}
         assert sorted(made.values()) == [

@@ -6,7 +6,7 @@ import pytest
 
 from lsats_dagster.demo.postgres import EmbeddedPostgres
 from lsats_dagster_tests.conftest import Hub, HubFactory
-from lsats_dagster_tests.contracts import stream_cases
+from lsats_dagster_tests.contracts import stream_cases, stream_states
 from lsats_dagster_tests.contracts.forms import SUITE_DEFINITIONS, SUITE_STREAMS, suite_database
 from lsats_dagster_tests.contracts.histories import World, shared_database
 
@@ -32,7 +32,7 @@ def source_hub(wired_hub: Hub) -> Iterator[Hub]:
     """A hub on a campus that limits nothing; afterwards every run must have ended, in balance."""
     stream_cases.roomy(wired_hub.campus)
     yield stream_cases.quick(wired_hub)
-    stream_cases.assert_runs_ended(wired_hub)
+    stream_states.assert_runs_ended(wired_hub)
 
 
 @pytest.fixture

@@ -200,8 +200,8 @@ class World:
             extract.complete("end of the list in memory", records=len(records))
 
         return ingest(
-            self.database, replace(stream, read=pages, evidence=no_evidence), None, request=request, origin=Origin(),
-            batch_size=500, lock_wait_seconds=LOCK_WAIT_SECONDS,
+            self.database, replace(stream, read=pages, evidence=no_evidence, parent=None, confirm=None), None,
+            request=request, origin=Origin(), batch_size=500, lock_wait_seconds=LOCK_WAIT_SECONDS,
         )  # fmt: skip
 
     def _read_details(self, stream: DetailStream[Any], source: Source, request: ReadRequest, how: str) -> Run:

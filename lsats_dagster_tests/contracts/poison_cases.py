@@ -88,6 +88,15 @@ POISON = (
     Poison("a name twice", lambda good: good.text()[:-1] + ', "Odd": 5, "Odd": 6}', "read"),
     Poison("names equal without NUL", lambda good: good.text(**{"we\x00ird": 1, "weird": 2}), "convert", has_key=True),
 )
+# By transport: the rows of a file hold texts and nothing else.
+POISON_OF = {
+    "https": POISON,
+    "file": (
+        Poison("short row", lambda good: json.dumps([QUOTED]), "read"),
+        Poison("long row", lambda good: json.dumps([*good.payload.values(), "x", "y", QUOTED]), "read"),
+        Poison("key too long", lambda good: good.keyed("9" * 300), "key"),
+    ),
+}
 ODD = (
     Odd("NUL in a text", '"a\\u0000b"', "ab"),
     Odd("NUL in a name", '{"a\\u0000b": 1}', {"ab": 1}),

@@ -7,8 +7,8 @@ import json
 import re
 import unicodedata
 from collections.abc import Mapping
-from datetime import UTC, datetime, timedelta
-from decimal import Decimal
+from datetime import UTC, date, datetime, timedelta
+from decimal import ROUND_HALF_UP, Decimal
 from html.entities import name2codepoint
 from typing import Any
 from uuid import UUID
@@ -20,6 +20,13 @@ TIME = re.compile(
     r"(\d{4})-(\d\d)-(\d\d)[Tt ](\d\d):(\d\d)(?::(\d\d)(?:\.(\d+))?)?(?:([Zz])|([+-])(\d\d)(?::?(\d\d))?)?", re.ASCII
 )
 IDENTIFIER = re.compile(r"\{?([0-9a-f]{8}(?:-[0-9a-f]{4}){3}-[0-9a-f]{12})\}?", re.IGNORECASE)
+UNIQNAME = re.compile(r"[a-z][a-z0-9.-]{0,49}", re.ASCII)
+DECIMAL = re.compile(r"[+-]?(?:[0-9]{1,15}(?:\.[0-9]{0,15})?|\.[0-9]{1,15})(?:[eE][+-]?[0-9]{1,2})?", re.ASCII)
+MONEY = re.compile(r"[+-]?(?:[0-9]{1,13}(?:\.[0-9]*)?|\.[0-9]+)|\((?:[0-9]{1,13}(?:\.[0-9]*)?|\.[0-9]+)\)", re.ASCII)
+AMERICAN_DAY = re.compile(r"([0-9]{1,2})/([0-9]{1,2})/([0-9]{4}|[0-9]{2})(?:[ T].*)?", re.ASCII | re.DOTALL)
+ISO_DAY = re.compile(r"([0-9]{4})-([0-9]{2})-([0-9]{2})(?:[ T].*)?", re.ASCII | re.DOTALL)
+# Of two digits of a year the last that is of this century.
+PIVOT = 68
 LONGEST_FRACTION = 100
 LONGEST_CODE = 200
 ENTITY = re.compile(r"&(#[0-9]{1,7}|#[xX][0-9a-fA-F]{1,6}|[A-Za-z0-9]+);")
@@ -81,6 +88,31 @@ def code(value: Any) -> str | None:
     return found if found is not None and re.fullmatch(f"[ -~]{{1,{LONGEST_CODE}}}", found) else None
 
 
+def tdx_text(value: Any) -> str | None:
+    """Code Tn: the word None says that there is nothing."""
+    found = text(value)
+    return None if found == "None" else found
+
+
+def email(value: Any) -> str | None:
+    """Code T in lower case."""
+    found = text(value)
+    return None if found is None else found.lower()
+
+
+def uniqname(value: Any) -> str | None:
+    """Code LU."""
+    found = (text(value) or "").lower()
+    return found if UNIQNAME.fullmatch(found) else None
+
+
+def department_code(value: Any) -> str | None:
+    """Six digits, of which a sheet may have lost zeros, and won decimals (2.5)."""
+    found = code(value)
+    match = re.fullmatch(r"([0-9]+)(?:\.0+)?", found or "")
+    return match[1].zfill(6) if match else found
+
+
 def boolean(value: Any) -> bool | None:
     """Code B."""
     word = plain(value).strip(BLANKS).lower()
@@ -103,6 +135,47 @@ def integer(value: Any) -> int | None:
 def reference(value: Any) -> int | None:
     """Code I0."""
     return integer(value) or None
+
+
+def decimal(value: Any) -> Decimal | None:
+    """Code N."""
+    said = plain(value).strip(BLANKS)
+    return Decimal(said) if DECIMAL.fullmatch(said) else None
+
+
+def price(value: Any) -> Decimal | None:
+    """Code N0."""
+    return decimal(value) or None
+
+
+def percent(value: Any) -> Decimal | None:
+    """Code N, with a percent sign or without."""
+    return decimal(plain(value).replace("%", ""))
+
+
+def money(value: Any) -> Decimal | None:
+    """Code $: cents, half a cent away from zero."""
+    said = re.sub(r"[$,\s]", "", plain(value))
+    if not MONEY.fullmatch(said):
+        return None
+    number = Decimal(said.strip("()")) * (-1 if said.startswith("(") else 1)
+    return number.quantize(Decimal("0.01"), ROUND_HALF_UP)
+
+
+def day(value: Any) -> date | None:
+    """Code DX."""
+    said = plain(value).strip(BLANKS)
+    if found := AMERICAN_DAY.fullmatch(said):
+        month, number, year = (int(found[part]) for part in (1, 2, 3))
+        year += (2000 if year <= PIVOT else 1900) if len(found[3]) == 2 else 0
+    elif found := ISO_DAY.fullmatch(said):
+        year, month, number = (int(found[part]) for part in (1, 2, 3))
+    else:
+        return None
+    try:
+        return date(year, month, number) if 2 <= year <= 9998 else None
+    except ValueError:
+        return None
 
 
 def uuid(value: Any) -> UUID | None:
@@ -155,8 +228,12 @@ def means_nothing(flag: str, value: Any) -> bool:
     if said is None:
         return True
     match flag:
-        case "bad_code":
+        case "bad_code" | "invalid_uniqname":
             return text(value) is None
+        case "bad_day" | "unparsed_amount":
+            return False
+        case "bad_decimal":
+            return decimal(value) == 0
         case "bad_integer":
             return integer(value) == 0
         case "bad_date":

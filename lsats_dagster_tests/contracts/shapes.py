@@ -42,11 +42,12 @@ UNSTORABLE = ("\ud800",)
 class Shape:
     """Records of one stream. `ordinary` makes a whole record of a key, every field filled.
 
-    keys: the few entities of random histories. number: the key of the n-th of many. links: fields that join rows with
-    others, and the colliding values that histories put there. others: further fields with telling values.
+    key_fields: what the key is made of. keys: the few entities of random histories. number: the key of the n-th of many.
+    links: fields that join rows with others, and the colliding values that histories put there. others: further fields with
+    telling values.
     """
 
-    key_field: str
+    key_fields: tuple[str, ...]
     keys: tuple[str, ...]
     number: Callable[[int], str]
     ordinary: Callable[[str], dict[str, Any]]
@@ -55,8 +56,8 @@ class Shape:
 
     @property
     def fields(self) -> list[str]:
-        """The fields of an ordinary record without that of the key."""
-        return [name for name in self.ordinary(self.keys[0]) if name != self.key_field]
+        """The fields of an ordinary record without those of the key."""
+        return [name for name in self.ordinary(self.keys[0]) if name not in self.key_fields]
 
 
 def account(key: str) -> dict[str, Any]:
@@ -111,27 +112,68 @@ def user(key: str) -> dict[str, Any]:
         "ExternalID": f"{number:08d}",
         "UserName": f"person{number}@example.edu",
         "FirstName": f"First{number}",
+        "MiddleName": "Middle",
         "LastName": f"Last{number}",
         "FullName": f"First{number} Last{number}",
+        "Nickname": "Example",
         "PrimaryEmail": f"person{number}@example.edu",
+        "AlternateEmail": f"person{number}@example.org",
+        "AlertEmail": f"person{number}@example.net",
+        "WorkPhone": "555-0100",
+        "MobilePhone": "555-0101",
+        "HomePhone": "555-0102",
+        "Fax": "555-0103",
+        "OtherPhone": "555-0104",
+        "Pager": "555-0105",
+        "IMProvider": "Example Messenger",
+        "IMHandle": f"person{number}",
+        "WorkAddress": "1 Example Street",
+        "WorkCity": "Sampleton",
+        "WorkState": "MI",
+        "WorkZip": "00000",
+        "WorkCountry": "US",
+        "Title": "Example Keeper",
+        "Company": "Example University",
         "DefaultAccountID": number,
         "DefaultAccountName": f"Example Department {number}",
         "ReportsToUID": uid(1),
+        "ReportsToFullName": "First1 Last1",
         "IsActive": True,
         "IsEmployee": True,
-        "Title": "Example Keeper",
-        "WorkPhone": "555-0100",
-        "EndDate": NOT_SET,
+        "IsConfidential": False,
+        "AuthenticationProviderID": 31,
+        "AuthenticationUserName": f"person{number}",
+        "SecurityRoleID": uid(901),
+        "SecurityRoleName": "Client",
+        "BEID": uid(902),
+        "BEIDInt": 120,
+        "DefaultPriorityID": 21,
+        "DefaultPriorityName": "Low",
+        "ShouldReportTime": False,
+        "IsCapacityManaged": False,
+        "DefaultRate": 0.0,
+        "CostRate": 12.5,
+        "PrimaryClientPortalApplicationID": 48,
+        "TechnicianSignature": "<p>Example</p>",
+        "ProfileImageFileName": "example.png",
+        "ApplyTechnicianSignatureToReplies": False,
+        "ApplyTechnicianSignatureToUpdatesAndComments": True,
+        "EndDate": "2030-01-01T05:00:00Z",
+        "ReportTimeAfterDate": "2020-01-01T05:00:00Z",
     }
 
 
 def user_detail(key: str) -> dict[str, Any]:
     return user(key) | {
-        "Attributes": [],
-        "Applications": [],
+        "LocationID": 77,
+        "LocationName": "Example Hall",
+        "LocationRoomID": 910,
+        "LocationRoomName": "0123B",
+        "Attributes": [attribute(9101, "Institutional Role", "3", "Keeper")],
+        "Applications": ["TDAssets"],
         "GroupIDs": [401, 402],
-        "OrgApplications": [],
-        "Permissions": [],
+        "OrgApplications": [{"ID": 48, "Name": "Assets"}],
+        "Permissions": ["Example"],
     }
 
 
@@ -141,24 +183,77 @@ def asset(key: str) -> dict[str, Any]:
         "ID": number,
         "Tag": f"EX-{number}",
         "Name": f"EX-PC-{number}",
+        "Uri": f"api/48/assets/{number}",
+        "ExternalID": f"host{number}.example.edu",
         "SerialNumber": f"SERIAL{number}",
         "AppID": 48,
+        "AppName": "Example Assets",
         "FormID": 2448,
         "FormName": "Computer Form",
         "StatusID": 38,
         "StatusName": "Active",
+        "ParentID": 1,
+        "ParentTag": "EX-1",
+        "ParentName": "EX-PC-1",
+        "ParentSerialNumber": "SERIAL1",
         "ConfigurationItemID": 1000 + number,
+        "LocationID": 77,
+        "LocationName": "Example Hall",
+        "LocationRoomID": 910,
+        "LocationRoomName": "0123B",
         "OwningCustomerID": uid(number),
+        "OwningCustomerName": f"First{number} Last{number}",
         "OwningDepartmentID": number,
+        "OwningDepartmentName": f"Example Department {number}",
+        "RequestingCustomerID": uid(1),
+        "RequestingCustomerName": "First1 Last1",
+        "RequestingDepartmentID": 1,
+        "RequestingDepartmentName": "Example Department 1",
         "PurchaseCost": 1249.5,
         "AcquisitionDate": "2022-08-15T04:00:00Z",
+        "ExpectedReplacementDate": "2027-08-15T04:00:00Z",
+        "ManufacturerID": 15,
+        "ManufacturerName": "ExampleCorp",
+        "ProductModelID": 220,
+        "ProductModelName": "EC-9000",
+        "SupplierID": 16,
+        "SupplierName": "Example Supplier",
+        "MaintenanceScheduleID": 17,
+        "MaintenanceScheduleName": "Example Schedule",
+        "ExternalSourceID": 18,
+        "ExternalSourceName": "Example Source",
+        "CreatedUid": uid(903),
+        "CreatedFullName": "Example Maker",
+        "CreatedDate": "2022-08-16T13:00:00Z",
+        "ModifiedUid": uid(903),
+        "ModifiedFullName": "Example Maker",
         "ModifiedDate": "2025-06-01T08:00:00.1234567Z",
     }
 
 
 def asset_detail(key: str) -> dict[str, Any]:
-    cards = {"ID": 3380, "Name": "MAC Address(es)", "Value": f"02:00:00:00:00:{int(key):02x}", "Choices": []}
-    return asset(key) | {"Attributes": [cards], "Attachments": []}
+    number = int(key)
+    return asset(key) | {
+        "Attributes": [
+            attribute(3380, "MAC Address(es)", f"02:00:00:00:{number // 256 % 256:02x}:{number % 256:02x}"),
+            attribute(3381, "Reserved IP Address(es)", "192.0.2.10"),
+            attribute(3390, "Operating System", "251", "Example System 11"),
+            attribute(3391, "Function", "3301", "Research"),
+            attribute(3392, "Support Group(s)", "2301,2302", "Example Desktop, Example Servers"),
+            attribute(10896, "Financial Owner/Responsible", uid(number), f"First{number} Last{number}"),
+            attribute(3394, "Last Inventoried Date", "2025-01-20T05:00:00Z"),
+            attribute(3513, "Purchase Shortcode", "123456"),
+            attribute(3396, "Memory", "16 GB"),
+            attribute(3397, "Storage", "1 TB"),
+            attribute(3398, "Processor(s)", "Example Core"),
+        ],
+        "Attachments": [{"ID": 5, "Name": "invoice.pdf"}],
+    }
+
+
+def attribute(identifier: int, name: str, value: Any, text: Any = None) -> dict[str, Any]:
+    """A custom attribute of TeamDynamix, with its list of choices."""
+    return {"ID": identifier, "Name": name, "Value": value, "ValueText": value if text is None else text, "Choices": []}
 
 
 def appointment(key: str) -> dict[str, Any]:
@@ -175,8 +270,102 @@ def appointment(key: str) -> dict[str, Any]:
         "SupervisorId": "00000001",
         "Jobcode": "102945",
         "UniversityJobTitle": "EXAMPLE KEEPER",
+        "DepartmentJobTitle": "Keeper of Examples",
+        "Work_Address1": "1 Example Street",
+        "Work_Address2": "Floor 2",
+        "Work_Address3": "Room 3",
         "Work_City": "Sampleton",
+        "Work_State": "MI",
+        "Work_Postal": "00000",
+        "Work_Country": "USA",
+        "Work_Phone": "555/5550100",
+        "Work_Phone_Extension": "12",
     }
+
+
+def award(key: str) -> dict[str, Any]:
+    number, uniqname, code, role = key.split("-", 3)
+    return {
+        "Award Id": number,
+        "Person Uniqname": uniqname,
+        "Person Appt Department Id": code,
+        "Person Role": role,
+        "Project/Grant": "F012345",
+        "Award Title": "Examples in cells",
+        "Award Class": "Grant",
+        "Award Total Dollars": "$60,000",
+        "Award Direct Dollars": "$40,000",
+        "Award Indirect Dollars": "$20,000",
+        "Facilities & Admin Rate (%)": "56",
+        "Award Project Start Date": "9/22/2023",
+        "Award Project End Date": "8/31/2026",
+        "Pre NCE Project End Date": "8/31/2025",
+        "Award Publish Date": "10/1/2023",
+        "Direct Sponsor Name": "Example Science Foundation",
+        "Direct Sponsor Category": "Federal",
+        "Direct Sponsor Subcategory": "Example Agency",
+        "Direct Sponsor Award Reference Number (Current Budget Period)": "ESF-99-0001",
+        "Prime Sponsor Name": "Example Prime",
+        "Prime Sponsor Category": "Federal",
+        "Prime Sponsor Subcategory": "Example Prime Agency",
+        "Prime Sponsor Award Reference Number": "EP-1",
+        "Award Admin Department": "Example Biology",
+        "Award Admin School/College": "College of Examples",
+        "Person First Name": f"First {uniqname}",
+        "Person Last Name": f"Last {uniqname}",
+        "Person Appt Department": "Example Biology",
+        "Person Appt School/College": "College of Examples",
+    }
+
+
+def card(key: str) -> dict[str, Any]:
+    number = mac_number(key)
+    return {
+        "MAC": key.upper(),
+        "idnt": str(4000 + number),
+        "agid": "12",
+        "Name": f"EX-PC-{number}",
+        "OEM SN": f"SERIAL{number}",
+        "CPU": "Example Core",
+        "Mhz": "2600",
+        "#": "8",
+        "Sockets": "1",
+        "RAM": "16384",
+        "Disk": "476.94",
+        "OS Family": "Example System",
+        "OS": "Example System 11",
+        "OS vers": "10.0.22631",
+        "OS SN": "00000-1",
+        "OS Install Date": "2024-07-18 10:14:17",
+        "Client": "8.0.1.2",
+        "Owner": "Example Biology",
+    }
+
+
+def card_usage(key: str) -> dict[str, Any]:
+    number = mac_number(key)
+    return {
+        "MAC": key.upper(),
+        "Free": "210.5",
+        "% Used": "55.9",
+        "% Free": "44.1",
+        "Last Addr": f"192.0.2.{number % 250 + 1}",
+        "Last User": f"person{number}",
+        "Login": "console",
+        "Last Session": "2025-04-22 20:01:21",
+        "Last Startup": "2025-04-22 08:00:00",
+        "Base Audit": "2023-01-10 04:00:00",
+        "Last Audit": "2025-04-22 21:00:00",
+    }
+
+
+def mac(number: int) -> str:
+    digits = f"02{number:010x}"
+    return ":".join(digits[place : place + 2] for place in range(0, 12, 2))
+
+
+def mac_number(key: str) -> int:
+    return int(key.replace(":", "")[2:], 16)
 
 
 def uid(number: int) -> str:
@@ -216,10 +405,10 @@ ACCOUNT_OTHERS = {
 
 SHAPES: Mapping[str, Shape] = {
     "tdx/department": Shape(
-        "ID", tuple("123456"), str, account, ACCOUNT_LINKS, ACCOUNT_OTHERS
+        ("ID",), tuple("123456"), str, account, ACCOUNT_LINKS, ACCOUNT_OTHERS
     ),
     "tdx/department_detail": Shape(
-        "ID",
+        ("ID",),
         tuple("123456"),
         str,
         account_detail,
@@ -227,7 +416,7 @@ SHAPES: Mapping[str, Shape] = {
         ACCOUNT_OTHERS | {"Attributes": ([], None, "none", [{"ID": 502, "Name": "Unit", "Value": "x"}])},
     ),
     "umich_api/department": Shape(
-        "DeptId",
+        ("DeptId",),
         tuple(str(code) for code in range(100_001, 100_006)),
         lambda number: f"{100_000 + number}",
         department,
@@ -241,36 +430,89 @@ SHAPES: Mapping[str, Shape] = {
         },
     ),
     "tdx/user": Shape(
-        "UID", tuple(map(uid, range(1, 6))), uid, user,
-        {"AlternateID": ("person1", " PERSON2 ", "person1@example.edu", "", None), "DefaultAccountID": (1, 2, 0, 99, "2")},
-        {"FullName": ("Renamed", " ", None), "IsActive": (True, False, None)},
+        ("UID",), tuple(map(uid, range(1, 6))), uid, user,
+        {
+            "AlternateID": ("person1", " PERSON2 ", "person1@example.edu", "", None),
+            "DefaultAccountID": (1, 2, 0, 99, "2"),
+        },
+        {
+            "FullName": ("Renamed", " ", None), "IsActive": (True, False, None, ABSENT),
+            "UserName": ("person1", "PERSON2@example.edu"), "PrimaryEmail": ("PERSON1@example.edu", "", None),
+            "ReportsToUID": (uid(2), NOBODY, "nobody"), "MiddleName": ("", "Other"), "LastName": ("Other", None),
+            "EndDate": (NOT_SET, "soon"),
+        },
     ),
     "tdx/user_detail": Shape(
-        "UID", tuple(map(uid, range(1, 6))), uid, user_detail,
+        ("UID",), tuple(map(uid, range(1, 6))), uid, user_detail,
         {"AlternateID": ("person1", " PERSON2 ", None), "DefaultAccountID": (1, 2, 0)},
-        {"GroupIDs": ([], [403], None, "none"), "FullName": ("Renamed", " ")},
+        {
+            "FullName": ("Renamed", " "), "GroupIDs": ([], [403], None, "none"), "Attributes": ([], None, "none"),
+            "LocationName": ("None", "Other Hall"), "Permissions": (None, {}),
+        },
     ),
     "tdx/asset": Shape(
-        "ID", tuple("12345"), str, asset,
-        {"OwningCustomerID": (uid(1), NOBODY, None), "OwningDepartmentID": (1, 2, 0), "SerialNumber": ("SERIAL1", "None", "")},
-        {"Name": ("EX-PC-1", "Renamed", " ", None), "StatusID": (38, 41)},
+        ("ID",), tuple("12345"), str, asset,
+        {"Tag": ("EX-1", " EX-2", "", None), "SerialNumber": ("SERIAL1", "serial 1", "None", "")},
+        {
+            "Name": ("EX-PC-1", "Renamed", " ", None), "StatusID": (38, 41, "x"), "OwningCustomerID": (uid(1), NOBODY, None),
+            "OwningDepartmentID": (1, 2, 0), "PurchaseCost": (0, "12.345"), "FormName": ("Other Form", None),
+        },
     ),
     "tdx/asset_detail": Shape(
-        "ID", tuple("12345"), str, asset_detail,
-        {"OwningCustomerID": (uid(1), NOBODY), "SerialNumber": ("SERIAL1", "")},
-        {"Name": ("Renamed", None), "Attributes": ([], None, "none", [{"ID": 3513, "Name": "Purchase Shortcode", "Value": "1"}])},
+        ("ID",), tuple("12345"), str, asset_detail,
+        {"Tag": ("EX-1", "EX-2", None), "SerialNumber": ("SERIAL1", "")},
+        {
+            "Name": ("Renamed", None),
+            "Attributes": (
+                [], None, "none", [attribute(3513, "purchase shortcode ", " 1 ")],
+                [attribute(3380, "MAC Address(es)", "none"), attribute(3392, "Support Group(s)", "1, x")],
+            ),
+            "Attachments": ([], None),
+        },
     ),
     "umich_api/user": Shape(
-        "EmplId",
-        ("00000001:0", "00000001:1", "00000002:0", "00000003:0", "00000004:0"),
+        ("EmplId", "EmplRcd"),
+        ("00000001:0", "00000001:1", "00000001:2", "00000002:0", "00000002:1", "00000003:0"),
         lambda number: f"{number:08d}:0",
         appointment,
-        {"UniqName": ("PERSON1", "person2 ", "", None), "SupervisorId": ("00000002", "", None)},
-        {"DepartmentId": ("100001", "100002", None), "Name": ("Renamed", " ", None)},
+        {"UniqName": ("PERSON1", "person2 ", "PERSON3", "", None), "SupervisorId": ("00000002", "", None)},
+        {
+            "Name": ("Renamed", " ", None), "DepartmentId": ("100001", 2, None), "FirstName": ("Other", " ", None),
+            "Work_City": ("Elsewhere", "", None),
+        },
+    ),
+    "lab_awards/lab_award": Shape(
+        ("Award Id", "Person Uniqname", "Person Appt Department Id", "Person Role"),
+        (
+            "AWD000001-person1-100001-UM Principal Investigator", "AWD000001-person1-100001-UM Key Personnel",
+            "AWD000001-person1-100002-UM Principal Investigator", "AWD000002-person2-100001-UM Key Personnel",
+            "AWD000003-person3-100003-UM Principal Investigator",
+        ),
+        lambda number: f"AWD{number:06d}-person{number}-100001-UM Principal Investigator",
+        award,
+        {"Award Total Dollars": ("$60,000", "($1,234)", "free", "")},
+        {
+            "Award Title": ("Renamed", " "), "Award Project End Date": ("8/31/68", "2020-01-01", "", "soon"),
+            "Award Project Start Date": ("9/22/2023 12:00:00 AM", "1/1/2040"),
+            "Facilities & Admin Rate (%)": ("0.56", "56 %", "x"),
+        },
+    ),
+    "key_client/computer": Shape(
+        ("MAC",), tuple(map(mac, range(1, 7))), mac, card,
+        {"Name": ("EX-PC-1", "ex-pc-2 ", "EX-PC-2", "", None), "OEM SN": ("SERIAL1", "serial2 ", "N/A", "", "12345.0")},
+        {"Owner": ("Other", ""), "#": ("8.0", "many"), "OS Install Date": ("7/18/2024", "8")},
+    ),
+    "key_client/computer_usage": Shape(
+        ("MAC",), tuple(map(mac, range(1, 7))), mac, card_usage,
+        {"Last Session": ("2025-04-22 20:01:21", "2025-04-23 20:01:21", "2024-01-01 08:00:00", "", "8")},
+        {
+            "Last User": ("EXAMPLE\\Person1", "", "no name"), "Last Addr": ("192.0.2.1", "192.0.2.2/24, x", ""),
+            "Last Audit": ("2025-04-23 21:00:00", ""), "Base Audit": ("2022-01-01 08:00:00", "soon"), "Free": ("8.0", "x"),
+        },
     ),
     # The invented ones (forms).
     "directory/login": Shape(
-        "Key",
+        ("Key",),
         tuple(f"l{number}" for number in range(1, 7)),
         lambda number: f"l{number}",
         login,
@@ -278,7 +520,7 @@ SHAPES: Mapping[str, Shape] = {
         {"Name": ("Renamed", "Example Person 1", " ", None)},
     ),
     "payroll/job": Shape(
-        "Key",
+        ("Key",),
         ("e1:0", "e1:1", "e2:0", "e3:0", "e4:0", "e6:0"),
         lambda number: f"e{number}:0",
         job,
@@ -286,7 +528,7 @@ SHAPES: Mapping[str, Shape] = {
         {"Name": ("Renamed", "Person 1, Example", " ")},
     ),
     "directory/group": Shape(
-        "Key",
+        ("Key",),
         tuple(f"g{number}" for number in range(1, 6)),
         lambda number: f"g{number}",
         group,

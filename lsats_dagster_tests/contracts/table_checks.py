@@ -87,6 +87,7 @@ def check_rules(world: World, definition: Definition, given: set[str] | None = N
     given = check_same_as_full(world, definition) if given is None else given
     check_scores(world, definition)
     check_moments(world, definition)
+    check_no_blanks(world, definition)
     if definition.kind != "source":
         check_contributors(world, definition, given)
     if definition.kind == "merged":
@@ -158,6 +159,14 @@ def check_moments(world: World, definition: Definition) -> None:
         "is distinct from row(c.first_seen_at, c.removed_at, c.removed_at is null)"
     )
     assert unlike == [], f"{definition.name}: moments are not those of bronze"
+
+
+def check_no_blanks(world: World, definition: Definition) -> None:
+    """A text that says nothing is NULL (silver_source_tables.md, section 7)."""
+    texts = ", ".join(column.name for column in definition.columns if column.type == "text")
+    assert world.rows(f"select 1 from {definition.name} where '' in ({texts})") == [], (
+        f"{definition.name}: a blank text"
+    )
 
 
 def check_moves(before: Rows, after: Rows, run: Run) -> None:

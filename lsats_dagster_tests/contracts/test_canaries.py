@@ -16,13 +16,13 @@ from lsats_dagster.ingestion.stream import DetailStream, Record
 from lsats_dagster.ingestion.views import StreamDeclaration
 from lsats_dagster.runs import Origin
 from lsats_dagster.source import Source
-from lsats_dagster.sources import SOURCES, STREAMS
+from lsats_dagster.sources import STREAMS
 from lsats_dagster_tests.conftest import Hub, make_client, source_of
-from lsats_dagster_tests.contracts.poison_cases import POISON, QUOTED, good_record
+from lsats_dagster_tests.contracts.poison_cases import POISON, POISON_OF, QUOTED, good_record
 from lsats_dagster_tests.contracts.stream_cases import (
     CLIENT_STREAMS,
-    TRANSPORTS,
-    as_superuser,
+    REMOTE,
+    REMOTE_STREAMS,
     beside_a_silent_source,
     campus_source,
     data_routes,
@@ -33,24 +33,30 @@ from lsats_dagster_tests.contracts.stream_cases import (
     read,
     transport,
 )
+from lsats_dagster_tests.contracts.stream_states import as_superuser
 
 # Errors and logs are made by clients and engine.
 pytestmark = pytest.mark.engine
 WRONG = "wrong-credential-canary"
 every_client = pytest.mark.parametrize("stream", CLIENT_STREAMS, ids=name)
+every_remote = pytest.mark.parametrize("stream", REMOTE_STREAMS, ids=name)
 every_fault = pytest.mark.parametrize(
     ("stream", "fault"),
-    [(stream, fault) for stream in CLIENT_STREAMS for fault in (*transport(stream).faults, "storm")],
+    [(stream, fault) for stream in CLIENT_STREAMS for fault in (*transport(stream).faults, *transport(stream).waits)],
     ids=name,
 )
 # A login belongs to the source and not to its streams: the first stream of each source stands for all.
 every_login_fault = pytest.mark.parametrize(
     ("stream", "fault"),
-    [(source.streams[0], fault) for source in SOURCES for fault in (*TRANSPORTS[source.transport].faults, "storm")],
+    [
+        (source.streams[0], fault)
+        for source in REMOTE
+        for fault in (*transport(source.streams[0]).faults, *transport(source.streams[0]).waits)
+    ],
     ids=name,
 )
 as_text = logging.Formatter().format
-PLAIN = ("_URL", "_CATEGORY_ID", "_CALLS_PER_MINUTE")
+PLAIN = ("_URL", "_CATEGORY_ID", "_CALLS_PER_MINUTE", "_FOLDER")
 
 
 @dataclass
@@ -159,7 +165,7 @@ def wrong_logins(campus: Campus, source: Source) -> list[dict[str, Any]]:
     ]
 
 
-@every_client
+@every_remote
 def test_wrong_credentials(stream: StreamDeclaration, witness: Witness) -> None:
     hub, source = witness.hub, source_of(stream)
     prepare(hub, stream)
@@ -179,9 +185,10 @@ def test_bad_records(stream: StreamDeclaration, witness: Witness) -> None:
             campus.poison_detail(stream.name, key, poison.raw(replace(good, key=key)))
         assert read(hub, stream).counts.failed == len(POISON)
     else:
+        known = POISON_OF[source_of(stream).transport]
         # Those with a key have the same one, which a paged read would take for moved pages.
-        portions = [[poison] for poison in POISON if poison.has_key]
-        for portion in ([poison for poison in POISON if not poison.has_key], *portions):
+        portions = [[poison] for poison in known if poison.has_key]
+        for portion in ([poison for poison in known if not poison.has_key], *portions):
             campus.poison(stream.name, [poison.raw(good) for poison in portion])
             assert read(hub, stream).counts.failed == len(portion)
     replay(witness.hub.database, stream, origin=Origin(), batch_size=10, lock_wait_seconds=5.0)

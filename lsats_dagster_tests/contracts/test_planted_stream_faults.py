@@ -26,7 +26,7 @@ from lsats_dagster_tests.contracts import (
     test_streams_poison,
     test_streams_runs,
 )
-from lsats_dagster_tests.contracts.stream_cases import as_superuser
+from lsats_dagster_tests.contracts.stream_states import as_superuser
 
 Plant = Callable[[Any, pytest.MonkeyPatch], StreamDeclaration]
 
@@ -107,7 +107,7 @@ FAULTS = [
     Fault(
         "tdx/department",
         volatile_field_in_the_hash,
-        lambda stream, hub: test_streams_log.test_a_volatile_field_makes_no_row(stream, "ModifiedDate", hub),
+        lambda stream, hub: test_streams_log.test_volatile_fields_make_no_row(stream, ["ModifiedDate"], hub),
     ),
     Fault("umich_api/department", no_lock, test_streams_runs.test_two_runs_at_once_write_each_change_once),
     Fault(

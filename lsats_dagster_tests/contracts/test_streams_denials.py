@@ -13,16 +13,13 @@ from lsats_dagster_tests.contracts.stream_cases import (
     ENGINE_DETAILS,
     assert_mirrors,
     change_content,
-    changes,
-    check,
     data_routes,
     keys,
-    log,
     name,
     prepare,
     read,
-    run_row,
 )
+from lsats_dagster_tests.contracts.stream_states import changes, check, log, run_row
 
 # The queue is the engine's; what a stream declares for its details is proved with the log, the faults and the poison.
 pytestmark = pytest.mark.engine

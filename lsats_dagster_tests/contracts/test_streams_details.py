@@ -16,18 +16,15 @@ from lsats_dagster_tests.contracts.stream_cases import (
     ENGINE_DETAILS,
     assert_mirrors,
     change_content,
-    changes,
     data_routes,
     expected,
     keys,
-    log,
     name,
     prepare,
-    quarantine,
     read,
-    run_row,
     shown,
 )
+from lsats_dagster_tests.contracts.stream_states import changes, log, quarantine, run_row
 
 # The queue is the engine's; what a stream declares for its details is proved with the log, the faults and the poison.
 pytestmark = pytest.mark.engine

@@ -17,18 +17,17 @@ from lsats_dagster_tests.conftest import Hub, new_database
 from lsats_dagster_tests.contracts.poison_cases import good_record
 from lsats_dagster_tests.contracts.stream_cases import (
     ENGINE_LISTS,
-    assert_runs_ended,
     content_field,
     data_routes,
     expected,
     keys,
-    log,
     name,
     quick,
     roomy,
     shown,
     stable,
 )
+from lsats_dagster_tests.contracts.stream_states import assert_runs_ended, log
 
 EXAMPLES = 10 * depth.FACTOR
 # What a history is made of; several of them happen before each read. The number chooses the record.

@@ -22,21 +22,16 @@ from lsats_dagster_tests.contracts.stream_cases import (
     ENGINE_STREAMS,
     PAGED,
     assert_mirrors,
-    changes,
-    check,
     content_field,
-    dump,
     expected,
     keys,
-    log,
     name,
-    quarantine,
     quick,
     read,
-    run_row,
     shown,
     stored,
 )
+from lsats_dagster_tests.contracts.stream_states import changes, check, dump, log, quarantine, run_row
 
 pytestmark = pytest.mark.engine
 every_list = pytest.mark.parametrize("stream", ENGINE_LISTS, ids=name)

@@ -15,16 +15,12 @@ from lsats_dagster_tests.contracts.stream_cases import (
     ENGINE_LISTS,
     assert_mirrors,
     change_content,
-    changes,
-    check,
-    dump,
     keys,
-    log,
     name,
     read,
-    run_row,
     shown,
 )
+from lsats_dagster_tests.contracts.stream_states import changes, check, dump, log, run_row
 
 pytestmark = pytest.mark.engine
 every_list = pytest.mark.parametrize("stream", ENGINE_LISTS, ids=name)

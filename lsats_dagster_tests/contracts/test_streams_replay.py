@@ -18,18 +18,13 @@ from lsats_dagster_tests.contracts.stream_cases import (
     ENGINE_STREAMS,
     assert_mirrors,
     change_content,
-    check,
-    current,
     expected,
     keys,
-    log,
     name,
-    quarantine,
     read,
-    run_row,
     shown,
-    state,
 )
+from lsats_dagster_tests.contracts.stream_states import check, current, log, quarantine, run_row, state
 
 pytestmark = pytest.mark.engine
 every_stream = pytest.mark.parametrize("stream", ENGINE_STREAMS, ids=name)

@@ -24,23 +24,18 @@ from lsats_dagster_tests.contracts.stream_cases import (
     ENGINE_DETAILS,
     ENGINE_LISTS,
     ENGINE_STREAMS,
-    as_superuser,
     assert_mirrors,
     change_content,
-    changes,
     data_routes,
-    dump,
     keys,
-    log,
     name,
     prepare,
     quick,
     read,
-    run_row,
     shown,
-    state,
     with_steps,
 )
+from lsats_dagster_tests.contracts.stream_states import as_superuser, changes, dump, log, run_row, state
 
 pytestmark = pytest.mark.engine
 every_stream = pytest.mark.parametrize("stream", ENGINE_STREAMS, ids=name)

@@ -13,7 +13,7 @@ from lsats_dagster_tests.contracts.shapes import SHAPES
 ENTITIES = 200
 # So small are these tables that Postgres would rather read them whole: it may do so only where no index serves.
 NOT_WHOLE = "set local enable_seqscan = off"
-ONE_BY_ONE = "set local enable_hashjoin = off; set local enable_mergejoin = off"
+ONE_BY_ONE = "set local enable_hashjoin = off; set local enable_mergejoin = off; set local enable_material = off"
 
 
 Read = dict[str, int]

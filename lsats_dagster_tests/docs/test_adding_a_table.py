@@ -10,23 +10,28 @@ from lsats_dagster.database import READER, Database
 from lsats_dagster.demo.campus import Campus
 from lsats_dagster.ingestion.stream import ListStream
 from lsats_dagster.runs import Origin
-from lsats_dagster.sources import STREAMS
-from lsats_dagster.transforms.definition import load_definitions
+from lsats_dagster.transforms.definition import Definition, load_definitions
 from lsats_dagster.transforms.engine import refresh
 from lsats_dagster.transforms.verify import verify
 from lsats_dagster_tests.conftest import Hub
 from lsats_dagster_tests.docs.guide import Checkout
 from lsats_dagster_tests.docs.test_adding_a_stream import asset
+from lsats_dagster_tests.hubs import FEW, FEW_STREAMS, made_of
 
 ADDED = ("colleges", "tdx_account_contacts", "college_departments", "department_twins")
 COUNTS = "select college_code, department_count from silver.v_colleges"
 
 
+def tables(checkout: Checkout) -> tuple[Definition, ...]:
+    """What the copy makes of departments."""
+    return made_of(FEW, load_definitions(checkout.folder / "sql"))
+
+
 def live(hub: Hub, checkout: Checkout) -> None:
-    """Read the lists and refresh every table that the copy defines."""
-    for stream in (stream for stream in STREAMS if isinstance(stream, ListStream)):
+    """Read the lists of departments and refresh every table that the copy makes of them."""
+    for stream in (stream for stream in FEW_STREAMS if isinstance(stream, ListStream)):
         hub.run(stream)
-    for definition in load_definitions(checkout.folder / "sql"):
+    for definition in tables(checkout):
         refresh(hub.database, definition, origin=Origin(), lock_wait_seconds=10)
 
 
@@ -88,6 +93,6 @@ def test_the_guide_adds_a_table(checkout: Checkout, campus: Campus) -> None:
     )))  # fmt: skip
     assert {table: modes[table] for table in ADDED} == dict.fromkeys(ADDED, "incremental") | {"department_twins": "full"}
     assert dict(map(tuple, hub.rows(COUNTS)))[other] == colleges[other] + 1
-    verdicts = verify(hub.database, load_definitions(checkout.folder / "sql"), lock_wait_seconds=10)
+    verdicts = verify(hub.database, tables(checkout), lock_wait_seconds=10)
     assert [verdict.table for verdict in verdicts if not verdict.equal] == []
     hub.database.dispose()

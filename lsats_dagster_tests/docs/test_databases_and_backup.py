@@ -17,12 +17,12 @@ from lsats_dagster.demo.campus import Campus
 from lsats_dagster.demo.postgres import EmbeddedPostgres, embedded_postgres
 from lsats_dagster.resources import HubDatabase
 from lsats_dagster.runs import Origin
-from lsats_dagster.sources import STREAMS
 from lsats_dagster.transforms.engine import refresh
 from lsats_dagster_tests.cli.aids import environment, in_process
-from lsats_dagster_tests.conftest import DEFINITIONS, Hub
+from lsats_dagster_tests.conftest import Hub
 from lsats_dagster_tests.contracts.stream_cases import quick, roomy
 from lsats_dagster_tests.docs.guide import blocks
+from lsats_dagster_tests.hubs import FEW_STREAMS, FEW_TABLES
 
 LOGINS = ("hub_admin", "hub_service", "hub_backup")
 PASSWORD = "secret"
@@ -56,7 +56,7 @@ def as_login(server: EmbeddedPostgres, login: str, database: str) -> str:
     return url.render_as_string(hide_password=False)
 
 
-@pytest.mark.budget(25, "a server of its own, a backup, a restore, and the whole hub twice")
+@pytest.mark.budget(25, "a server of its own, a backup, a restore, and an upgrade of the whole hub")
 def test_the_pages_lead_from_an_empty_server_to_a_restored_hub(
     empty_server: EmbeddedPostgres, campus: Campus, repository: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -81,9 +81,9 @@ def test_the_pages_lead_from_an_empty_server_to_a_restored_hub(
 
     follow("lsats db upgrade", "lsats")
     hub = quick(Hub(Database(as_login(server, "hub_service", "lsats")), roomy(campus)))
-    for stream in STREAMS:
+    for stream in FEW_STREAMS:
         hub.run(stream)
-    for definition in DEFINITIONS:
+    for definition in FEW_TABLES:
         refresh(hub.database, definition, origin=Origin(), lock_wait_seconds=10)
     before = contents(hub)
     hub.database.dispose()
@@ -100,7 +100,7 @@ def test_the_pages_lead_from_an_empty_server_to_a_restored_hub(
     monkeypatch.setenv("DATABASE_URL", as_login(server, "hub_service", "hub_restored"))
     assert len(HubDatabase().query_to_dataframe("select * from silver.v_departments"))
     # The next run goes on, and finds nothing new.
-    run = restored.run(STREAMS[0])
+    run = restored.run(FEW_STREAMS[0])
     assert (run.counts.created, run.counts.updated) == (0, 0)
     restored.database.dispose()
     strangers_are_kept_out(server)
@@ -125,7 +125,7 @@ def contents(hub: Hub) -> dict[str, Any]:
     found = {name: hub.rows(f"select t::text from {name} t order by 1") for name in names}
     return found | {
         d.name: hub.rows(f"select {', '.join(d.key)}, entity_hash, is_present from {d.name} order by 1")
-        for d in DEFINITIONS
+        for d in FEW_TABLES
     }
 
 

@@ -159,3 +159,23 @@ def test_a_second_reading_without_so_many_doubles_is_a_good_one(hub: Database, m
     run = things.ingest()
     assert (run.metadata["extract"]["attempt"], run.counts.created) == (2, 10)
     assert balanced(things)
+
+
+@pytest.mark.parametrize("order", [1, -1])
+def test_a_doubled_key_does_not_stand_for_one_that_is_gone(hub: Database, order: int) -> None:
+    """As many keys as before were written, one of them twice."""
+    things = Things(hub, 21, batch_size=1)
+    things.ingest()
+    things.listed = [*[thing for thing in things.listed[:20] if thing["ID"] != 3], *TWINS[:2][::order]]
+    run = things.ingest()
+    assert run.counts.removed == 1
+    assert things.present() == set(map(str, range(20)))
+
+
+def test_a_dry_run_sees_that_one_came_and_one_went(hub: Database) -> None:
+    """As many keys came as are present."""
+    things = Things(hub, 21)
+    things.ingest()
+    things.listed[20] = {"ID": 99}
+    counts = things.ingest(dry_run=True).counts
+    assert (counts.created, counts.removed) == (1, 1)

@@ -6,6 +6,7 @@ from lsats_dagster.database import Database
 from lsats_dagster.demo.postgres import EmbeddedPostgres
 from lsats_dagster_tests.conftest import new_database
 from lsats_dagster_tests.contracts.histories import World
+from lsats_dagster_tests.hubs import FEW_STREAMS, FEW_TABLES
 from lsats_dagster_tests.ingestion.memory import Things
 
 
@@ -30,7 +31,7 @@ def test_postgres_knows_what_a_read_has_filled(hub: Database) -> None:
 
 
 def test_postgres_knows_what_a_refresh_has_filled(server: EmbeddedPostgres) -> None:
-    world = World(new_database(server))
+    world = World(new_database(server), FEW_TABLES, FEW_STREAMS)
     try:
         world.fill()
         definition = world.definitions[0]

@@ -7,10 +7,11 @@ import pytest
 
 from lsats_dagster.migrations import Upgrade, upgrade
 from lsats_dagster.sources import STREAMS
-from lsats_dagster.transforms.definition import Definition, load_definitions
+from lsats_dagster.transforms.definition import Definition, declared
 from lsats_dagster.transforms.engine import OutdatedTableError
 from lsats_dagster_tests.contracts import table_checks
 from lsats_dagster_tests.contracts.histories import Change, World
+from lsats_dagster_tests.hubs import FEW, FEW_STREAMS, made_of
 
 TABLE = "umapi_departments"
 UMICH = "umich_api/department"
@@ -21,11 +22,12 @@ class Checkout:
 
     def __init__(self, root: Path, url: str) -> None:
         self.root = root
-        self.world = World(url, self.definitions())
+        self.world = World(url, self.definitions(), FEW_STREAMS)
         self.path = root / "silver" / "sources" / f"{TABLE}.sql"
 
     def definitions(self) -> tuple[Definition, ...]:
-        return load_definitions(self.root)
+        """Those of the hub of three streams, and what is added to them."""
+        return made_of(FEW, declared(self.root))
 
     def change(self, *replacements: tuple[str, str], path: Path | None = None) -> None:
         """Edit a definition file; the world then runs the changed checkout."""

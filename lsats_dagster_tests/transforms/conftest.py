@@ -1,4 +1,4 @@
-"""What tests of upgrades and definitions ask for: an empty database, and a filled hub with a checkout of its own."""
+"""What tests of upgrades and definitions ask for: an empty database, and a filled hub of few tables with its own checkout."""
 
 import shutil
 from collections.abc import Iterator
@@ -12,13 +12,14 @@ from lsats_dagster.demo.postgres import EmbeddedPostgres
 from lsats_dagster.settings import SQL_ROOT
 from lsats_dagster_tests.conftest import new_database
 from lsats_dagster_tests.contracts.histories import World, shared_database
+from lsats_dagster_tests.hubs import FEW_STREAMS, FEW_TABLES
 from lsats_dagster_tests.transforms.checkout import Checkout
 
 
 @pytest.fixture(scope="session")
 def filled(server: EmbeddedPostgres) -> World:
     """A hub that was filled once; databases are copied from it."""
-    world = World(new_database(server))
+    world = World(new_database(server), FEW_TABLES, FEW_STREAMS)
     world.fill()
     world.refresh_all()
     world.dispose()
@@ -28,7 +29,7 @@ def filled(server: EmbeddedPostgres) -> World:
 @pytest.fixture(scope="module")
 def shared_world(server: EmbeddedPostgres) -> Iterator[World]:
     """For the tests of a module, one after another; each begins with `reset`."""
-    world = World(shared_database(server))
+    world = World(shared_database(server), FEW_TABLES, FEW_STREAMS)
     yield world
     world.reset().dispose()
 

@@ -6,6 +6,7 @@ from sqlalchemy import text
 from lsats_dagster.database import Database
 from lsats_dagster.transforms.definition import Definition, DefinitionError
 from lsats_dagster_tests.conftest import DEFINITIONS
+from lsats_dagster_tests.hubs import FEW_TABLES
 from lsats_dagster_tests.transforms.checkout import TABLE, Checkout
 
 # The part of the definition file that the tests rewrite, and what stands in its SELECT.
@@ -208,7 +209,7 @@ def test_a_definition_that_comes_back_is_filled_anew(checkout: Checkout, changes
     assert checkout.refresh().mode == "incremental"
 
 
-@pytest.mark.parametrize("definition", DEFINITIONS, ids=lambda definition: definition.table)
+@pytest.mark.parametrize("definition", FEW_TABLES, ids=lambda definition: definition.table)
 def test_scores_and_keys_are_checked_by_the_table_itself(checkout: Checkout, definition: Definition) -> None:
     wrong = {"data_quality_score": "1.01"} | {
         column.name: "''" for column in definition.columns if column.name in definition.key and column.type == "text"

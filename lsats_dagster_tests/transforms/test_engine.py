@@ -15,9 +15,10 @@ from lsats_dagster.transforms import engine
 from lsats_dagster.transforms.definition import Definition, Reach, parse
 from lsats_dagster.transforms.engine import OutdatedTableError
 from lsats_dagster.transforms.tables import deploy
-from lsats_dagster_tests.conftest import DEFINITIONS, new_database
+from lsats_dagster_tests.conftest import new_database
 from lsats_dagster_tests.contracts import table_checks
 from lsats_dagster_tests.contracts.histories import Change, World
+from lsats_dagster_tests.hubs import FEW_TABLES
 
 TDX, UMICH = "tdx/department", "umich_api/department"
 MANY = [str(code) for code in range(200_001, 200_001 + engine.FULL_FROM_KEYS + 1)]
@@ -100,7 +101,7 @@ def test_keys_that_no_row_has_are_told(world: World, caplog: pytest.LogCaptureFi
     assert run.metadata["keys_without_rows"] == 2
     assert "no row has one of the 2 reached keys" in caplog.text
     caplog.clear()
-    world.definitions = DEFINITIONS
+    world.definitions = FEW_TABLES
     put(world, UMICH, MANY[1:2], DeptDescription="Renamed")
     assert world.refresh("umapi_departments").metadata["keys_without_rows"] == 0
     assert caplog.text == ""

@@ -71,7 +71,7 @@ TEXT: dict[str, list[tuple[Any, Any]]] = {
     "serial": [
         (" abc1234 ", "ABC1234"), ("abc", None), ("0000", None), ("00000000", None), ("none", None), ("N/A", None),
         ("Unknown", None), ("To be filled by O.E.M.", None), ("Default string", None), ("System Serial Number", None), ("", None),
-        (None, None), ("1234", "1234"),
+        (None, None), ("1234", "1234"), ("5cg 0000 xyz", "5CG0000XYZ"), ("a b", None),
     ],
     "decimal": [
         ("60000", Decimal(60000)), (" 12.50 ", Decimal("12.50")), ("-1", Decimal(-1)), (".5", Decimal("0.5")),
@@ -87,6 +87,11 @@ TEXT: dict[str, list[tuple[Any, Any]]] = {
         ("9/22/69", date(1969, 9, 22)), ("9/22/00", date(2000, 9, 22)), ("2023-09-22", date(2023, 9, 22)),
         ("9/22/2023 12:00:00 AM", date(2023, 9, 22)), ("2023-09-22T00:00:00", date(2023, 9, 22)), ("2/30/2023", None),
         ("13/1/2023", None), ("9/22/0000", None), ("9/22/9999", None), ("22.9.2023", None), ("", None), (None, None),
+    ],
+    "local_time": [
+        ("2025-04-22 20:01:21", moment(2025, 4, 23, 0, 1, 21)), ("1/20/2025", moment(2025, 1, 20, 5)),
+        ("4/22/2025 8:00 AM", moment(2025, 4, 22, 12)), ("2024-07-18T14:14:17Z", moment(2024, 7, 18, 14, 14, 17)),
+        ("8", None), ("soon", None), ("", None), (None, None),
     ],
     "day_and_time": [("9/22/2023 2:14 PM", "2023-9-22 2:14 PM"), ("2023-09-22", "2023-09-22"), ("x", None), (None, None)],
     "day_text": [("9/22/2023", "2023-9-22"), ("2/30/23", "2023-2-30"), ("x", None), (None, None)],
@@ -120,7 +125,10 @@ JSON: dict[str, list[tuple[Any, Any]]] = {
         ("", None), (None, None), (["jrivers", "x"], "jrivers"), (8, None),
     ],
     "email": [(" JRivers@Example.edu ", "jrivers@example.edu"), ("", None), (["A@b"], "a@b"), (None, None)],
-    "department_code": [("168170", "168170"), (8170, "008170"), ("8170 ", "008170"), ("AB12", "AB12"), ("", None), (None, None)],
+    "department_code": [("168170", "168170"), (8170, "008170"), ("8170 ", "008170"), ("AB12", "AB12"), ("", None), (None, None),
+                        ("4100.0", "004100"), ("175000.00", "175000"), ("0", "000000")],
+    "cell_code": [("12345.0", "12345"), (12345.0, "12345"), ("007", "007"), ("1.5", "1.5"), ("A.0", "A.0"), (" x ", "x"),
+                  ("", None), (None, None)],
     "tdx_text": [("None", None), (" None ", None), ("none", "none"), ("x", "x"), (None, None)],
 }  # fmt: skip
 # Whole calls: of two arguments, or of other types.

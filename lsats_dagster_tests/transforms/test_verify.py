@@ -3,9 +3,9 @@
 import pytest
 
 from lsats_dagster.transforms.verify import Verdict, verify
-from lsats_dagster_tests.conftest import DEFINITIONS
 from lsats_dagster_tests.contracts import table_checks
 from lsats_dagster_tests.contracts.histories import Change, World
+from lsats_dagster_tests.hubs import FEW_TABLES
 
 TABLE = "silver.umapi_departments"
 UNKNOWN = (
@@ -32,7 +32,7 @@ def world(shared_world: World) -> World:
 
 
 def verdict(world: World) -> Verdict:
-    return next(found for found in verify(world.database, DEFINITIONS, lock_wait_seconds=10) if found.table == TABLE)
+    return next(found for found in verify(world.database, FEW_TABLES, lock_wait_seconds=10) if found.table == TABLE)
 
 
 @pytest.mark.parametrize("wrong", WRONG)
@@ -49,5 +49,5 @@ def test_news_is_brought_in_and_nothing_is_written(world: World) -> None:
     world.apply(Change("umich_api/department", "100001", "DeptDescription", "Renamed"))
     world.read_all()
     before = table_checks.dump(world)
-    assert all(found.equal for found in verify(world.database, DEFINITIONS, lock_wait_seconds=10))
+    assert all(found.equal for found in verify(world.database, FEW_TABLES, lock_wait_seconds=10))
     assert table_checks.dump(world) == before

@@ -13,7 +13,7 @@ from pathlib import Path
 from urllib.request import urlopen
 
 import pytest
-from playwright.sync_api import Browser, BrowserContext, Page, expect, sync_playwright
+from playwright.sync_api import Browser, BrowserContext, Page, ViewportSize, expect, sync_playwright
 
 from lsats_dagster.demo.postgres import remove_cluster
 from lsats_dagster_tests.cli.aids import free_port
@@ -23,6 +23,7 @@ START_SECONDS = 240
 STOP_SECONDS = 60
 # Pages wait for the code location; runs have their own, longer waits.
 PAGE_MILLISECONDS = 30_000
+VIEWPORT: ViewportSize = {"width": 1600, "height": 800}
 CHROMIUM_FLAGS = [
     "--headless",
     "--no-sandbox",
@@ -82,7 +83,15 @@ def dagster_url(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
     home, log = folder / "home", folder / "demo.log"
     with log.open("wb") as output:
         demo = subprocess.Popen(
-            [str(Path(sys.executable).with_name("lsats")), "demo", "--ui", "--port", str(free_port())],
+            [
+                str(Path(sys.executable).with_name("lsats")),
+                "demo",
+                "--size",
+                "tiny",
+                "--ui",
+                "--port",
+                str(free_port()),
+            ],
             # Away from a developer's .env.
             cwd=folder,
             env=demo_environment(home),
@@ -140,7 +149,7 @@ def context(browser: Browser, dagster_url: str) -> Iterator[BrowserContext]:
     visitor = browser.new_context(
         # The tests name pages by relative paths: they lie below the secret part.
         base_url=f"{dagster_url}/",
-        viewport={"width": 1600, "height": 800},
+        viewport=VIEWPORT,
         locale="en-US",
         timezone_id="UTC",
         color_scheme="light",

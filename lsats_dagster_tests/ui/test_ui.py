@@ -13,6 +13,7 @@ from playwright.sync_api import BrowserContext, Locator, Page, expect
 from lsats_dagster.definitions import build_definitions
 from lsats_dagster.settings import REPOSITORY
 from lsats_dagster_tests.automation.aids import serving
+from lsats_dagster_tests.ui.conftest import VIEWPORT
 
 pytestmark = pytest.mark.ui
 
@@ -25,6 +26,8 @@ BOXES = """graph => [...graph.querySelectorAll("foreignObject")].map(box => {
     return { left, right, top, bottom, text: box.firstElementChild?.innerText.trim() ?? "" };
 })"""
 LARGE_ENOUGH = "Latest event"
+# So many assets have room enough in a window of the usual size.
+ROOM_FOR = 6
 
 Box = dict[str, Any]
 
@@ -84,17 +87,19 @@ def expect_metadata(page: Page, **figures: str) -> None:
 
 
 def test_lineage_shows_the_assets_in_their_groups(page: Page, tmp_path: Path) -> None:
+    groups = defined_groups()
+    count = sum(len(names) for names in groups.values())
+    # Room for the graph, so that its boxes are large enough to show their figures.
+    scale = max(1.0, (count / ROOM_FOR) ** 0.5)
+    page.set_viewport_size({name: round(size * scale) for name, size in VIEWPORT.items()})
     page.goto("asset-groups")
     graph = page.locator("svg").filter(has_text="silver_entities")
     expect(graph).to_be_visible()
-    # Room for the graph, so that its boxes are large enough to show their figures.
     page.get_by_role("button", name="Hide navigation").click()
     page.get_by_role("button", name="panel_show_right", exact=True).click()
     expect(page.get_by_role("combobox", name="Jump to…")).to_be_hidden()
     page.keyboard.press("Alt+KeyE")  # expands all groups
 
-    groups = defined_groups()
-    count = sum(len(names) for names in groups.values())
     expect(graph.get_by_text(LARGE_ENOUGH)).to_have_count(count)
     expect(graph.get_by_text("Materialized", exact=True)).to_have_count(count)
     expect(graph.get_by_text(re.compile(r"^(\d+) / \1 Passed$"))).to_have_count(count)
@@ -124,7 +129,7 @@ def test_backfill_from_its_launchpad_ends_in_success(page: Page) -> None:
     page.get_by_role("button", name="Launch Run").click()
 
     expect_success(page)
-    # The last is silver/departments: the switch of the launchpad has reached it.
+    # The last is a silver table: the switch of the launchpad has reached it.
     expect_metadata(page, processed=r"[1-9]\d*", skipped=r"[1-9]\d*", mode="full")
 
 

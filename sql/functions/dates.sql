@@ -42,3 +42,10 @@ end;
 
 comment on function clean.zoned_time(text, text) is
 'Time from ISO text or M/D/YYYY; one without a zone is of the given one; anything else becomes NULL';
+
+-- Of what people and machines of the campus write without a zone: TIME_ZONE in lsats_dagster/source.py.
+create or replace function clean.local_time(value text) returns timestamptz
+language sql stable parallel safe
+return clean.zoned_time(value, 'America/Detroit');
+
+comment on function clean.local_time(text) is 'Time of the campus; anything else becomes NULL';

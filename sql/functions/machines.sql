@@ -18,7 +18,7 @@ return (
 
 comment on function clean.macs(jsonb) is 'MAC addresses of one value or a list, each once, sorted';
 
--- Serial number as machines are matched by it: what makers write where there is none is none.
+-- Serial number as machines are matched by it: in upper case and without blanks. What makers write where there is none is none.
 create or replace function clean.serial(value text) returns text
 language sql immutable parallel safe
 return case
@@ -26,10 +26,10 @@ return case
         and upper(clean.trimmed(value)) not in (
             'NONE', 'N/A', 'UNKNOWN', 'TO BE FILLED BY O.E.M.', 'DEFAULT STRING', 'SYSTEM SERIAL NUMBER'
         )
-        then upper(clean.trimmed(value))
+        then regexp_replace(upper(clean.trimmed(value)), '\s', '', 'g')
 end;
 
-comment on function clean.serial(text) is 'Serial number in upper case; what stands for none becomes NULL';
+comment on function clean.serial(text) is 'Serial number in upper case, without blanks; what stands for none becomes NULL';
 
 -- Valid addresses of one value or a list, without the length of their network, each once.
 create or replace function clean.ips(value jsonb) returns text[]

@@ -20,10 +20,13 @@ return case when value ~ '^[^@[:space:]]+@[^@[:space:]]+$' then lower(value) end
 
 comment on function clean.matching_email(text) is 'E-mail address that people may be matched by: one @, no blanks';
 
--- Six digits. A source that took the code for a number lost its zeros.
+-- Six digits. A source that took the code for a number lost its zeros, and may have given it decimals.
 create or replace function clean.department_code(value jsonb) returns text
 language sql immutable parallel safe
-return case when clean.code(value) ~ '^[0-9]{1,5}$' then lpad(clean.code(value), 6, '0') else clean.code(value) end;
+return case
+    when clean.cell_code(value) ~ '^[0-9]{1,5}$' then lpad(clean.cell_code(value), 6, '0')
+    else clean.cell_code(value)
+end;
 
 comment on function clean.department_code(jsonb) is 'Department code with the zeros that a source lost';
 

@@ -45,3 +45,10 @@ language sql immutable parallel safe
 return case when length(clean.text(value)) <= 200 and clean.text(value) !~ '[^ -~]' then clean.text(value) end;
 
 comment on function clean.code(jsonb) is 'Trimmed text of at most 200 ASCII signs; anything else becomes NULL';
+
+-- A code in a cell of a sheet, which may have taken it for a number: 8.0 is the code 8.
+create or replace function clean.cell_code(value jsonb) returns text
+language sql immutable parallel safe
+return regexp_replace(clean.code(value), '^([0-9]+)\.0+$', '\1');
+
+comment on function clean.cell_code(jsonb) is 'Code in a cell of a sheet; a whole number has no decimals';

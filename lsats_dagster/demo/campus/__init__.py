@@ -46,7 +46,8 @@ class Campus:
     Streams: `tdx/department` and `tdx/department_detail`, `tdx/asset` and `tdx/asset_detail` (key: ID as text), `tdx/user`
     and `tdx/user_detail` (key: UID), `umich_api/department` (key: DeptId), `umich_api/user` (key: EmplId:EmplRcd).
     Streams of exports show the newest export that was dropped: `lab_awards/lab_award` (key: award, uniqname, department
-    and role), `key_client/computer` and `key_client/computer_usage` (key: MAC address in lower case with colons).
+    and role), `key_client/computer` and `key_client/computer_usage` (key: MAC address in lower case with colons). What is
+    done to them here is dropped at once, as an export of today; the next one that is due shows the truth again.
     """
 
     def __init__(self, environment: dict[str, str], admin_url: str, admin_token: str, exports: str) -> None:
@@ -124,7 +125,10 @@ class Campus:
         return str(self._ask("export", kind=kind, **style))
 
     def poison(self, stream: str, records: list[str]) -> None:
-        """Add these raw texts to every list answer of the stream, after its records; an empty list clears."""
+        """Add these raw texts to every list answer of the stream, after its records; an empty list clears.
+
+        In an export an object is a row by its columns, and a list a row as it stands there.
+        """
         self._ask("poison", stream=stream, records=records)
 
     def poison_detail(self, stream: str, key: str, raw: str | None) -> None:
@@ -140,6 +144,10 @@ class Campus:
         answer, decoded longer by megabytes=64 of blanks), `shift` (rows=1: the pages move by so many rows), `storm`
         (429, to be lifted in seconds=2), `throttle_now` (429 with `Retry-After: 0`; with reset_ago=60, lifted so many
         seconds ago).
+
+        The newest export of a kind is the route `exports/<kind>`, and its faults stand until they are cleared: `half` (as
+        it is while it is copied), `removed`, `bad_bytes`, `other_header`, `empty` (the header alone), `large` (once it is
+        unpacked, by megabytes=4).
         """
         self._ask("fault", route=route, kind=kind, times=times, after=after, options=options)
 

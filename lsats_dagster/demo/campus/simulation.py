@@ -6,22 +6,25 @@ import json
 import pickle
 import secrets
 import uuid
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import asdict
+from datetime import datetime, timedelta
 from pathlib import Path
 from typing import Any
 
 from lsats_dagster.demo.campus.clock import Clock
-from lsats_dagster.demo.campus.entities import Behaviour, Payload
+from lsats_dagster.demo.campus.entities import EPOCH, Behaviour, Payload
 from lsats_dagster.demo.campus.faces.files import DropFolder, dated_name, file_name, rendered
 from lsats_dagster.demo.campus.faults import FaultBoard
 from lsats_dagster.demo.campus.limits import FixedWindows, GatewayTokens, TdxTokens
-from lsats_dagster.demo.campus.populations.exports import DAYS
+from lsats_dagster.demo.campus.populations.exports import DAYS, Cell, Row
 from lsats_dagster.demo.campus.sizes import SIZES
 from lsats_dagster.demo.campus.world import DETAIL, World
 
 CATEGORY = "bf"
 TDX_CALLS = 60
+# By route the kind of export that is read there.
+FILE_ROUTES = {f"exports/{kind}": kind for kind in DAYS}
 
 
 class StateError(Exception):
@@ -54,8 +57,11 @@ class Simulation:
         self._state = state
         # A copy, because it takes a quarter of the time that building a world does, and tests reset often.
         self._first_day = pickle.dumps(World(seed, size))
-        self._start(self._kept_world() or self._world_of(day))
+        kept = self._kept_world()
+        self._start(kept or self._world_of(day))
         self._keep_world()
+        if kept is None:
+            self.folder.empty()
         for kind in DAYS:
             self._drop_newest(kind)
 
@@ -74,6 +80,7 @@ class Simulation:
             "UM_CLIENT_KEY": self.client_key,
             "UM_CLIENT_SECRET": self.client_secret,
             "UM_CALLS_PER_MINUTE": str(SIZES[self.size].gateway_calls),
+            "LSATS_DATA_FOLDER": str(self.folder.path),
         }
 
     @property
@@ -94,17 +101,17 @@ class Simulation:
             "advance": self.advance,
             "truth": lambda stream: self.world.stream(stream).truth(),
             "dirt": lambda: self.world.truth.dirt,
-            "put": self.world.put,
-            "add": lambda stream: self.world.stream(stream).newcomer(),
-            "delete": lambda stream, key: self.world.stream(stream).table.remove(key),
-            "restore": lambda stream, key: self.world.stream(stream).table.bring_back(key),
-            "double": self.world.double,
-            "reorder": self.world.reorder,
+            "put": self._dropping(self.world.put),
+            "add": self._dropping(lambda stream: self.world.stream(stream).newcomer()),
+            "delete": self._dropping(lambda stream, key: self.world.stream(stream).table.remove(key)),
+            "restore": self._dropping(lambda stream, key: self.world.stream(stream).table.bring_back(key)),
+            "double": self._dropping(self.world.double),
+            "reorder": self._dropping(self.world.reorder),
             "export": self.export,
-            "poison": self.poison,
+            "poison": self._dropping(self.poison),
             "poison_detail": self.poison_detail,
             "fault": self.fault,
-            "clear_faults": self.faults.clear,
+            "clear_faults": self.clear_faults,
             "calls": lambda: self.counts,
             "reset_calls": self.counts.clear,
             "limit": self.limit,
@@ -126,7 +133,7 @@ class Simulation:
         changes = {stream: asdict(brought) for stream, brought in self.world.live_one_day().items()}
         for kind, every in DAYS.items():
             if self.day() % every == 0:
-                self._drop_newest(kind)
+                self._drop(kind, self.world.exports.newest[kind])
         self._keep_world()
         return changes
 
@@ -139,16 +146,16 @@ class Simulation:
         """Drop an export of the truth as it is now; its name. `older`: the one before the newest, with its time."""
         if kind not in DAYS:
             raise ValueError(f"export {kind!r} is not one of {', '.join(DAYS)}")
-        exports, day = self.world.exports, self.day()
+        exports, moment = self.world.exports, self._now()
         if older:
-            name, rows, day = file_name(kind, "found_again"), exports.former[kind], day - DAYS[kind]
+            name, rows, moment = file_name(kind, "found_again"), exports.former[kind], moment - timedelta(DAYS[kind])
             if not rows:
                 raise ValueError("there was no export before the newest")
         else:
             if not half:
                 exports.make(kind)
-            name, rows = dated_name(kind, day), exports.newest[kind]
-        self.folder.put(name, rendered(kind, rows, half=half, **style), day)
+            name, rows = dated_name(kind, self.day()), exports.newest[kind]
+        self.folder.put(kind, name, rendered(kind, exports.columns(kind), rows, half=half, **style), moment)
         return name
 
     def poison(self, stream: str, records: list[str]) -> None:
@@ -165,13 +172,21 @@ class Simulation:
             self.behaviour.poisoned_details[stream, key] = raw
 
     def fault(self, route: str, kind: str, times: int | None, after: int, options: Payload) -> None:
-        """Switch a fault on."""
+        """Switch a fault on. That of a file stands until it is cleared: nobody sees who reads it."""
+        if route in FILE_ROUTES:
+            self.folder.spoil(FILE_ROUTES[route], kind, options)
+            return
         if route not in self.routes:
-            raise ValueError(f"route {route!r} is not one of {', '.join(self.routes)}")
+            raise ValueError(f"route {route!r} is not one of {', '.join([*self.routes, *FILE_ROUTES])}")
         if kind == "shift" and not self.routes[route]:
             paged = [name for name, pages in self.routes.items() if pages]
             raise ValueError(f"only {', '.join(paged)} have pages that can shift")
         self.faults.add(route, kind, times, after, options)
+
+    def clear_faults(self) -> None:
+        """Switch every fault off."""
+        self.faults.clear()
+        self.folder.restore()
 
     def limit(self, source: str, calls: int, seconds: float) -> None:
         """Grant another number of calls per window, beginning anew."""
@@ -203,8 +218,8 @@ class Simulation:
         self._start(self._world_of(0))
         self._keep_world()
         self.folder.empty()
-        for name, content in self._first_exports.items():
-            self.folder.put(name, content, 0)
+        for kind, content in self._first_exports.items():
+            self.folder.put(kind, dated_name(kind, 0), content, EPOCH)
 
     def _start(self, world: World) -> None:
         self.clock = Clock()
@@ -218,16 +233,44 @@ class Simulation:
         self.gateway_tokens = GatewayTokens(self.clock)
         self.world = world
 
+    def _dropping(self, change: Callable[..., Any]) -> Callable[..., Any]:
+        """The operation; where it concerns a stream of exports, a file of it as it is then is dropped."""
+
+        def operate(stream: str, **arguments: Any) -> Any:
+            result = change(stream, **arguments)
+            exports = self.world.exports
+            kind = exports.kind_of(self.world.stream(stream).table)
+            if kind is not None:
+                bad = map(json.loads, self.behaviour.poison.get(stream, []))
+                rows = [exports.row_of(kind, row) if isinstance(row, dict) else row for row in bad]
+                self._drop(kind, [*exports.shown(kind), *rows])
+            return result
+
+        return operate
+
+    def _now(self) -> datetime:
+        """A moment that was not yet."""
+        self.world.time.stamp()
+        return self.world.time.now()
+
+    def _drop(self, kind: str, rows: Sequence[Row | list[Cell]]) -> None:
+        """Write an export of today."""
+        content = rendered(kind, self.world.exports.columns(kind), rows)
+        self.folder.put(kind, dated_name(kind, self.day()), content, self._now())
+
     def _drop_newest(self, kind: str) -> None:
-        """Write the newest export under the day on which it was due."""
-        day = self.day() - self.day() % DAYS[kind]
-        self.folder.put(dated_name(kind, day), rendered(kind, self.world.exports.newest[kind]), day)
+        """Write the newest export under the day on which it was due, unless it lies there from an earlier start."""
+        day, exports = self.day() - self.day() % DAYS[kind], self.world.exports
+        name = dated_name(kind, day)
+        if not (self.folder.path / name).exists():
+            content = rendered(kind, exports.columns(kind), exports.newest[kind])
+            self.folder.put(kind, name, content, EPOCH + timedelta(day))
 
     @functools.cached_property
     def _first_exports(self) -> dict[str, bytes]:
-        """Name -> content of the files of day 0, kept because tests reset often."""
+        """The files of day 0 by kind, kept because tests reset often."""
         exports = self._world_of(0).exports
-        return {dated_name(kind, 0): rendered(kind, exports.newest[kind]) for kind in DAYS}
+        return {kind: rendered(kind, exports.columns(kind), exports.newest[kind]) for kind in DAYS}
 
     def _world_of(self, day: int) -> World:
         world: World = pickle.loads(self._first_day)

@@ -2,12 +2,19 @@
 row = "One asset of TeamDynamix, whatever its status."
 description = """
 From the asset search (bronze.tdx_assets); each field is taken from the newer of search and detail that has it, attributes and
-attachments from the detail (enriched.tdx_asset_details). An asset that TeamDynamix no longer lists stands with is_present = false.
+attachments from the detail (enriched.tdx_asset_details). All statuses are read: an asset that TeamDynamix no longer lists is gone,
+and stands with is_present = false. The columns attr_... are custom attributes, found by name whatever its case; the financial
+owner by its number first.
 """
 key = ["tdx_asset_id"]
 classes = ["tag"]
-indexes = ["tag", "form_name", "owning_department_id", "owning_customer_id", "attr_financial_owner_uid", "serial_number_norm"]
-retained = ["attributes"]
+indexes = [
+    "form_name", "owning_department_id", "owning_customer_id", "attr_financial_owner_uid", "serial_number_norm", "mac_addresses",
+]
+retained = [
+    "attributes", "attr_mac_address", "attr_operating_system_name", "attr_last_inventoried_date", "attr_purchase_shortcode",
+    "attr_function_name", "attr_financial_owner_uid", "attr_support_groups_text",
+]
 
 [columns]
 tdx_asset_id = ["integer", "ID of the asset"]
@@ -116,20 +123,23 @@ cleaned as (
         n.removed_at,
         n.detail_raw_id,
         n.detail_payload,
-        clean.text(f."Tag") as tag,
-        clean.text(f."Name") as raw_name_text,
+        f."Tag" as raw_tag,
+        clean.code(f."Tag") as tag,
+        clean.text(f."Name") as said_name,
         clean.text(f."Uri") as uri,
         clean.text(f."ExternalID") as external_id_text,
         clean.tdx_text(f."SerialNumber") as serial_number,
+        clean.serial(clean.code(f."SerialNumber")) as serial_number_norm,
         f."AppID" as raw_app_id,
         clean.integer(f."AppID") as app_id,
-        clean.text(f."AppName") as app_name,
+        clean.tdx_text(f."AppName") as app_name,
         f."FormID" as raw_form_id,
         clean.integer(f."FormID") as form_id,
-        clean.text(f."FormName") as form_name,
+        f."FormName" as raw_form_name,
+        clean.code(f."FormName") as form_name,
         f."StatusID" as raw_status_id,
         clean.integer(f."StatusID") as status_id,
-        clean.text(f."StatusName") as status_name,
+        clean.tdx_text(f."StatusName") as status_name,
         f."ParentID" as raw_parent_id,
         clean.reference(f."ParentID") as parent_id,
         clean.tdx_text(f."ParentTag") as parent_tag,
@@ -249,12 +259,12 @@ shared as (
 
 select
     c.external_id::integer as tdx_asset_id,
-    coalesce(c.raw_name_text, c.tag, 'asset-' || c.external_id) as name,
+    coalesce(c.said_name, c.tag, 'asset-' || c.external_id) as name,
     c.tag,
     c.uri,
     c.external_id_text as external_id,
     c.serial_number,
-    clean.serial(c.serial_number) as serial_number_norm,
+    c.serial_number_norm,
     c.app_id,
     c.app_name,
     c.form_id,
@@ -298,19 +308,19 @@ select
     c.modified_full_name,
     c.modified_date,
     t.mac_address as attr_mac_address,
-    clean.macs(t.mac_value) as mac_addresses,
+    t.macs as mac_addresses,
     t.ip_address as attr_ip_address,
-    clean.ips(t.ip_value) as ip_addresses,
-    clean.reference(t.system_value) as attr_operating_system_id,
-    t.system_text as attr_operating_system_name,
+    t.ips as ip_addresses,
+    t.system_id as attr_operating_system_id,
+    t.system_name as attr_operating_system_name,
     t.inventoried as attr_last_inventoried_date,
     t.shortcode as attr_purchase_shortcode,
-    clean.reference(t.function_value) as attr_function_id,
-    t.function_text as attr_function_name,
-    clean.uuid(t.owner_value) as attr_financial_owner_uid,
-    t.owner_text as attr_financial_owner_name,
-    t.support_ids as attr_support_groups_ids,
-    t.support_text as attr_support_groups_text,
+    t.function_id as attr_function_id,
+    t.function_name as attr_function_name,
+    t.owner_uid as attr_financial_owner_uid,
+    t.owner_name as attr_financial_owner_name,
+    t.group_ids as attr_support_groups_ids,
+    t.group_names as attr_support_groups_text,
     t.memory as attr_memory,
     t.storage as attr_storage,
     t.processor as attr_processor_count,
@@ -322,14 +332,15 @@ select
     c.first_seq,
     array['tdx'] as source_systems,
     clean.flags(
-        case when c.raw_name_text is null then 'missing_name' end,
-        case when clean.serial(c.serial_number) is null then 'missing_serial' end,
+        case when c.said_name is null then 'missing_name' end,
+        case when c.serial_number_norm is null then 'missing_serial' end,
         case when c.owning_customer_id is null then 'missing_owner' end,
         case when c.owning_department_id is null then 'missing_department' end,
         case when c.detail_raw_id is null then 'no_detail_variant' end,
         case when c.is_present and s.tag is not null then 'duplicate_tag' end,
-        case when t.mac_address is not null and clean.macs(t.mac_value) = '{}' then 'invalid_mac' end,
-        case when t.inventoried is null then clean.bad_tdx_time('attr_last_inventoried_date', t.raw_inventoried) end,
+        case when t.mac_address is not null and t.macs = '{}' then 'invalid_mac' end,
+        case when c.tag is null then clean.bad_code('tag', c.raw_tag) end,
+        case when c.form_name is null then clean.bad_code('form_name', c.raw_form_name) end,
         case when c.app_id is null then clean.bad_integer('app_id', c.raw_app_id) end,
         case when c.form_id is null then clean.bad_integer('form_id', c.raw_form_id) end,
         case when c.status_id is null then clean.bad_integer('status_id', c.raw_status_id) end,
@@ -340,68 +351,90 @@ select
         case when c.owning_customer_id is null then clean.bad_uuid('owning_customer_id', c.raw_owning_customer_id) end,
         case when c.owning_department_id is null then clean.bad_integer('owning_department_id', c.raw_owning_department_id) end,
         case when c.requesting_customer_id is null then clean.bad_uuid('requesting_customer_id', c.raw_requesting_customer_id) end,
-        case when c.requesting_department_id is null then clean.bad_integer('requesting_department_id', c.raw_requesting_department_id) end,
+        case
+            when c.requesting_department_id is null
+                then clean.bad_integer('requesting_department_id', c.raw_requesting_department_id)
+        end,
         case when c.purchase_cost is null then clean.bad_decimal('purchase_cost', c.raw_purchase_cost) end,
         case when c.acquisition_date is null then clean.bad_tdx_time('acquisition_date', c.raw_acquisition_date) end,
-        case when c.expected_replacement_date is null then clean.bad_tdx_time('expected_replacement_date', c.raw_expected_replacement_date) end,
+        case
+            when c.expected_replacement_date is null
+                then clean.bad_tdx_time('expected_replacement_date', c.raw_expected_replacement_date)
+        end,
         case when c.manufacturer_id is null then clean.bad_integer('manufacturer_id', c.raw_manufacturer_id) end,
         case when c.product_model_id is null then clean.bad_integer('product_model_id', c.raw_product_model_id) end,
         case when c.supplier_id is null then clean.bad_integer('supplier_id', c.raw_supplier_id) end,
-        case when c.maintenance_schedule_id is null then clean.bad_integer('maintenance_schedule_id', c.raw_maintenance_schedule_id) end,
+        case
+            when c.maintenance_schedule_id is null
+                then clean.bad_integer('maintenance_schedule_id', c.raw_maintenance_schedule_id)
+        end,
         case when c.external_source_id is null then clean.bad_integer('external_source_id', c.raw_external_source_id) end,
         case when c.created_uid is null then clean.bad_uuid('created_uid', c.raw_created_uid) end,
         case when c.created_date is null then clean.bad_tdx_time('created_date', c.raw_created_date) end,
         case when c.modified_uid is null then clean.bad_uuid('modified_uid', c.raw_modified_uid) end,
-        case when c.modified_date is null then clean.bad_tdx_time('modified_date', c.raw_modified_date) end
+        case when c.modified_date is null then clean.bad_tdx_time('modified_date', c.raw_modified_date) end,
+        case when t.inventoried is null then clean.bad_tdx_time('attr_last_inventoried_date', t.inventoried_text) end,
+        case when t.system_id is null then clean.bad_integer('attr_operating_system_id', t.system_value) end,
+        case when t.function_id is null then clean.bad_integer('attr_function_id', t.function_value) end,
+        case when t.owner_uid is null then clean.bad_uuid('attr_financial_owner_uid', t.owner_value) end,
+        case when t.has_unreadable_groups then 'bad_integer:attr_support_groups_ids' end
     ) as quality_flags,
     c.first_seen_at,
     c.is_present,
     c.removed_at
 from cleaned c
+left join lateral (
+    -- Of several with one name the first, of the financial owner the one with its number.
+    select jsonb_object_agg(n.name, e.attribute order by k.is_known asc, e.place desc) as by_name
+    from jsonb_array_elements(clean.list(c.detail_payload -> 'Attributes')) with ordinality e (attribute, place)
+    cross join lateral (select coalesce(clean.integer(e.attribute ->> 'ID') = 10896, false) as is_known) k
+    cross join lateral (
+        select case when k.is_known then 'financial owner/responsible' else lower(clean.text(e.attribute ->> 'Name')) end as name
+    ) n
+    where n.name is not null
+) p on true
 cross join lateral (
     select
-        clean.text(p.mac) as mac_address,
-        p.mac as mac_value,
-        clean.text(p.ip) as ip_address,
-        p.ip as ip_value,
-        clean.plain(p.system) as system_value,
-        clean.tdx_text(p.system_text) as system_text,
-        coalesce(clean.tdx_time(clean.plain(p.inventoried)), clean.day(clean.plain(p.inventoried))::timestamp at time zone 'UTC')
-            as inventoried,
-        clean.plain(p.inventoried) as raw_inventoried,
-        clean.text(p.shortcode) as shortcode,
-        clean.plain(p.function) as function_value,
-        clean.tdx_text(p.function_text) as function_text,
-        clean.plain(p.owner) as owner_value,
-        clean.tdx_text(p.owner_text) as owner_text,
-        array(
-            select clean.integer(s.piece)
-            from unnest(clean.split_texts(p.support)) with ordinality s (piece, place)
-            where clean.reference(s.piece) is not null
-            order by s.place
-        ) as support_ids,
-        clean.tdx_text(p.support_text) as support_text,
-        clean.text(p.memory) as memory,
-        clean.text(p.storage) as storage,
-        clean.text(p.processor) as processor
+        clean.tdx_text(v.mac) as mac_address,
+        clean.macs(v.mac) as macs,
+        clean.tdx_text(v.ip) as ip_address,
+        clean.ips(v.ip) as ips,
+        v.system_value,
+        clean.reference(v.system_value) as system_id,
+        clean.tdx_text(p.by_name -> 'operating system' -> 'ValueText') as system_name,
+        v.inventoried_text,
+        coalesce(clean.tdx_time(v.inventoried_text), clean.local_time(v.inventoried_text)) as inventoried,
+        clean.tdx_text(p.by_name -> 'purchase shortcode' -> 'Value') as shortcode,
+        v.function_value,
+        clean.reference(v.function_value) as function_id,
+        clean.tdx_text(p.by_name -> 'function' -> 'ValueText') as function_name,
+        v.owner_value,
+        clean.uuid(v.owner_value) as owner_uid,
+        clean.tdx_text(p.by_name -> 'financial owner/responsible' -> 'ValueText') as owner_name,
+        g.group_ids,
+        g.has_unreadable_groups,
+        clean.tdx_text(p.by_name -> 'support group(s)' -> 'ValueText') as group_names,
+        clean.tdx_text(p.by_name -> 'memory' -> 'Value') as memory,
+        clean.tdx_text(p.by_name -> 'storage' -> 'Value') as storage,
+        clean.tdx_text(p.by_name -> 'processor(s)' -> 'Value') as processor
     from (
         select
-            (array_agg(a.attribute -> 'Value' order by a.place) filter (where lower(clean.text(a.attribute ->> 'Name')) = 'mac address(es)'))[1] as mac,
-            (array_agg(a.attribute -> 'Value' order by a.place) filter (where lower(clean.text(a.attribute ->> 'Name')) = 'reserved ip address(es)'))[1] as ip,
-            (array_agg(a.attribute -> 'Value' order by a.place) filter (where lower(clean.text(a.attribute ->> 'Name')) = 'operating system'))[1] as system,
-            (array_agg(a.attribute -> 'ValueText' order by a.place) filter (where lower(clean.text(a.attribute ->> 'Name')) = 'operating system'))[1] as system_text,
-            (array_agg(a.attribute -> 'Value' order by a.place) filter (where lower(clean.text(a.attribute ->> 'Name')) = 'last inventoried date'))[1] as inventoried,
-            (array_agg(a.attribute -> 'Value' order by a.place) filter (where lower(clean.text(a.attribute ->> 'Name')) = 'purchase shortcode'))[1] as shortcode,
-            (array_agg(a.attribute -> 'Value' order by a.place) filter (where lower(clean.text(a.attribute ->> 'Name')) = 'function'))[1] as function,
-            (array_agg(a.attribute -> 'ValueText' order by a.place) filter (where lower(clean.text(a.attribute ->> 'Name')) = 'function'))[1] as function_text,
-            (array_agg(a.attribute -> 'Value' order by a.place) filter (where (clean.integer(a.attribute ->> 'ID') = 10896 or lower(clean.text(a.attribute ->> 'Name')) = 'financial owner/responsible')))[1] as owner,
-            (array_agg(a.attribute -> 'ValueText' order by a.place) filter (where (clean.integer(a.attribute ->> 'ID') = 10896 or lower(clean.text(a.attribute ->> 'Name')) = 'financial owner/responsible')))[1] as owner_text,
-            (array_agg(a.attribute -> 'Value' order by a.place) filter (where lower(clean.text(a.attribute ->> 'Name')) = 'support group(s)'))[1] as support,
-            (array_agg(a.attribute -> 'ValueText' order by a.place) filter (where lower(clean.text(a.attribute ->> 'Name')) = 'support group(s)'))[1] as support_text,
-            (array_agg(a.attribute -> 'Value' order by a.place) filter (where lower(clean.text(a.attribute ->> 'Name')) = 'memory'))[1] as memory,
-            (array_agg(a.attribute -> 'Value' order by a.place) filter (where lower(clean.text(a.attribute ->> 'Name')) = 'storage'))[1] as storage,
-            (array_agg(a.attribute -> 'Value' order by a.place) filter (where lower(clean.text(a.attribute ->> 'Name')) = 'processor(s)'))[1] as processor
-        from jsonb_array_elements(clean.list(c.detail_payload -> 'Attributes')) with ordinality a (attribute, place)
-    ) p
+            p.by_name -> 'mac address(es)' -> 'Value' as mac,
+            p.by_name -> 'reserved ip address(es)' -> 'Value' as ip,
+            clean.tdx_text(p.by_name -> 'operating system' -> 'Value') as system_value,
+            clean.tdx_text(p.by_name -> 'last inventoried date' -> 'Value') as inventoried_text,
+            clean.tdx_text(p.by_name -> 'function' -> 'Value') as function_value,
+            clean.tdx_text(p.by_name -> 'financial owner/responsible' -> 'Value') as owner_value,
+            p.by_name -> 'support group(s)' -> 'Value' as support
+    ) v
+    cross join lateral (
+        select
+            coalesce(array_agg(i.id order by m.place) filter (where i.id <> 0), '{}') as group_ids,
+            coalesce(bool_or(i.id is null), false) as has_unreadable_groups
+        from unnest(clean.split_texts(v.support)) with ordinality m (member, place)
+        cross join lateral (select clean.integer(m.member) as id) i
+        where m.member <> 'None'
+    ) g
+    offset '0' -- each value is cleaned once, however often it is used
 ) t
 left join shared s on c.tag = s.tag

@@ -2,12 +2,13 @@
 row = "One person of TeamDynamix, active or not."
 description = """
 From the people search (bronze.tdx_users); each field is taken from the newer of search and detail that has it, collections from
-the detail (enriched.tdx_user_details). A person whom TeamDynamix no longer has stands with is_present = false.
+the detail (enriched.tdx_user_details). A person whom TeamDynamix no longer has stands with is_present = false, whatever
+is_active said last: who asks for active people asks for both. Two people may share a uniqname; both stand, flagged.
 """
 key = ["tdx_user_uid"]
 classes = ["uniqname"]
 dangling = ["unknown_account"]
-indexes = ["uniqname", "external_id", "default_account_id", "department_id", "reports_to_uid"]
+indexes = ["external_id", "default_account_id", "department_id", "reports_to_uid", "group_ids"]
 retained = ["attributes", "group_ids"]
 
 [columns]
@@ -50,7 +51,7 @@ location_room_id = ["integer", "Room"]
 location_room_name = ["text", "Name of the room"]
 reports_to_uid = ["uuid", "UID of the manager"]
 reports_to_full_name = ["text", "Name of the manager"]
-is_active = ["boolean", "Whether the person is active; true where TeamDynamix does not say"]
+is_active = ["boolean", "Whether the person is active; true where TeamDynamix does not say, NULL where it cannot be read"]
 is_employee = ["boolean", "Whether TeamDynamix calls the person an employee"]
 is_confidential = ["boolean", "Whether the person is confidential"]
 authentication_provider_id = ["integer", "Provider of the login"]
@@ -118,10 +119,10 @@ cleaned as (
         n.removed_at,
         n.detail_raw_id,
         n.detail_payload,
-        n.payload -> 'IsActive' is null or clean.boolean(f."IsActive") as is_said_active,
         f."AlternateID" as raw_uniqname,
         clean.uniqname(f."AlternateID") as uniqname,
-        clean.text(f."ExternalID") as external_id_text,
+        f."ExternalID" as raw_external_id,
+        clean.code(f."ExternalID") as employee_id,
         clean.text(f."UserName") as username,
         clean.text(f."FirstName") as first_name,
         clean.text(f."MiddleName") as middle_name,
@@ -158,7 +159,7 @@ cleaned as (
         f."ReportsToUID" as raw_reports_to_uid,
         clean.uuid(f."ReportsToUID") as reports_to_uid,
         clean.text(f."ReportsToFullName") as reports_to_full_name,
-        clean.boolean(f."IsActive") as is_active,
+        n.payload -> 'IsActive' is null or clean.boolean(f."IsActive") as is_active,
         clean.boolean(f."IsEmployee") as is_employee,
         clean.boolean(f."IsConfidential") as is_confidential,
         f."AuthenticationProviderID" as raw_authentication_provider_id,
@@ -262,12 +263,12 @@ shared as (
 select
     c.external_id::uuid as tdx_user_uid,
     c.uniqname,
-    c.external_id_text as external_id,
+    c.employee_id as external_id,
     c.username,
     c.first_name,
     c.middle_name,
     c.last_name,
-    concat_ws(', ', c.last_name, nullif(concat_ws(' ', c.first_name, c.middle_name), '')) as full_name,
+    nullif(concat_ws(', ', c.last_name, nullif(concat_ws(' ', c.first_name, c.middle_name), '')), '') as full_name,
     c.preferred_name,
     c.nickname,
     c.primary_email,
@@ -299,7 +300,7 @@ select
     c.location_room_name,
     c.reports_to_uid,
     c.reports_to_full_name,
-    c.is_said_active as is_active,
+    c.is_active,
     c.is_employee,
     c.is_confidential,
     c.authentication_provider_id,
@@ -338,20 +339,31 @@ select
         case when c.detail_raw_id is null then 'no_detail_variant' end,
         case when c.is_present and s.uniqname is not null then 'duplicate_uniqname' end,
         case when c.default_account_id is not null and a.tdx_id is null then 'unknown_account' end,
+        case when split_part(lower(c.username), '@', 1) <> c.uniqname then 'username_mismatch' end,
         case when c.uniqname is null then clean.invalid_uniqname('uniqname', c.raw_uniqname) end,
+        case when c.employee_id is null then clean.bad_code('external_id', c.raw_external_id) end,
         case when c.default_account_id is null then clean.bad_integer('default_account_id', c.raw_default_account_id) end,
         case when c.location_id is null then clean.bad_integer('location_id', c.raw_location_id) end,
         case when c.location_room_id is null then clean.bad_integer('location_room_id', c.raw_location_room_id) end,
         case when c.reports_to_uid is null then clean.bad_uuid('reports_to_uid', c.raw_reports_to_uid) end,
-        case when c.authentication_provider_id is null then clean.bad_integer('authentication_provider_id', c.raw_authentication_provider_id) end,
+        case
+            when c.authentication_provider_id is null
+                then clean.bad_integer('authentication_provider_id', c.raw_authentication_provider_id)
+        end,
         case when c.security_role_id is null then clean.bad_uuid('security_role_id', c.raw_security_role_id) end,
         case when c.beid_int is null then clean.bad_integer('beid_int', c.raw_beid_int) end,
         case when c.default_priority_id is null then clean.bad_integer('default_priority_id', c.raw_default_priority_id) end,
         case when c.default_rate is null then clean.bad_decimal('default_rate', c.raw_default_rate) end,
         case when c.cost_rate is null then clean.bad_decimal('cost_rate', c.raw_cost_rate) end,
-        case when c.primary_client_portal_application_id is null then clean.bad_integer('primary_client_portal_application_id', c.raw_primary_client_portal_application_id) end,
+        case
+            when c.primary_client_portal_application_id is null
+                then clean.bad_integer('primary_client_portal_application_id', c.raw_primary_client_portal_application_id)
+        end,
         case when c.end_date is null then clean.bad_tdx_time('end_date', c.raw_end_date) end,
-        case when c.report_time_after_date is null then clean.bad_tdx_time('report_time_after_date', c.raw_report_time_after_date) end
+        case
+            when c.report_time_after_date is null
+                then clean.bad_tdx_time('report_time_after_date', c.raw_report_time_after_date)
+        end
     ) as quality_flags,
     c.first_seen_at,
     c.is_present,

@@ -2,12 +2,13 @@
 row = "One appointment of an employee; a person with several has several rows."
 description = """
 From the UMich API gateway (bronze.umapi_employees). An appointment that is no longer sent has ended and stands with
-is_present = false: it makes nobody an employee. is_primary is the lowest present record number of the employee.
+is_present = false: it makes nobody an employee. is_primary marks the lowest present record number of an employee, so that an
+ended one is never the first.
 """
 key = ["empl_id", "empl_rcd"]
 scope = "empl_id || ':' || empl_rcd::text"
 classes = ["empl_id", "uniqname"]
-indexes = ["uniqname", "supervisor_id", "department_id"]
+indexes = ["supervisor_id", "department_id"]
 
 [columns]
 empl_id = ["text", "Employee ID (UMID) as sent, leading zeros kept"]
@@ -45,8 +46,8 @@ with cleaned as (
         d.first_seen_at,
         d.is_present,
         d.removed_at,
-        split_part(d.external_id, ':', 1) as empl_id,
-        split_part(d.external_id, ':', 2)::integer as empl_rcd,
+        regexp_replace(d.external_id, ':[0-9]+$', '') as empl_id,
+        substring(d.external_id from '[0-9]+$')::integer as empl_rcd,
         f."UniqName" as raw_uniqname,
         clean.uniqname(f."UniqName") as uniqname,
         clean.text(f."FirstName") as first_name,
@@ -147,7 +148,7 @@ select
         case when c.uniqname is null then 'missing_uniqname' end,
         case when c.supervisor_id is null then 'missing_supervisor' end,
         case when c.phone is null then 'missing_work_phone' end,
-        case when (c.address1, c.city, c.state, c.postal) is not null then null else 'incomplete_work_location' end,
+        case when not ((c.address1, c.city, c.state, c.postal) is not null) then 'incomplete_work_location' end,
         case when c.jobcode is null then 'missing_jobcode' end,
         case when c.university_job_title is null then 'missing_university_job_title' end,
         case when c.first_name is null then 'missing_first_name' end,

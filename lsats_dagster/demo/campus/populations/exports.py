@@ -1,7 +1,7 @@
 """Exports that people make by hand and drop into a folder: awards and the inventory of KeyConfigure.
 
 A stream of exports shows the newest file that was dropped, not the truth of the moment: what changes after the drop is seen
-with the next one.
+with the next one. What the side door changes in a stream is dropped at once, as a file of the stream as it is then.
 """
 
 from collections.abc import Iterator
@@ -21,7 +21,9 @@ LEAST_AWARDS = 12
 INVENTORIED = 0.36
 REFERENCE = "Direct Sponsor Award Reference Number\n(Current Budget Period)"
 # Columns that are other at every export; the rest says which machine it is.
-USAGE = ("Free", "% Used", "% Free", "Last Addr", "Last User", "Login", "Last Session", "Last Startup", "Last Audit")
+USAGE = (
+    "Free", "% Used", "% Free", "Last Addr", "Last User", "Login", "Last Session", "Last Startup", "Base Audit", "Last Audit",
+)  # fmt: skip
 # An inventory is made every second day, a list of awards once a week.
 DAYS = {COMPUTERS: 2, AWARDS: 7}
 
@@ -40,6 +42,7 @@ class Exports:
         # The rows of the newest export of each kind, and of the one before it, as they stand in the file.
         self.newest: dict[str, list[Row]] = {AWARDS: [], COMPUTERS: []}
         self.former: dict[str, list[Row]] = {AWARDS: [], COMPUTERS: []}
+        self._dropped = 0
         random = Random(self._origin)
         for _ in range(max(LEAST_AWARDS, round(len(truth.people) * AWARDS_PER_PERSON / 2))):
             self._grant(random)
@@ -57,6 +60,33 @@ class Exports:
             Stream("key_client/computer", computers, dict, _machine, touch_nothing, self._new_computer),
             Stream("key_client/computer_usage", computers, dict, _usage, touch_nothing, self._new_computer),
         ]
+
+    def kind_of(self, table: Table) -> str | None:
+        """The kind of export that shows this table."""
+        return next((kind for kind, shown in self.tables.items() if shown is table), None)
+
+    def columns(self, kind: str) -> list[str]:
+        """The header of an export."""
+        return list(self.newest[kind][0])
+
+    def row_of(self, kind: str, texts: Payload) -> Row:
+        """A record as it stands in an export."""
+        columns = {_heading(column): column for column in self.columns(kind)}
+        return {columns.get(name, name): cell for name, cell in texts.items()}
+
+    def shown(self, kind: str) -> list[Row]:
+        """The rows of an export of the stream as it is now, and of the newest one what is no record; in a new order each time."""
+        table = self.tables[kind]
+        rows = [self.row_of(kind, table[key] | other) for key, other in table.ordered()]
+        kept = _by_key(kind, self.newest[kind])
+        for row in self.newest[kind]:
+            texts = _texts(row)
+            key = _key(kind, texts)
+            if not key or (key in table.present and texts != kept[key]):
+                rows.append(row)
+        self._dropped += 1
+        Random(f"{self._origin}/dropped/{self._dropped}").shuffle(rows)
+        return rows
 
     def shows(self, subject: Any) -> Iterator[tuple[Table, str]]:
         """Nothing: an export is of its day."""
@@ -116,15 +146,23 @@ class Exports:
 
     def _new_award(self) -> str:
         award = self._grant(Random(f"{self._origin}/added/{len(self._truth.awards)}"))
-        self.make(AWARDS)
-        return next(key for key in self.tables[AWARDS].present if key.startswith(f"AWD{award.number:06d}-"))
+        del award.parts[1:]
+        person, role, unit = award.parts[0]
+        return self._added(AWARDS, _award_row(award, self._truth.people[person], role, unit))
 
     def _new_computer(self) -> str:
-        known = set(self._inventory)
-        device = next(d for d in self._truth.devices if d.kind == "computer" and d.cards and d not in known)
+        known = {card for device in self._inventory for card in device.cards}
+        device = next(
+            d for d in self._truth.devices if d.kind == "computer" and len(d.cards) == 1 and d.cards[0] not in known
+        )
         self._inventory.append(device)
-        self.make(COMPUTERS)
-        return device.cards[0]
+        return self._added(COMPUTERS, self._computer_row(device, device.cards[0], self._time.day, 0))
+
+    def _added(self, kind: str, row: Row) -> str:
+        texts = _texts(row)
+        key = _key(kind, texts)
+        self.tables[kind][key] = texts
+        return key
 
     # Rows
 
@@ -202,12 +240,30 @@ def as_text(cell: Cell) -> str:
 def _by_key(kind: str, rows: list[Row]) -> dict[str, Payload]:
     """What a perfect read makes of the rows: texts, by key; of a card that comes twice the latest session."""
     kept: dict[str, Payload] = {}
-    for row in rows:
-        texts = {name: as_text(cell) for name, cell in row.items()}
-        key = _award_key(texts) if kind == AWARDS else texts["MAC"].lower()
-        if key and not (key in kept and kind == COMPUTERS and kept[key]["Last Session"] > texts["Last Session"]):
+    for texts in map(_texts, rows):
+        key = _key(kind, texts)
+        if key and not (key in kept and kind == COMPUTERS and _session(kept[key]) > _session(texts)):
             kept[key] = texts
     return kept
+
+
+def _session(texts: Payload) -> tuple[str, list[tuple[str, Any]]]:
+    """By what the latest of several rows is chosen; their order says nothing."""
+    return texts["Last Session"], sorted(texts.items())
+
+
+def _texts(row: Row) -> Payload:
+    return {_heading(name): as_text(cell) for name, cell in row.items()}
+
+
+def _heading(column: str) -> str:
+    """A header as it is stored: without line feeds."""
+    return " ".join(column.split())
+
+
+def _key(kind: str, texts: Payload) -> str:
+    """The key of a row; nothing where it is no record."""
+    return _award_key(texts) if kind == AWARDS else str(texts["MAC"]).lower()
 
 
 def _award_key(row: Payload) -> str:
