@@ -21,7 +21,7 @@ LISTS = {
     for stream in source.streams
     if source.cadence_of(stream) == NIGHTLY
 }
-DETAILS = {stream.table for source in SOURCES for stream in source.streams if isinstance(stream, DetailStream)}
+DETAILS = {stream.table for source in FEW for stream in source.streams if isinstance(stream, DetailStream)}
 
 
 @pytest.fixture
