@@ -101,7 +101,7 @@ def lives(process: int) -> bool:
 
 
 @pytest.mark.budget(
-    40, "three demos, each a process that loads Dagster; the first lives through a day of the whole hub"
+    25, "three demos, each a process that loads Dagster; the first lives through a day of the whole hub"
 )
 def test_a_newcomers_first_and_second_demo(folder: Path) -> None:
     first = demo(folder, run=installed, **FOR_ANOTHER_SERVER)
