@@ -7,7 +7,8 @@ import pytest
 from lsats_dagster_tests.conftest import DEFINITIONS
 from lsats_dagster_tests.contracts import departments_oracle, table_checks
 from lsats_dagster_tests.contracts.histories import Change, World
-from lsats_dagster_tests.contracts.shapes import ABSENT, LONG, NOBODY
+from lsats_dagster_tests.contracts.records import NOBODY
+from lsats_dagster_tests.contracts.shapes import ABSENT, LONG
 
 TDX, DETAIL, UMICH = "tdx/department", "tdx/department_detail", "umich_api/department"
 CODE = "100041"
