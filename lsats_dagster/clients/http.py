@@ -283,6 +283,8 @@ class HttpClient:
                 answer = Answer(
                     status, response.headers, body, size, date or self._clock.now(), self._ceilings.record_bytes
                 )
+        except SourceError as error:
+            return error
         except (OSError, ValueError, urllib3.exceptions.HTTPError, http.client.HTTPException) as error:
             return error_of_exception(error)
         self._count(bytes=answer.size)
