@@ -49,6 +49,7 @@ def tdx_client(
     return TdxClient(
         base_url=told["TDX_BASE_URL"],
         credentials=credentials or AdminLogin(told["TDX_BEID"], told["TDX_WEB_SERVICES_KEY"]),
+        app_id=48,
         window=window or LocalCallWindow(clock),
         timeouts=timeouts,
         clock=clock,

@@ -89,6 +89,7 @@ def client_of(
         client = TdxClient(
             base_url=server.url + "/api/",
             credentials=credentials,
+            app_id=48,
             window=LocalCallWindow(clock),
             timeouts=PATIENT,
             ceilings=ceilings,

@@ -140,7 +140,9 @@ def test_two_clients_use_the_whole_limit_and_never_earn_a_429(fraction: float) -
     with serving(script, now=clock.now) as server, clock.participants(2) as leave:
 
         def work() -> None:
-            client = TdxClient(base_url=server.url, credentials=StaticToken("a.b.c"), window=window, clock=clock)
+            client = TdxClient(
+                base_url=server.url, credentials=StaticToken("a.b.c"), app_id=48, window=window, clock=clock
+            )
             try:
                 read.extend(client.account(str(number)) for number in range(150))
             finally:

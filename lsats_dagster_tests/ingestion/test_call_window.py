@@ -100,7 +100,9 @@ def test_two_runs_use_the_whole_limit_and_never_earn_a_429(hub: Database, fracti
         def work() -> None:
             database = Database(hub.url.render_as_string(hide_password=False))
             window = PostgresCallWindow(database, clock)
-            client = TdxClient(base_url=source_server.url, credentials=StaticToken("a.b.c"), window=window, clock=clock)
+            client = TdxClient(
+                base_url=source_server.url, credentials=StaticToken("a.b.c"), app_id=48, window=window, clock=clock
+            )
             try:
                 read.extend(client.account(str(number)) for number in range(150))
             finally:
