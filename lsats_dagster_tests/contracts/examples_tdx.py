@@ -1,5 +1,6 @@
 """Every example value and edge case that silver_source_tables.md names for people and assets of TeamDynamix (4.1, 4.3)."""
 
+from collections.abc import Mapping
 from decimal import Decimal
 from typing import Any
 from uuid import UUID
