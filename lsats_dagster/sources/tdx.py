@@ -68,7 +68,7 @@ class TdxSettings(SourceSettings):
         None, description="A ready token of TeamDynamix, third choice; it cannot be renewed."
     )
 
-    tdx_app_id: int = Field(48, gt=0, description="Application of TeamDynamix that holds the assets.")
+    tdx_app_id: int = Field(48, gt=0, le=LARGEST_ID, description="Application of TeamDynamix that holds the assets.")
 
     @property
     def credentials(self) -> TdxCredentials:
