@@ -61,7 +61,9 @@ def every_table_is_filled(hub: Dagster, result: dg.ExecuteInProcessResult) -> No
         assert entry.tags["dagster/data_version"] == str(told["lsats/watermark"])
     graph = hub.definitions.resolve_asset_graph()
     for definition in hub.tables:
-        check_lineage(definition, values(found[definition.name.replace(".", "/")])["dagster/column_lineage"], graph)
+        told = values(found[definition.name.replace(".", "/")])
+        assert "dagster/column_lineage" in told
+        check_lineage(definition, told["dagster/column_lineage"], graph)
     evaluations = result.get_asset_check_evaluations()
     assert [(e.asset_key, e.check_name, e.description) for e in evaluations if not e.passed] == []
     assert {evaluation.asset_key.to_user_string() for evaluation in evaluations} == set(WHOLE_KEYS)
