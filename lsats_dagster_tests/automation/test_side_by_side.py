@@ -2,6 +2,7 @@
 
 import dagster as dg
 
+from lsats_dagster.assets.common import step_of
 from lsats_dagster.definitions import build_definitions
 from lsats_dagster.ingestion.stream import DetailStream
 from lsats_dagster.sources import SOURCES
@@ -22,3 +23,14 @@ def test_jobs_of_a_source_with_several_detail_streams_run_as_many_steps_at_a_tim
                 (given,) = dg.validate_run_config(jobs[name], None)["execution"].values()
                 assert given["max_concurrent"] == len(details)
     assert jobs["hub_daily"].executor_def.name == dg.in_process_executor.name
+
+
+def test_a_backfill_goes_on_until_nothing_is_due_and_other_runs_keep_their_minutes() -> None:
+    definitions = build_definitions()
+    for source, details in DETAILS.items():
+        steps = [step_of(label) for label in details]
+        asked = dg.validate_run_config(definitions.resolve_job_def(f"{source}_backfill"), {})["ops"]
+        assert [step for step in steps if asked[step]["config"]["minutes"] < 7 * 24 * 60] == []
+        if details:
+            asked = dg.validate_run_config(definitions.resolve_job_def(f"{source}_details"), {})["ops"]
+            assert [asked[step]["config"].get("minutes") for step in steps] == [None] * len(steps)
