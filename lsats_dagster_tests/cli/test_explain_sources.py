@@ -5,7 +5,7 @@ from pathlib import Path
 
 from lsats_dagster_tests.cli.aids import environment, in_process
 from lsats_dagster_tests.contracts.histories import Change, World
-from lsats_dagster_tests.contracts.shapes import mac, uid
+from lsats_dagster_tests.contracts.records import mac, uid
 
 AWARD = "AWD000001-person1-100001-UM Principal Investigator"
 # Table, as people may write it, and key -> the records that the row is made of.

@@ -390,7 +390,7 @@ left join lateral (
     -- Of several with one name the first, of the financial owner the one with its number.
     select jsonb_object_agg(n.name, e.attribute order by k.is_known asc, e.place desc) as by_name
     from jsonb_array_elements(c.attributes) with ordinality e (attribute, place)
-    cross join lateral (select coalesce(clean.integer(e.attribute ->> 'ID') = 10896, false) as is_known) k
+    cross join lateral (select coalesce(e.attribute ->> 'ID' = '10896', false) as is_known) k
     cross join lateral (
         select case when k.is_known then 'financial owner/responsible' else lower(clean.text(e.attribute ->> 'Name')) end as name
     ) n
