@@ -10,11 +10,22 @@ end;
 comment on function clean.mac(text) is 'MAC address as twelve hexadecimal digits; anything else becomes NULL';
 
 create or replace function clean.macs(value jsonb) returns text[]
-language sql immutable parallel safe set plan_cache_mode = force_generic_plan
-return (
-    select coalesce(array_agg(distinct clean.mac(p.piece)) filter (where clean.mac(p.piece) is not null), '{}')
-    from unnest(clean.split_texts($1)) p (piece)
-);
+language plpgsql immutable parallel safe as $$
+declare
+    piece text;
+    result text[] := '{}';
+begin
+    foreach piece in array clean.split_texts(value) loop
+        if clean.mac(piece) is not null and clean.mac(piece) <> all(result) then
+            result := result || clean.mac(piece);
+        end if;
+    end loop;
+    if cardinality(result) > 1 then
+        result := array(select m.mac from unnest(result) m (mac) order by m.mac);
+    end if;
+    return result;
+end
+$$;
 
 comment on function clean.macs(jsonb) is 'MAC addresses of one value or a list, each once, sorted';
 
@@ -33,17 +44,23 @@ comment on function clean.serial(text) is 'Serial number in upper case, without 
 
 -- Valid addresses of one value or a list, without the length of their network, each once.
 create or replace function clean.ips(value jsonb) returns text[]
-language sql immutable parallel safe set plan_cache_mode = force_generic_plan
-return (
-    select coalesce(array_agg(a.address order by a.place), '{}')
-    from (
-        select
-            host(split_part(p.piece, '/', 1)::inet) as address,
-            min(p.place) as place
-        from unnest(clean.split_texts($1)) with ordinality p (piece, place)
-        where pg_input_is_valid(split_part(p.piece, '/', 1), 'inet')
-        group by 1
-    ) a
-);
+language plpgsql immutable parallel safe as $$
+declare
+    piece text;
+    address text;
+    result text[] := '{}';
+begin
+    foreach piece in array clean.split_texts(value) loop
+        address := split_part(piece, '/', 1);
+        if pg_input_is_valid(address, 'inet') then
+            address := host(address::inet);
+            if address <> all(result) then
+                result := result || address;
+            end if;
+        end if;
+    end loop;
+    return result;
+end
+$$;
 
 comment on function clean.ips(jsonb) is 'Valid IP addresses of one value or a list, each once, in order';

@@ -101,7 +101,6 @@ with newest as (
         l.is_present,
         l.removed_at,
         d.raw_id as detail_raw_id,
-        d.payload as detail_payload,
         -- What the newer one lacks is as the older one says.
         case
             when d.live_seq > l.live_seq then l.payload || d.payload
@@ -122,7 +121,6 @@ cleaned as (
         n.is_present,
         n.removed_at,
         n.detail_raw_id,
-        n.detail_payload,
         f."Tag" as raw_tag,
         clean.code(f."Tag") as tag,
         clean.text(f."Name") as said_name,
@@ -195,7 +193,10 @@ cleaned as (
         clean.uuid(f."ModifiedUid") as modified_uid,
         clean.text(f."ModifiedFullName") as modified_full_name,
         f."ModifiedDate" as raw_modified_date,
-        clean.tdx_time(f."ModifiedDate") as modified_date
+        clean.tdx_time(f."ModifiedDate") as modified_date,
+        -- Searches have none of these: they are left out of bronze.
+        clean.list(f."Attributes") as attributes,
+        clean.list(f."Attachments") as attachments
     from newest n
     cross join lateral jsonb_to_record(n.payload) f (
         "Tag" jsonb,
@@ -244,7 +245,9 @@ cleaned as (
         "CreatedDate" text,
         "ModifiedUid" text,
         "ModifiedFullName" jsonb,
-        "ModifiedDate" text
+        "ModifiedDate" text,
+        "Attributes" jsonb,
+        "Attachments" jsonb
     )
     offset '0' -- each value is cleaned once, however often it is used
 ),
@@ -324,8 +327,8 @@ select
     t.memory as attr_memory,
     t.storage as attr_storage,
     t.processor as attr_processor_count,
-    clean.list(c.detail_payload -> 'Attributes') as attributes,
-    clean.list(c.detail_payload -> 'Attachments') as attachments,
+    c.attributes,
+    c.attachments,
     c.detail_raw_id is not null as is_enriched,
     c.detail_raw_id,
     c.raw_id,
@@ -386,8 +389,8 @@ from cleaned c
 left join lateral (
     -- Of several with one name the first, of the financial owner the one with its number.
     select jsonb_object_agg(n.name, e.attribute order by k.is_known asc, e.place desc) as by_name
-    from jsonb_array_elements(clean.list(c.detail_payload -> 'Attributes')) with ordinality e (attribute, place)
-    cross join lateral (select coalesce(clean.integer(e.attribute ->> 'ID') = 10896, false) as is_known) k
+    from jsonb_array_elements(c.attributes) with ordinality e (attribute, place)
+    cross join lateral (select coalesce(e.attribute ->> 'ID' = '10896', false) as is_known) k
     cross join lateral (
         select case when k.is_known then 'financial owner/responsible' else lower(clean.text(e.attribute ->> 'Name')) end as name
     ) n

@@ -97,7 +97,6 @@ with newest as (
         l.is_present,
         l.removed_at,
         d.raw_id as detail_raw_id,
-        d.payload as detail_payload,
         -- What the newer one lacks is as the older one says.
         case
             when d.live_seq > l.live_seq then l.payload || d.payload
@@ -118,7 +117,6 @@ cleaned as (
         n.is_present,
         n.removed_at,
         n.detail_raw_id,
-        n.detail_payload,
         f."AlternateID" as raw_uniqname,
         clean.uniqname(f."AlternateID") as uniqname,
         f."ExternalID" as raw_external_id,
@@ -189,7 +187,13 @@ cleaned as (
         f."EndDate" as raw_end_date,
         clean.tdx_time(f."EndDate") as end_date,
         f."ReportTimeAfterDate" as raw_report_time_after_date,
-        clean.tdx_time(f."ReportTimeAfterDate") as report_time_after_date
+        clean.tdx_time(f."ReportTimeAfterDate") as report_time_after_date,
+        -- Searches have none of these: they are left out of bronze.
+        clean.list(f."Attributes") as attributes,
+        clean.list(f."Applications") as applications,
+        clean.list(f."OrgApplications") as org_applications,
+        clean.list(f."GroupIDs") as group_ids,
+        clean.list(f."Permissions") as permissions
     from newest n
     cross join lateral jsonb_to_record(n.payload) f (
         "AlternateID" jsonb,
@@ -247,7 +251,12 @@ cleaned as (
         "ApplyTechnicianSignatureToReplies" text,
         "ApplyTechnicianSignatureToUpdatesAndComments" text,
         "EndDate" text,
-        "ReportTimeAfterDate" text
+        "ReportTimeAfterDate" text,
+        "Attributes" jsonb,
+        "Applications" jsonb,
+        "OrgApplications" jsonb,
+        "GroupIDs" jsonb,
+        "Permissions" jsonb
     )
     offset '0' -- each value is cleaned once, however often it is used
 ),
@@ -322,11 +331,11 @@ select
     c.apply_technician_signature_to_updates_and_comments,
     c.end_date,
     c.report_time_after_date,
-    clean.list(c.detail_payload -> 'Attributes') as attributes,
-    clean.list(c.detail_payload -> 'Applications') as applications,
-    clean.list(c.detail_payload -> 'OrgApplications') as org_applications,
-    clean.list(c.detail_payload -> 'GroupIDs') as group_ids,
-    clean.list(c.detail_payload -> 'Permissions') as permissions,
+    c.attributes,
+    c.applications,
+    c.org_applications,
+    c.group_ids,
+    c.permissions,
     c.detail_raw_id is not null as is_enriched,
     c.detail_raw_id,
     c.raw_id,
