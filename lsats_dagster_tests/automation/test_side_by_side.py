@@ -30,7 +30,7 @@ def test_a_backfill_goes_on_until_nothing_is_due_and_other_runs_keep_their_minut
     for source, details in DETAILS.items():
         steps = [step_of(label) for label in details]
         asked = dg.validate_run_config(definitions.resolve_job_def(f"{source}_backfill"), {})["ops"]
-        assert [step for step in steps if asked[step]["config"]["minutes"] < 7 * 24 * 60] == []
+        assert [step for step in steps if (asked[step]["config"].get("minutes") or 0) < 10_000] == []
         if details:
             asked = dg.validate_run_config(definitions.resolve_job_def(f"{source}_details"), {})["ops"]
             assert [asked[step]["config"].get("minutes") for step in steps] == [None] * len(steps)
