@@ -148,7 +148,7 @@ def test_run_status_and_verify_for_scripts(lsats: Lsats, url: str) -> None:
     assert (outcome["success"], outcome["failures"]) == (True, {})
     assert outcome["tables"].keys() == TABLES
     assert outcome["tables"]["bronze/tdx_departments"]["created"] == 120
-    assert outcome["tables"]["enriched/tdx_department_details"]["created"] == 30
+    assert outcome["tables"]["enriched/tdx_department_details"]["created"] == 120
     recorded = rows(url, "select distinct dagster_run_id from meta.ingestion_runs")
     assert recorded == [(outcome["dagster_run_id"],)]
 

@@ -76,7 +76,7 @@ def test_a_replay_says_what_silver_needs_to_follow(lsats: Lsats, operation: Oper
             "insert into meta.quarantine (source_system, entity_type, external_id, stage, reason, payload, payload_hash, "
             "run_id) select source_system, entity_type, :key, 'convert', 'too long', "
             "jsonb_build_object('DeptId', cast(:key as text))::text, decode(:key, 'hex'), run_id "
-            "from meta.ingestion_runs where entity_type = 'department' limit 1",
+            "from meta.ingestion_runs where (source_system, entity_type) = ('umich_api', 'department') limit 1",
             key=key,
         )
         done = lsats("quarantine", "replay", *(["--json"] if key == "990001" else []))
