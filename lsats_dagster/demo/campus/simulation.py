@@ -22,7 +22,6 @@ from lsats_dagster.demo.campus.sizes import SIZES
 from lsats_dagster.demo.campus.world import DETAIL, World
 
 CATEGORY = "bf"
-TDX_CALLS = 60
 # By route the kind of export that is read there.
 FILE_ROUTES = {f"exports/{kind}": kind for kind in DAYS}
 
@@ -225,9 +224,10 @@ class Simulation:
         self.clock = Clock()
         self.faults = FaultBoard()
         self.counts.clear()
+        size = SIZES[self.size]
         self.windows = {
-            "tdx": FixedWindows(TDX_CALLS, SIZES[self.size].tdx_seconds, self.clock),
-            "gateway": FixedWindows(SIZES[self.size].gateway_calls, 60.0, self.clock),
+            "tdx": FixedWindows(size.tdx_calls, size.tdx_seconds, self.clock),
+            "gateway": FixedWindows(size.gateway_calls, 60.0, self.clock),
         }
         self.tdx_tokens = TdxTokens(self.clock)
         self.gateway_tokens = GatewayTokens(self.clock)
