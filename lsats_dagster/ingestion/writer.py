@@ -6,6 +6,7 @@ the source work at the same time. Memory is two batches, whatever the size of th
 
 import logging
 import sys
+import threading
 from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping
 from concurrent.futures import Future, ThreadPoolExecutor
@@ -24,6 +25,23 @@ logger = logging.getLogger(__name__)
 # Whoever has waited for the server goes on when the other thread lets go of the interpreter: every 5 ms, if nothing else is
 # said. A batch waits some twenty times, and would be written only when the reader has nothing left to do.
 SWITCH_SECONDS = 0.0005
+_switching = threading.Lock()
+_usual_seconds: list[float] = []
+
+
+@contextmanager
+def quick_turns() -> Iterator[None]:
+    """Threads take turns quickly. Of several blocks at once, which end in any order, the last one leaves it as it was."""
+    with _switching:
+        _usual_seconds.append(_usual_seconds[0] if _usual_seconds else sys.getswitchinterval())
+        sys.setswitchinterval(SWITCH_SECONDS)
+    try:
+        yield
+    finally:
+        with _switching:
+            usual = _usual_seconds.pop()
+            if not _usual_seconds:
+                sys.setswitchinterval(usual)
 
 
 class BatchWriter:
@@ -46,7 +64,7 @@ class BatchWriter:
         self._appender = Appender(work, stream, self.seen)
         self._thread = ThreadPoolExecutor(max_workers=1, thread_name_prefix="writer")
         self._writing: Future[None] | None = None
-        self._switch_seconds = sys.getswitchinterval()
+        self._turns = quick_turns()
         self.taken = 0
         self.unkeyed = 0
         self.read_anew = 0
@@ -54,13 +72,13 @@ class BatchWriter:
         self.passed_over: Counter[str] = Counter()
 
     def __enter__(self) -> "BatchWriter":
-        sys.setswitchinterval(SWITCH_SECONDS)
+        self._turns.__enter__()
         return self
 
     def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, at: TracebackType | None) -> None:
         """Wait for the batch that is being written; what was taken after it is not written."""
         self._thread.shutdown()
-        sys.setswitchinterval(self._switch_seconds)
+        self._turns.__exit__(None, None, None)
 
     def begin(self, finished: Mapping[str, list[str]], *, keep_parts: bool) -> None:
         """The source is read from its beginning, or behind these parts and their keys: forget what it brought before.

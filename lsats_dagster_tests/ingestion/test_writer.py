@@ -11,6 +11,7 @@ from lsats_dagster.database import Database, DatabaseError
 from lsats_dagster.ingestion.extract import ingest
 from lsats_dagster.ingestion.request import ReadRequest
 from lsats_dagster.ingestion.stream import Extract, ListStream
+from lsats_dagster.ingestion.writer import quick_turns
 from lsats_dagster.runs import Origin, Run
 
 BATCH = 10
@@ -40,6 +41,18 @@ def test_the_two_threads_take_turns_quickly_as_long_as_there_are_two(hub: Databa
 
     read_pages(hub, pages)
     assert intervals[0] < usual == sys.getswitchinterval()
+
+
+def test_of_two_runs_in_one_process_the_last_gives_the_usual_turns_back() -> None:
+    """They end in the order in which they began."""
+    usual = sys.getswitchinterval()
+    first, second = quick_turns(), quick_turns()
+    first.__enter__()
+    second.__enter__()
+    first.__exit__(None, None, None)
+    assert sys.getswitchinterval() < usual
+    second.__exit__(None, None, None)
+    assert sys.getswitchinterval() == usual
 
 
 def page(number: int) -> list[dict[str, int]]:
