@@ -95,7 +95,7 @@ def demo(
         say("🔄 Preparing the database")
         upgrade_database(settings)
         refuse_foreign_data(settings, state)
-        say("🔄 Starting the campus: TeamDynamix and the UMich API gateway, simulated on loopback")
+        say(f"🔄 Starting the campus: {', '.join(source.title for source in hub().sources)}, simulated on loopback")
         with running_campus(size=size or campus_size(settings), state=state) as campus, variables(campus.environment):
             with dagster_instance() as instance:
                 lived = []
