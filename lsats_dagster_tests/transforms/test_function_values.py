@@ -163,6 +163,9 @@ CALLS: list[tuple[str, Any]] = [
     ("clean.bad_zoned_time('n', 'soon')", "bad_date:n"), ("clean.bad_zoned_time('n', '7/18/2024')", None),
     ("clean.bad_day('n', '2/30/2023')", "bad_date:n"), ("clean.bad_day('n', '2023-09-22')", None),
     ("clean.bad_day('n', ' ')", None),
+    ("clean.with_detail('{\"a\": 1, \"b\": 1}', 7, '{\"a\": 2, \"c\": 2}', 8)", {"a": 2, "b": 1, "c": 2}),
+    ("clean.with_detail('{\"a\": 1, \"b\": 1}', 8, '{\"a\": 2, \"c\": 2}', 7)", {"a": 1, "b": 1, "c": 2}),
+    ("clean.with_detail('{\"a\": 1}', 8, null, null)", {"a": 1}),
 ]  # fmt: skip
 FLAGGERS_OF_TEXT = (
     "bad_integer", "bad_decimal", "unparsed_amount", "bad_uuid", "bad_tdx_time", "bad_directory_time", "bad_zoned_time",
@@ -170,7 +173,9 @@ FLAGGERS_OF_TEXT = (
 )  # fmt: skip
 FLAGGERS_OF_JSON = ("bad_code", "invalid_uniqname")
 # Functions of neither one text nor one JSON value.
-OTHERS = ("zoned_time", "has_bit", "account_kind", "from_root", "status_levels", "rdns_with_escapes", "unescaped_name")
+OTHERS = (
+    "zoned_time", "with_detail", "has_bit", "account_kind", "from_root", "status_levels", "rdns_with_escapes", "unescaped_name",
+)  # fmt: skip
 
 
 @pytest.fixture(scope="module")

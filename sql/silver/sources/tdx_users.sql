@@ -97,11 +97,7 @@ with newest as (
         l.is_present,
         l.removed_at,
         d.raw_id as detail_raw_id,
-        -- What the newer one lacks is as the older one says.
-        case
-            when d.live_seq > l.live_seq then l.payload || d.payload
-            else coalesce(d.payload || l.payload, l.payload)
-        end as payload
+        clean.with_detail(l.payload, l.live_seq, d.payload, d.live_seq) as payload
     from bronze.tdx_users l
     -- One that was removed keeps its last detail: its own call is answered "not there" because it is gone.
     left join enriched.tdx_user_details d on l.external_id = d.external_id and (d.is_present or not l.is_present)
