@@ -36,15 +36,15 @@ def view_statements(stream: StreamDeclaration) -> list[str]:
     """The DDL of the stream's view. Names come from declarations, which `check_names` has seen."""
     view = f"{stream.layer}.{stream.table}"
     described = f"{stream.row} {stream.description}".replace("'", "''")
-    # OFFSET 0 keeps the planner from joining the log as a whole: then it would read all versions of all streams to find the
-    # last ones. What it looks up one by one does not depend on the history.
+    # ANY keeps the planner from joining the log as a whole: then it would read all versions of all streams to find the last
+    # ones. What it looks up one by one does not depend on the history; a lateral subquery would keep it from parallel plans.
     return [
         f"""create view {view} as
 select c.external_id, l.raw_id, c.seq, c.live_seq, c.first_seq,
     l.raw_data as payload, c.removed_at is null as is_present,
     c.first_seen_at, c.changed_at, c.removed_at
 from bronze.current_entities c
-cross join lateral (select raw_id, raw_data from bronze.raw_entities where seq = c.live_seq offset 0) l
+join bronze.raw_entities l on l.seq = any(array[c.live_seq])
 where c.source_system = '{stream.source_system}' and c.entity_type = '{stream.entity_type}'""",
         f"comment on view {view} is '{described}'",
         *(

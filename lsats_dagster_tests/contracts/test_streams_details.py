@@ -284,6 +284,19 @@ def test_an_unreadable_answer_is_asked_for_again(stream: DetailStream[Any], sour
 
 
 @every_detail
+def test_an_unreadable_answer_is_settled_by_a_later_404(stream: DetailStream[Any], source_hub: Hub) -> None:
+    """No record comes that would overtake what was quarantined: the call itself says that it is older."""
+    key = keys(source_hub.campus, stream)[3]
+    source_hub.campus.poison_detail(stream.name, key, "<html>")
+    read(source_hub, stream)
+    source_hub.campus.poison_detail(stream.name, key, None)
+    data_routes(source_hub, stream).fault("status", times=2, status=404)
+    for _ in range(2):
+        source_hub.run(stream)
+    assert [row.resolution for row in quarantine(source_hub, stream)] == ["superseded"]
+
+
+@every_detail
 def test_five_unreadable_answers_in_a_row_end_the_run(stream: DetailStream[Any], source_hub: Hub) -> None:
     for key in keys(source_hub.campus, stream):
         source_hub.campus.poison_detail(stream.name, key, "<html>")

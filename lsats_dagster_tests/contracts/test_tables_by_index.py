@@ -11,6 +11,7 @@ from lsats_dagster_tests.contracts.histories import Change, World
 from lsats_dagster_tests.contracts.shapes import SHAPES
 
 ENTITIES = 200
+MANY = "directory/group"
 # So small are these tables that Postgres would rather read them whole: it may do so only where no index serves.
 NOT_WHOLE = "set local enable_seqscan = off"
 ONE_BY_ONE = "set local enable_hashjoin = off; set local enable_mergejoin = off; set local enable_material = off"
@@ -31,6 +32,9 @@ def read(suite_world: World) -> dict[str, Read]:
         world.apply(Change("payroll/job", f"e{number}:0", "Approver", f"l{number}"))
         world.apply(Change("tdx/department", str(number), "ParentID", number // 2))
         world.apply(Change("directory/group", f"g{number}", "Members", [f"l{number}", f"g{number // 2}"]))
+    world.read_all()
+    # Most records came after those of the other streams: to the planner all of these have changed behind any cursor but the last.
+    world.apply(*(Change(MANY, SHAPES[MANY].number(number)) for number in range(ENTITIES + 1, 8 * ENTITIES)))
     world.read_all()
     world.refresh_all()
     world.administer("analyze")

@@ -7,7 +7,7 @@ from typing import Any
 import psycopg
 import pytest
 
-from lsats_dagster.database import Database
+from lsats_dagster.database import WHOLE_TABLES, Database
 from lsats_dagster.demo.postgres import EmbeddedPostgres
 from lsats_dagster.ingestion.views import view_statements
 from lsats_dagster.migrations import upgrade
@@ -131,3 +131,17 @@ def test_reading_a_view_reads_no_history(hub: Database, analyzed: bool) -> None:
     assert before is not None
     assert after is not None
     assert after[0] - before[0] == 100
+
+
+def test_a_view_is_read_in_parallel(hub: Database) -> None:
+    """As a refresh of a whole table does; what stands below a row of another query never is."""
+    things = Things(hub, 100)
+    things.ingest()
+    with psycopg.connect(hub.url.set(drivername="postgresql").render_as_string(hide_password=False)) as connection:
+        for statement in view_statements(things.stream):
+            connection.execute(statement.encode())
+        connection.execute("set parallel_setup_cost = 0; set parallel_tuple_cost = 0")
+        connection.execute(WHOLE_TABLES.encode())
+        plan = connection.execute("explain select payload ->> 'Name' from bronze.things").fetchall()
+        connection.rollback()
+    assert plan[0][0].startswith("Gather")

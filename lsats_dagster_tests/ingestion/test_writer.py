@@ -1,5 +1,6 @@
 """Batches are written while the next ones are read: in which order, and what a failure on either side leaves behind."""
 
+import gc
 import sys
 from collections.abc import Callable, Iterator
 from typing import Any
@@ -11,7 +12,7 @@ from lsats_dagster.database import Database, DatabaseError
 from lsats_dagster.ingestion.extract import ingest
 from lsats_dagster.ingestion.request import ReadRequest
 from lsats_dagster.ingestion.stream import Extract, ListStream
-from lsats_dagster.ingestion.writer import quick_turns
+from lsats_dagster.ingestion.writer import full_pace
 from lsats_dagster.runs import Origin, Run
 
 BATCH = 10
@@ -31,28 +32,36 @@ def read_pages(hub: Database, pages: Callable[[], Iterator[list[Any]]]) -> Run:
     return ingest(hub, stream, None, request=ReadRequest(), origin=Origin(), batch_size=BATCH, lock_wait_seconds=10)
 
 
-def test_the_two_threads_take_turns_quickly_as_long_as_there_are_two(hub: Database) -> None:
-    usual = sys.getswitchinterval()
-    intervals = []
+def pace() -> tuple[float, int]:
+    """How seldom threads take turns; after how many new objects Python looks for cycles."""
+    return sys.getswitchinterval(), gc.get_threshold()[0]
+
+
+def test_threads_take_turns_quickly_and_cycles_are_let_be_as_long_as_records_come(hub: Database) -> None:
+    usual = pace()
+    found = []
 
     def pages() -> Iterator[list[Any]]:
         yield page(0)
-        intervals.append(sys.getswitchinterval())
+        found.append(pace())
 
     read_pages(hub, pages)
-    assert intervals[0] < usual == sys.getswitchinterval()
+    assert found[0][0] < usual[0]
+    assert found[0][1] > usual[1]
+    assert pace() == usual
 
 
-def test_of_two_runs_in_one_process_the_last_gives_the_usual_turns_back() -> None:
+def test_of_two_runs_in_one_process_the_last_gives_the_usual_pace_back() -> None:
     """They end in the order in which they began."""
-    usual = sys.getswitchinterval()
-    first, second = quick_turns(), quick_turns()
+    usual = gc.get_threshold(), pace()
+    first, second = full_pace(), full_pace()
     first.__enter__()
     second.__enter__()
     first.__exit__(None, None, None)
-    assert sys.getswitchinterval() < usual
+    assert pace()[0] < usual[1][0]
+    assert pace()[1] > usual[1][1]
     second.__exit__(None, None, None)
-    assert sys.getswitchinterval() == usual
+    assert (gc.get_threshold(), pace()) == usual
 
 
 def page(number: int) -> list[dict[str, int]]:

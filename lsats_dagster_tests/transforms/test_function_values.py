@@ -112,6 +112,9 @@ JSON: dict[str, list[tuple[Any, Any]]] = {
         ("a, b;c\nd", ["a", "b", "c", "d"]), (["a;b", " c "], ["a", "b", "c"]), ("00 1A 2B", ["00 1A 2B"]),
         (None, []), (",;", []),
     ],
+    "choices": [
+        ("41, 42", [41, 42]), (["None", "0", "x", 7.0], [None, 7]), ("None", []), (8, [8]), (None, []), (["42", "41"], [42, 41]),
+    ],
     "macs": [
         ("00:1a:2b:3c:4d:5e, 00-1A-2B-3C-4D-5E; 00 1A 2B 3C 4D 5F", ["001A2B3C4D5E", "001A2B3C4D5F"]), ("none", []), (None, []),
         (["00:1A:2B:3C:4D:5F\n00:1A:2B:3C:4D:5E"], ["001A2B3C4D5E", "001A2B3C4D5F"]),
@@ -131,6 +134,10 @@ JSON: dict[str, list[tuple[Any, Any]]] = {
                   ("", None), (None, None)],
     "tdx_text": [("None", None), (" None ", None), ("none", "none"), ("x", "x"), (None, None)],
 }  # fmt: skip
+ATTRIBUTES = json.dumps([
+    {"ID": 5}, {"ID": 6, "Name": " Function ", "Value": "1"}, {"ID": 7, "Name": "FUNCTION", "Value": "2"},
+    {"ID": 10896, "Name": "Whoever pays", "Value": "3"}, "rubbish", {"Name": None},
+])  # fmt: skip
 # Whole calls: of two arguments, or of other types.
 CALLS: list[tuple[str, Any]] = [
     ("clean.has_bit(514, 2)", True), ("clean.has_bit(512, 2)", False), ("clean.has_bit(null, 2)", None),
@@ -166,6 +173,17 @@ CALLS: list[tuple[str, Any]] = [
     ("clean.with_detail('{\"a\": 1, \"b\": 1}', 7, '{\"a\": 2, \"c\": 2}', 8)", {"a": 2, "b": 1, "c": 2}),
     ("clean.with_detail('{\"a\": 1, \"b\": 1}', 8, '{\"a\": 2, \"c\": 2}', 7)", {"a": 1, "b": 1, "c": 2}),
     ("clean.with_detail('{\"a\": 1}', 8, null, null)", {"a": 1}),
+    ("clean.field_with_detail('1', 7, '2', 8)", 2), ("clean.field_with_detail('1', 8, '2', 7)", 1),
+    ("clean.field_with_detail('1', 7, 'null', 8) = 'null'", True), ("clean.field_with_detail(null, 8, '2', 7)", 2),
+    ("clean.field_with_detail('1', 7, null, 8)", 1), ("clean.field_with_detail('1', 8, null, null)", 1),
+    ("clean.field_with_detail(null, 8, null, 7)", None),
+    (f"(clean.attributes('{ATTRIBUTES}')).names", ["financial owner/responsible", None, "function", "function", None, None]),
+    (f"(select clean.named(a.names, a.members, 'function') -> 'Value' from clean.attributes('{ATTRIBUTES}') a)", "1"),
+    (f"(select a.members[1] -> 'Value' from clean.attributes('{ATTRIBUTES}') a)", "3"),
+    ("(clean.attributes('{}')).names", None), ("(clean.attributes('[]')).members", None),
+    ("(clean.attributes(null)).names", None),
+    ("clean.named('{a,b,a}', array['1', '2', '3']::jsonb[], 'a')", 1), ("clean.named('{a}', array['1']::jsonb[], 'b')", None),
+    ("clean.named(null, null, 'a')", None),
 ]  # fmt: skip
 FLAGGERS_OF_TEXT = (
     "bad_integer", "bad_decimal", "unparsed_amount", "bad_uuid", "bad_tdx_time", "bad_directory_time", "bad_zoned_time",
@@ -174,7 +192,8 @@ FLAGGERS_OF_TEXT = (
 FLAGGERS_OF_JSON = ("bad_code", "invalid_uniqname")
 # Functions of neither one text nor one JSON value.
 OTHERS = (
-    "zoned_time", "with_detail", "has_bit", "account_kind", "from_root", "status_levels", "rdns_with_escapes", "unescaped_name",
+    "zoned_time", "with_detail", "field_with_detail", "attributes", "named", "has_bit", "account_kind", "from_root",
+    "status_levels", "rdns_with_escapes", "unescaped_name",
 )  # fmt: skip
 
 

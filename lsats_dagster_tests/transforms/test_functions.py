@@ -48,7 +48,8 @@ ACCEPTED: dict[str, dict[str | None, Any]] = {
     "uuid": {
         str(IDENTIFIER): IDENTIFIER, str(IDENTIFIER).upper(): IDENTIFIER, f" {{{IDENTIFIER}}} ": IDENTIFIER,
         f"\u200b{IDENTIFIER}\u202f": IDENTIFIER, NOBODY: None, f"{{{NOBODY}}}": None,
-        IDENTIFIER.hex: None, f"{IDENTIFIER}0": None, str(IDENTIFIER)[:-1] + "g": None,
+        IDENTIFIER.hex: None, f"-{str(IDENTIFIER)[1:]}": None, "-" * 36: None,
+        f"{IDENTIFIER}0": None, str(IDENTIFIER)[:-1] + "g": None,
         "": None, None: None, "nobody": None,
     },
     "is_no_uuid": {
@@ -229,7 +230,8 @@ def test_no_function_is_planned_with_each_call(connection: Connection) -> None:
     ).all()
     assert len(functions) > 10
     for function in functions:
-        types = [argument.split()[-1] for argument in function.arguments.split(", ")]
+        arguments = [argument for argument in function.arguments.split(", ") if not argument.startswith("OUT ")]
+        types = [argument.split()[-1] for argument in arguments]
         values = ", ".join(f"v{number}::{type_}" for number, type_ in enumerate(types))
         columns = ", ".join(f"v{number}" for number in range(len(types)))
         given = f"variadic {columns}" if function.arguments.startswith("VARIADIC") else columns

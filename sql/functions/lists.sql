@@ -59,3 +59,21 @@ end
 $$;
 
 comment on function clean.split_texts(jsonb) is 'Texts of a list or of one value, split at commas, semicolons and line ends';
+
+-- None and 0 are no choice; NULL stands for what is no number.
+create or replace function clean.choices(value jsonb) returns integer[]
+language plpgsql immutable parallel safe as $$
+declare
+    member text;
+    result integer[] := '{}';
+begin
+    foreach member in array clean.split_texts(value) loop
+        if member <> 'None' and clean.integer(member) is distinct from 0 then
+            result := array_append(result, clean.integer(member));
+        end if;
+    end loop;
+    return result;
+end
+$$;
+
+comment on function clean.choices(jsonb) is 'Numbers of the choices in a list or in one value; NULL for what is no number';

@@ -2,10 +2,9 @@
 -- are none.
 create or replace function clean.mac(value text) returns text
 language sql immutable parallel safe
-return case
-    when length(regexp_replace(value, '[^0-9a-fA-F]', '', 'g')) = 12
-        then nullif(nullif(upper(regexp_replace(value, '[^0-9a-fA-F]', '', 'g')), '000000000000'), 'FFFFFFFFFFFF')
-end;
+return nullif(
+    nullif(upper(substring(regexp_replace(value, '[^0-9a-fA-F]', '', 'g') from '^.{12}$')), '000000000000'), 'FFFFFFFFFFFF'
+);
 
 comment on function clean.mac(text) is 'MAC address as twelve hexadecimal digits; anything else becomes NULL';
 
@@ -13,11 +12,13 @@ create or replace function clean.macs(value jsonb) returns text[]
 language plpgsql immutable parallel safe as $$
 declare
     piece text;
+    address text;
     result text[] := '{}';
 begin
     foreach piece in array clean.split_texts(value) loop
-        if clean.mac(piece) is not null and clean.mac(piece) <> all(result) then
-            result := result || clean.mac(piece);
+        address := clean.mac(piece);
+        if address is not null and address <> all(result) then
+            result := result || address;
         end if;
     end loop;
     if cardinality(result) > 1 then

@@ -92,7 +92,7 @@ detail_raw_id = ["uuid", "Bronze row of the detail"]
 
 [inputs."enriched.tdx_asset_details"]
 */
-with newest as (
+with newest as not materialized (
     select
         l.external_id,
         l.raw_id,
@@ -101,7 +101,8 @@ with newest as (
         l.is_present,
         l.removed_at,
         d.raw_id as detail_raw_id,
-        clean.with_detail(l.payload, l.live_seq, d.payload, d.live_seq) as payload
+        clean.with_detail(l.payload, l.live_seq, d.payload, d.live_seq) as payload,
+        clean.field_with_detail(l.payload -> 'Tag', l.live_seq, d.payload -> 'Tag', d.live_seq) as raw_tag
     from bronze.tdx_assets l
     -- One that was removed keeps its last detail: its own call is answered "not there" because it is gone.
     left join enriched.tdx_asset_details d on l.external_id = d.external_id and (d.is_present or not l.is_present)
@@ -248,10 +249,32 @@ cleaned as (
     offset '0' -- each value is cleaned once, however often it is used
 ),
 
+attributed as (
+    select
+        c.*,
+        p.names,
+        p.members,
+        clean.tdx_text(clean.named(p.names, p.members, 'mac address(es)') -> 'Value') as mac_address,
+        clean.macs(clean.named(p.names, p.members, 'mac address(es)') -> 'Value') as macs,
+        clean.tdx_text(clean.named(p.names, p.members, 'operating system') -> 'Value') as system_value,
+        clean.tdx_text(clean.named(p.names, p.members, 'last inventoried date') -> 'Value') as inventoried_text,
+        clean.tdx_text(clean.named(p.names, p.members, 'function') -> 'Value') as function_value,
+        clean.tdx_text(clean.named(p.names, p.members, 'financial owner/responsible') -> 'Value') as owner_value,
+        clean.choices(clean.named(p.names, p.members, 'support group(s)') -> 'Value') as group_choices
+    from cleaned c
+    cross join lateral clean.attributes(c.attributes) p
+    offset '0' -- the same
+),
+
 shared as (
     select o.tag
-    from cleaned o
-    where o.is_present and o.tag is not null
+    from (
+        select clean.code(n.raw_tag) as tag
+        from newest n
+        where n.is_present
+        offset '0'
+    ) o
+    where o.tag is not null
     group by o.tag
     having count(*) > 1
 )
@@ -306,23 +329,23 @@ select
     c.modified_uid,
     c.modified_full_name,
     c.modified_date,
-    t.mac_address as attr_mac_address,
-    t.macs as mac_addresses,
-    t.ip_address as attr_ip_address,
-    t.ips as ip_addresses,
-    t.system_id as attr_operating_system_id,
-    t.system_name as attr_operating_system_name,
-    t.inventoried as attr_last_inventoried_date,
-    t.shortcode as attr_purchase_shortcode,
-    t.function_id as attr_function_id,
-    t.function_name as attr_function_name,
-    t.owner_uid as attr_financial_owner_uid,
-    t.owner_name as attr_financial_owner_name,
-    t.group_ids as attr_support_groups_ids,
-    t.group_names as attr_support_groups_text,
-    t.memory as attr_memory,
-    t.storage as attr_storage,
-    t.processor as attr_processor_count,
+    c.mac_address as attr_mac_address,
+    c.macs as mac_addresses,
+    clean.tdx_text(clean.named(c.names, c.members, 'reserved ip address(es)') -> 'Value') as attr_ip_address,
+    clean.ips(clean.named(c.names, c.members, 'reserved ip address(es)') -> 'Value') as ip_addresses,
+    clean.reference(c.system_value) as attr_operating_system_id,
+    clean.tdx_text(clean.named(c.names, c.members, 'operating system') -> 'ValueText') as attr_operating_system_name,
+    coalesce(clean.tdx_time(c.inventoried_text), clean.local_time(c.inventoried_text)) as attr_last_inventoried_date,
+    clean.tdx_text(clean.named(c.names, c.members, 'purchase shortcode') -> 'Value') as attr_purchase_shortcode,
+    clean.reference(c.function_value) as attr_function_id,
+    clean.tdx_text(clean.named(c.names, c.members, 'function') -> 'ValueText') as attr_function_name,
+    clean.uuid(c.owner_value) as attr_financial_owner_uid,
+    clean.tdx_text(clean.named(c.names, c.members, 'financial owner/responsible') -> 'ValueText') as attr_financial_owner_name,
+    array_remove(c.group_choices, null) as attr_support_groups_ids,
+    clean.tdx_text(clean.named(c.names, c.members, 'support group(s)') -> 'ValueText') as attr_support_groups_text,
+    clean.tdx_text(clean.named(c.names, c.members, 'memory') -> 'Value') as attr_memory,
+    clean.tdx_text(clean.named(c.names, c.members, 'storage') -> 'Value') as attr_storage,
+    clean.tdx_text(clean.named(c.names, c.members, 'processor(s)') -> 'Value') as attr_processor_count,
     c.attributes,
     c.attachments,
     c.detail_raw_id is not null as is_enriched,
@@ -337,7 +360,7 @@ select
         case when c.owning_department_id is null then 'missing_department' end,
         case when c.detail_raw_id is null then 'no_detail_variant' end,
         case when c.is_present and s.tag is not null then 'duplicate_tag' end,
-        case when t.mac_address is not null and t.macs = '{}' then 'invalid_mac' end,
+        case when c.mac_address is not null and c.macs = '{}' then 'invalid_mac' end,
         case when c.tag is null then clean.bad_code('tag', c.raw_tag) end,
         case when c.form_name is null then clean.bad_code('form_name', c.raw_form_name) end,
         case when c.app_id is null then clean.bad_integer('app_id', c.raw_app_id) end,
@@ -372,68 +395,17 @@ select
         case when c.created_date is null then clean.bad_tdx_time('created_date', c.raw_created_date) end,
         case when c.modified_uid is null then clean.bad_uuid('modified_uid', c.raw_modified_uid) end,
         case when c.modified_date is null then clean.bad_tdx_time('modified_date', c.raw_modified_date) end,
-        case when t.inventoried is null then clean.bad_tdx_time('attr_last_inventoried_date', t.inventoried_text) end,
-        case when t.system_id is null then clean.bad_integer('attr_operating_system_id', t.system_value) end,
-        case when t.function_id is null then clean.bad_integer('attr_function_id', t.function_value) end,
-        case when t.owner_uid is null then clean.bad_uuid('attr_financial_owner_uid', t.owner_value) end,
-        case when t.has_unreadable_groups then 'bad_integer:attr_support_groups_ids' end
+        case
+            when clean.local_time(c.inventoried_text) is null
+                then clean.bad_tdx_time('attr_last_inventoried_date', c.inventoried_text)
+        end,
+        clean.bad_integer('attr_operating_system_id', c.system_value),
+        clean.bad_integer('attr_function_id', c.function_value),
+        clean.bad_uuid('attr_financial_owner_uid', c.owner_value),
+        case when array_position(c.group_choices, null) is not null then 'bad_integer:attr_support_groups_ids' end
     ) as quality_flags,
     c.first_seen_at,
     c.is_present,
     c.removed_at
-from cleaned c
-left join lateral (
-    -- Of several with one name the first, of the financial owner the one with its number.
-    select jsonb_object_agg(n.name, e.attribute order by k.is_known asc, e.place desc) as by_name
-    from jsonb_array_elements(c.attributes) with ordinality e (attribute, place)
-    cross join lateral (select coalesce(e.attribute ->> 'ID' = '10896', false) as is_known) k
-    cross join lateral (
-        select case when k.is_known then 'financial owner/responsible' else lower(clean.text(e.attribute ->> 'Name')) end as name
-    ) n
-    where n.name is not null
-) p on true
-cross join lateral (
-    select
-        clean.tdx_text(v.mac) as mac_address,
-        clean.macs(v.mac) as macs,
-        clean.tdx_text(v.ip) as ip_address,
-        clean.ips(v.ip) as ips,
-        v.system_value,
-        clean.reference(v.system_value) as system_id,
-        clean.tdx_text(p.by_name -> 'operating system' -> 'ValueText') as system_name,
-        v.inventoried_text,
-        coalesce(clean.tdx_time(v.inventoried_text), clean.local_time(v.inventoried_text)) as inventoried,
-        clean.tdx_text(p.by_name -> 'purchase shortcode' -> 'Value') as shortcode,
-        v.function_value,
-        clean.reference(v.function_value) as function_id,
-        clean.tdx_text(p.by_name -> 'function' -> 'ValueText') as function_name,
-        v.owner_value,
-        clean.uuid(v.owner_value) as owner_uid,
-        clean.tdx_text(p.by_name -> 'financial owner/responsible' -> 'ValueText') as owner_name,
-        g.group_ids,
-        g.has_unreadable_groups,
-        clean.tdx_text(p.by_name -> 'support group(s)' -> 'ValueText') as group_names,
-        clean.tdx_text(p.by_name -> 'memory' -> 'Value') as memory,
-        clean.tdx_text(p.by_name -> 'storage' -> 'Value') as storage,
-        clean.tdx_text(p.by_name -> 'processor(s)' -> 'Value') as processor
-    from (
-        select
-            p.by_name -> 'mac address(es)' -> 'Value' as mac,
-            p.by_name -> 'reserved ip address(es)' -> 'Value' as ip,
-            clean.tdx_text(p.by_name -> 'operating system' -> 'Value') as system_value,
-            clean.tdx_text(p.by_name -> 'last inventoried date' -> 'Value') as inventoried_text,
-            clean.tdx_text(p.by_name -> 'function' -> 'Value') as function_value,
-            clean.tdx_text(p.by_name -> 'financial owner/responsible' -> 'Value') as owner_value,
-            p.by_name -> 'support group(s)' -> 'Value' as support
-    ) v
-    cross join lateral (
-        select
-            coalesce(array_agg(i.id order by m.place) filter (where i.id <> 0), '{}') as group_ids,
-            coalesce(bool_or(i.id is null), false) as has_unreadable_groups
-        from unnest(clean.split_texts(v.support)) with ordinality m (member, place)
-        cross join lateral (select clean.integer(m.member) as id) i
-        where m.member <> 'None'
-    ) g
-    offset '0' -- each value is cleaned once, however often it is used
-) t
+from attributed c
 left join shared s on c.tag = s.tag

@@ -88,7 +88,7 @@ detail_raw_id = ["uuid", "Bronze row of the detail"]
 [inputs."silver.tdx_departments"]
 joined = "default_account_id = tdx_id"
 */
-with newest as (
+with newest as not materialized (
     select
         l.external_id,
         l.raw_id,
@@ -97,7 +97,8 @@ with newest as (
         l.is_present,
         l.removed_at,
         d.raw_id as detail_raw_id,
-        clean.with_detail(l.payload, l.live_seq, d.payload, d.live_seq) as payload
+        clean.with_detail(l.payload, l.live_seq, d.payload, d.live_seq) as payload,
+        clean.field_with_detail(l.payload -> 'AlternateID', l.live_seq, d.payload -> 'AlternateID', d.live_seq) as raw_uniqname
     from bronze.tdx_users l
     -- One that was removed keeps its last detail: its own call is answered "not there" because it is gone.
     left join enriched.tdx_user_details d on l.external_id = d.external_id and (d.is_present or not l.is_present)
@@ -259,8 +260,13 @@ cleaned as (
 
 shared as (
     select o.uniqname
-    from cleaned o
-    where o.is_present and o.uniqname is not null
+    from (
+        select clean.uniqname(n.raw_uniqname) as uniqname
+        from newest n
+        where n.is_present
+        offset '0'
+    ) o
+    where o.uniqname is not null
     group by o.uniqname
     having count(*) > 1
 )
