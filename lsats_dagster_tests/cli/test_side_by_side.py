@@ -10,6 +10,7 @@ import pytest
 
 from lsats_dagster.definitions import build_definitions
 from lsats_dagster.demo.campus import Campus
+from lsats_dagster.settings import REPOSITORY
 from lsats_dagster_tests.automation.aids import PATIENCE, Operation, kill, wait_until
 from lsats_dagster_tests.cli.aids import LSATS, rows
 
@@ -34,7 +35,7 @@ def details_under_way(
     with said.open("w") as out:
         process = subprocess.Popen(
             [str(LSATS), "run", "tdx_details", "--no-retry"],
-            cwd=folder, env=variables | {"HTTP_READ_SECONDS": "5"}, stdout=out, stderr=out,
+            cwd=folder, env=variables | {"HTTP_READ_SECONDS": "5", "PYTHONPATH": str(REPOSITORY)}, stdout=out, stderr=out,
         )  # fmt: skip
 
     def all_at_once() -> bool:
