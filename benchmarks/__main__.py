@@ -1,9 +1,13 @@
-"""`python -m benchmarks`: measure everything in one run and print one table. Ends with 0 even where a limit is passed."""
+"""`python -m benchmarks`: measure everything in one run and print one table.
+
+Ends with 1 where a benchmark could not end, with 0 even where a limit is passed.
+"""
 
 import argparse
 import dataclasses
 import json
 import os
+import sys
 import tempfile
 from collections.abc import Callable
 from pathlib import Path
@@ -65,7 +69,7 @@ def show(report: Report) -> None:
             print(f"  {seconds / spending.seconds:>5.0%}  {seconds:>8.2f} s  {part}")
 
 
-def main() -> None:
+def main() -> int:
     parser = argparse.ArgumentParser(prog="python -m benchmarks", description=__doc__)
     parser.add_argument("--json", action="store_true", help="print the report as JSON")
     parser.add_argument(
@@ -82,11 +86,19 @@ def main() -> None:
     if options.json:
         measures = [dataclasses.asdict(m) | {"verdict": m.verdict} for m in report.measures]
         print(
-            json.dumps({"measures": measures, "spendings": [dataclasses.asdict(s) for s in report.spendings]}, indent=2)
+            json.dumps(
+                {
+                    "measures": measures,
+                    "spendings": [dataclasses.asdict(s) for s in report.spendings],
+                    "failures": report.failures,
+                },
+                indent=2,
+            )
         )
     else:
         show(report)
+    return 1 if report.failures else 0
 
 
 if __name__ == "__main__":
-    main()
+    sys.exit(main())

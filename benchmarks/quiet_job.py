@@ -59,7 +59,7 @@ def work(url: str) -> dict[str, Any]:
 def benchmark(server: EmbeddedPostgres, home: Path) -> Report:
     """Median of the quiet jobs, and where its time goes."""
     say("quiet job: filling the hub from the campus, then running with nothing changed")
-    with running_campus(size="demo", state=home / "campus.json") as campus:
+    with running_campus(size="small", state=home / "campus.json") as campus:
         environment = campus.environment | {"LSATS_HOME": str(home)}
         result = contestant("quiet_job", server.url("lsats"), {}, environment)
     middle = statistics.median_low([run["seconds"] for run in result["quiet"]])

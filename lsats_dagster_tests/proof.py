@@ -1,4 +1,6 @@
-"""Everything in depth: all suites, the mutants, the UI; then what each part cost in CPU seconds. `make proof` runs this.
+"""Everything in depth: all suites, the mutants, the smallest benchmarks, the UI; then what each part cost in CPU seconds.
+
+`make proof` runs this.
 
 A part that fails does not keep the others from running, and fails the whole.
 """
@@ -73,6 +75,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
     proof = Proof()
     proof.run_suites(workers)
     proof.run("mutants", f"{TESTS}.mutants", "--workers", workers)
+    # Far too small to say how fast anything is: whether each of them still comes to its end.
+    proof.run("benchmarks", "benchmarks", "--records", "1000", "--size", "tiny")
     if os.environ.get("CHROMIUM") or shutil.which("chromium"):
         proof.run("ui", "pytest", f"{TESTS}/ui")
     else:
