@@ -113,10 +113,14 @@ class World:
     def reset(self) -> "World":
         """An empty hub, with its own definitions, and sources as at the beginning."""
         self.empty(*FILLED, *(definition.name for definition in self.definitions))
-        for table in list(self.former):
-            self.redefine(table)
+        self.define_as_before()
         self.start_sources()
         return self
+
+    def define_as_before(self) -> None:
+        """Change every definition back that a history has changed."""
+        for table in list(self.former):
+            self.redefine(table)
 
     def empty(self, *tables: str) -> None:
         """Delete all rows, triggers or not; of few rows that costs less than TRUNCATE."""

@@ -191,6 +191,7 @@ def history(world: World, definition: Definition, number: int) -> list[Step]:
 def begin(world: World, definition: Definition) -> None:
     """Empty what a history of this table fills; its lists have all entities but one each."""
     world.empty(*FILLED, *(d.name for d in silver_inputs(world, definition)), definition.name)
+    world.define_as_before()
     world.start_sources()
     world.arrive()
 

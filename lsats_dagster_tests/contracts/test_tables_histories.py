@@ -34,6 +34,15 @@ def world(suite_world: World) -> Iterator[World]:
     logging.getLogger("lsats_dagster").setLevel(level)
 
 
+def test_a_history_begins_with_the_own_definitions(world: World) -> None:
+    """Whatever an earlier one, of all tables, has changed and not changed back."""
+    (definition,) = (d for d in SUITE_DEFINITIONS if d.table == "workers")
+    world.reset().fill()
+    world.refresh_all()
+    world.redefine(definition.table)
+    checks.check_history(world, definition, 0)
+
+
 # For the rules of the engine; so it is no share of what a further table costs.
 @pytest.mark.engine
 @pytest.mark.budget(10, "40 histories of several reads and refreshes each")
