@@ -1,7 +1,9 @@
 """A small directory, two clients for it (ldap3 and one that sends bytes as they are told), and their servers."""
 
+import logging
 import socket
-from collections.abc import Iterable, Iterator
+import time
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
 from typing import Any
 
@@ -50,9 +52,26 @@ HUB_IDENTITY = Identity((HUB, "svc-hub@example.edu", "EXAMPLE\\svc-hub"), PASSWO
 
 @contextmanager
 def serving(content: Directory, *identities: Identity, **options: Any) -> Iterator[LdapServer]:
-    """A server in which the hub may log in, and everybody may search who does not."""
-    with LdapServer(content, identities or [HUB_IDENTITY], **{"anonymous": Identity(), **options}) as server:
-        yield server
+    """A server in which the hub may log in, and everybody may search who does not; nothing in it may fail."""
+    failures = Failures(logging.ERROR)
+    logging.getLogger("asyncio").addHandler(failures)
+    try:
+        with LdapServer(content, identities or [HUB_IDENTITY], **{"anonymous": Identity(), **options}) as server:
+            yield server
+    finally:
+        logging.getLogger("asyncio").removeHandler(failures)
+    assert failures.seen == []
+
+
+class Failures(logging.Handler):
+    """What a server's own loop has to say, which hides what goes wrong in it from its clients."""
+
+    def __init__(self, level: int) -> None:
+        super().__init__(level)
+        self.seen: list[str] = []
+
+    def emit(self, record: logging.LogRecord) -> None:
+        self.seen.append(logging.Formatter().format(record))
 
 
 @contextmanager
@@ -66,6 +85,7 @@ def client(
         "receive_timeout": PATIENCE,
         "auto_range": False,
         "auto_bind": True,
+        "return_empty_attributes": False,
         **options,
     }
     connection = ldap3.Connection(host, name, password, **settings)
@@ -81,8 +101,8 @@ def search(
     """What one search brings: values by attribute by DN, in the order in which they came."""
     connection.search(base, query, **{"attributes": ["*"], **options})
     return {
-        # ldap3 shows no list for an attribute without values, and an empty one for what it asked for and did not get.
-        item["dn"]: {name: values or [] for name, values in item["raw_attributes"].items() if values != []}
+        # ldap3 shows no list for an attribute without values.
+        item["dn"]: {name: values or [] for name, values in item["raw_attributes"].items()}
         for item in connection.response or []
         if item["type"] == "searchResEntry"
     }
@@ -115,6 +135,16 @@ class Wire:
     def send(self, *messages: bytes) -> None:
         self.socket.sendall(b"".join(messages))
 
+    def ends(self, *messages: bytes) -> bytes:
+        """Send, send no more, and take all that comes."""
+        try:
+            self.send(*messages)
+            self.socket.shutdown(socket.SHUT_WR)
+        except OSError:
+            # The server was done with the connection before.
+            pass
+        return self.end()
+
     def end(self) -> bytes:
         """All that comes until the server closes the connection; a reset ends it as well."""
         data = bytearray()
@@ -140,6 +170,14 @@ class Wire:
         while len(data) < count and (more := self.socket.recv(count - len(data))):
             data += more
         return data
+
+
+def until(condition: Callable[[], object]) -> None:
+    """Wait for something that the server does on its own."""
+    end = time.monotonic() + PATIENCE
+    while not condition():
+        assert time.monotonic() < end
+        time.sleep(0.01)
 
 
 @contextmanager

@@ -12,6 +12,7 @@ from lsats_dagster_tests import depth
 EXAMPLES = settings(max_examples=50 * depth.FACTOR, derandomize=True, deadline=None, database=None)
 
 
+@pytest.mark.deep
 @EXAMPLES
 @given(st.integers(-(1 << 63), (1 << 63) - 1))
 def test_whole_numbers_are_those_of_another_library(number: int) -> None:

@@ -173,6 +173,7 @@ PEOPLE_DRAWN = st.lists(
 )
 
 
+@pytest.mark.deep
 @settings(max_examples=60 * depth.FACTOR, derandomize=True, deadline=None, database=None)
 @given(PEOPLE_DRAWN, PEOPLE_DRAWN, st.lists(FILTERS, min_size=1, max_size=6))
 def test_an_index_finds_what_a_look_at_everything_finds(
@@ -224,7 +225,7 @@ def test_a_search_sees_all_of_a_change_or_nothing() -> None:
         first, second = b"1", b"2"
         while not stop.is_set():
             first, second = second, first
-            with content.one_change():
+            with content.locked():
                 content.remove(f"uid=u1,{PEOPLE}")
                 content.replace(f"uid=u2,{PEOPLE}", {"objectClass": [b"top"], "uidNumber": [second]})
                 content.add(f"uid=u1,{PEOPLE}", {"objectClass": [b"top"], "uidNumber": [first]})

@@ -81,12 +81,17 @@ class Connection:
         """Answer until one of the two ends the connection."""
         self._service.log.counts["connect"] += 1
         try:
-            await self._meet(self._service.faults.strike("connect"))
-            while (message := await self._next()) is not None and message.operation is not Operation.UNBIND:
-                await self._take(message)
-        except ber.BerError as wrong:
-            self._notify(wrong)
-        except OSError:
+            # What fails in a search ends the connection as well.
+            async with asyncio.TaskGroup() as self._group:
+                await self._meet(self._service.faults.strike("connect"))
+                while (message := await self._next()) is not None and message.operation is not Operation.UNBIND:
+                    await self._take(message)
+                self._abandon_searches()
+        except* ber.BerError as wrong:
+            self._service.log.counts["garbage"] += 1
+            text = str(wrong.exceptions[0])
+            self._writer.write(messages.notice_of_disconnection(Code.PROTOCOL_ERROR, text))
+        except* OSError:
             # The client is gone, too slow, or struck by a fault: there is nobody to tell.
             pass
         finally:
@@ -102,7 +107,6 @@ class Connection:
         self._writer.transport.abort()
 
     async def _close(self) -> None:
-        self._abandon_searches()
         self._writer.close()
         with contextlib.suppress(OSError):
             async with asyncio.timeout(self._service.patience):
@@ -133,7 +137,7 @@ class Connection:
 
     async def _take(self, message: Message) -> None:
         if message.operation is Operation.ABANDON:
-            if task := self._searches.get(messages.read_abandon(message.body)):
+            if task := self._searches.pop(messages.read_abandon(message.body), None):
                 task.cancel()
             return
         try:
@@ -200,25 +204,18 @@ class Connection:
             raise ber.BerError("two requests at work have one number")
         if len(self._searches) >= MOST_SEARCHES:
             raise RequestError(Code.BUSY, f"{MOST_SEARCHES} searches are at work")
-        task = asyncio.create_task(self._search(message))
+        task = self._group.create_task(self._search(message))
         self._searches[message.number] = task
         task.add_done_callback(lambda done: self._search_ended(message.number, done))
 
     def _search_ended(self, number: int, task: asyncio.Task[None]) -> None:
+        # An abandoned one has left its number to others before.
         if self._searches.get(number) is task:
             del self._searches[number]
-        if task.cancelled() or (error := task.exception()) is None:
-            return
-        if isinstance(error, ber.BerError):
-            self._notify(error)
-        elif not isinstance(error, OSError):
-            about = {"message": "a search failed", "exception": error, "task": task}
-            asyncio.get_running_loop().call_exception_handler(about)
-        self._writer.close()
 
     def _abandon_searches(self) -> None:
-        for task in self._searches.values():
-            task.cancel()
+        for number in list(self._searches):
+            self._searches.pop(number).cancel()
 
     async def _search(self, message: Message) -> None:
         try:
@@ -336,10 +333,6 @@ class Connection:
             async with asyncio.timeout(self._service.patience):
                 await self._writer.drain()
         except TimeoutError:
+            self.abort()
             raise ConnectionAbortedError from None
         await asyncio.sleep(0)
-
-    def _notify(self, wrong: ber.BerError) -> None:
-        """Say what is no LDAP, before the connection ends."""
-        self._service.log.counts["garbage"] += 1
-        self._writer.write(messages.notice_of_disconnection(Code.PROTOCOL_ERROR, str(wrong)))

@@ -58,8 +58,8 @@ class Directory:
         self._lock = threading.RLock()
 
     @contextmanager
-    def one_change(self) -> Iterator[None]:
-        """Several changes that a search sees all or none of; searches wait for the end."""
+    def locked(self) -> Iterator[None]:
+        """Several changes of which a search sees all or none, or several looks at one state; others wait for the end."""
         with self._lock:
             yield
 

@@ -80,12 +80,12 @@ class Selection:
 
     def _slice(self, attribute: Attribute, low: int, high: str) -> bytes:
         """The values of a range, as many as come at once: the name tells which they are, `*` that no more follow."""
-        count = len(attribute.values)
-        if low >= count:
-            return b""
-        last = count - 1 if high == "*" else int(high)
+        end = len(attribute.values) - 1
+        last = end if high == "*" else min(int(high), end)
         if self._most is not None:
             last = min(last, low + self._most - 1)
+        if last < low:
+            return b""
         values = attribute.values[low : last + 1]
-        name = f"{attribute.name};range={low}-{'*' if last >= count - 1 else last}"
+        name = f"{attribute.name};range={low}-{'*' if last == end else last}"
         return ber.attribute(name, () if self._types_only else values)

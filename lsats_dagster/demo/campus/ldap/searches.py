@@ -57,29 +57,29 @@ class View:
 
     async def find(self, request: Search, query: Filter, most: float) -> list[Entry]:
         """The entries that a search finds, of one moment and in their order; not many more than `most`."""
-        base = self.base(request.base)
-        if request.scope is Scope.BASE or base.key == SUBSCHEMA:
-            return [base] if request.scope is not Scope.LEVEL and query.matches(self.identity.seen(base)) else []
-        if not base.key:
-            raise RequestError(Code.NO_SUCH_OBJECT, "nothing stands below the root but naming contexts")
-        entries = self.directory.candidates(query)
+        with self.directory.locked():
+            base = self.base(request.base)
+            if request.scope is not Scope.BASE and not base.key:
+                raise RequestError(Code.NO_SUCH_OBJECT, "nothing stands below the root but naming contexts")
+            entries = [base] if request.scope is Scope.BASE else self.directory.candidates(query)
         step = max(1, AT_ONCE // query.size)
         found: list[Entry] = []
         for start in range(0, len(entries), step):
             found += [
                 entry
                 for entry in entries[start : start + step]
-                if self._in_scope(entry, base.key, request.scope)
-                and self.sees(entry)
-                and query.matches(self.identity.seen(entry))
+                if self._reached(entry, base.key, request.scope) and query.matches(self.identity.seen(entry))
             ]
             if len(found) > most:
                 break
             await asyncio.sleep(0)
         return found
 
-    def _in_scope(self, entry: Entry, base: str, scope: Scope) -> bool:
-        return parent_of(entry.key) == base if scope is Scope.LEVEL else is_below(entry.key, base)
+    def _reached(self, entry: Entry, base: str, scope: Scope) -> bool:
+        if scope is Scope.BASE:
+            return True
+        below = parent_of(entry.key) == base if scope is Scope.LEVEL else is_below(entry.key, base)
+        return below and self.sees(entry)
 
 
 @dataclass

@@ -62,6 +62,11 @@ class LdapServer:
         return self._service.log
 
     @property
+    def connections(self) -> int:
+        """How many connections are open."""
+        return len(self._connections)
+
+    @property
     def port(self) -> int:
         """The port of LDAP, with StartTLS where there is a certificate."""
         return int(self._sockets[0].getsockname()[1])
