@@ -1,5 +1,6 @@
 """The directory itself: what it takes, what a change is, and that its indexes find what a look at everything finds."""
 
+import itertools
 import threading
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -9,9 +10,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from lsats_dagster.demo.campus.ldap.directory import Directory
-from lsats_dagster.demo.campus.ldap.filters import And, Filter, Not, Or, Present, Substrings, Within
+from lsats_dagster.demo.campus.ldap.filters import And, Attributes, Filter, Not, Or, Present, Substrings, Within
 from lsats_dagster.demo.campus.ldap.identities import Identity
-from lsats_dagster.demo.campus.ldap.syntaxes import Syntax, comparable_dn
+from lsats_dagster.demo.campus.ldap.syntaxes import COMPARABLE, Syntax, comparable_dn
 from lsats_dagster_tests import depth
 from lsats_dagster_tests.demo.ldap.aids import (
     GROUPS,
@@ -128,6 +129,56 @@ def test_names_that_differ(one: str, other: str) -> None:
 def test_names_that_are_none(name: str) -> None:
     with pytest.raises(ValueError):
         comparable_dn(name)
+
+
+# Values and what filters say of them
+
+
+@pytest.mark.parametrize(
+    ("value", "moment"),
+    [
+        (b"20260112081530.0Z", "2026-01-12T08:15:30+00:00"),
+        (b"20260112081530,25Z", "2026-01-12T08:15:30.250000+00:00"),
+        (b"202601120815.5Z", "2026-01-12T08:15:30+00:00"),
+        (b"2026011208.5Z", "2026-01-12T08:30:00+00:00"),
+        (b"20260112081530-0430", "2026-01-12T12:45:30+00:00"),
+        (b"20260112001530+01", "2026-01-11T23:15:30+00:00"),
+        (b"20260112081530", None),
+        (b"20260230081530Z", None),
+        (b"20260112241530Z", None),
+        (b"00010101000000+0100", None),
+        (b"20260112081530+9900", None),
+        (b"", None),
+    ],
+)
+def test_times(value: bytes, moment: str | None) -> None:
+    found = COMPARABLE[Syntax.TIME](value)
+    assert (found and found.isoformat()) == moment
+
+
+@pytest.mark.parametrize("value", [b"", b"-", b"+1", b"1.0", b" 1", b"1" * 41, "١".encode()])
+def test_numbers_that_are_none(value: bytes) -> None:
+    assert COMPARABLE[Syntax.INTEGER](value) is None
+
+
+@pytest.mark.parametrize("said", list(itertools.product([True, False, None], repeat=2)))
+def test_three_values(said: tuple[bool | None, bool | None]) -> None:
+    """RFC 4511 4.5.1.7: false decides over undefined in all, true in any."""
+    parts = tuple(Said(one) for one in said)
+    everything = False if False in said else None if None in said else True
+    assert And("&", parts).matches({}) is everything
+    assert Or("|", parts).matches({}) is (True if True in said else None if None in said else False)
+    assert Not("!", parts).matches({}) is {True: False, False: True, None: None}[said[0]]
+
+
+class Said(Filter):
+    text = ""
+
+    def __init__(self, said: bool | None) -> None:
+        self._said = said
+
+    def matches(self, attributes: Attributes) -> bool | None:
+        return self._said
 
 
 # Indexes
