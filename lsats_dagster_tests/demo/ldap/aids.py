@@ -4,7 +4,7 @@ import logging
 import socket
 import time
 from collections.abc import Callable, Iterable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from typing import Any
 
 import ldap3
@@ -137,22 +137,18 @@ class Wire:
 
     def ends(self, *messages: bytes) -> bytes:
         """Send, send no more, and take all that comes."""
-        try:
+        # The server may be done with the connection before.
+        with suppress(OSError):
             self.send(*messages)
             self.socket.shutdown(socket.SHUT_WR)
-        except OSError:
-            # The server was done with the connection before.
-            pass
         return self.end()
 
     def end(self) -> bytes:
         """All that comes until the server closes the connection; a reset ends it as well."""
         data = bytearray()
-        try:
-            while more := self.socket.recv(1 << 16):
+        with suppress(ConnectionResetError):
+            while more := self._some(1 << 16):
                 data += more
-        except ConnectionResetError:
-            pass
         return bytes(data)
 
     def message(self) -> bytes:
@@ -167,9 +163,15 @@ class Wire:
 
     def _exactly(self, count: int) -> bytes:
         data = b""
-        while len(data) < count and (more := self.socket.recv(count - len(data))):
+        while len(data) < count and (more := self._some(count - len(data))):
             data += more
         return data
+
+    def _some(self, most: int) -> bytes:
+        try:
+            return self.socket.recv(most)
+        except TimeoutError:
+            raise AssertionError("nothing came in time") from None
 
 
 def until(condition: Callable[[], object]) -> None:

@@ -13,7 +13,7 @@ from ldap3.core.exceptions import (
 )
 
 from lsats_dagster.demo.campus.ldap.directory import SUBSCHEMA
-from lsats_dagster.demo.campus.ldap.identities import Identity
+from lsats_dagster.demo.campus.ldap.identities import Identity, Limits
 from lsats_dagster.demo.campus.ldap.server import LdapServer
 from lsats_dagster_tests.demo.ldap.aids import (
     GROUPS,
@@ -24,6 +24,7 @@ from lsats_dagster_tests.demo.ldap.aids import (
     attributes,
     client,
     directory,
+    pages,
     result,
     search,
     serving,
@@ -261,7 +262,7 @@ def test_the_root_says_what_directory_and_server_are() -> None:
             "namingContexts": [ROOT.encode()],
             "subschemaSubentry": [SUBSCHEMA.encode()],
             "supportedLDAPVersion": [b"3"],
-            "supportedControl": [b"1.2.840.113556.1.4.319", b"1.2.840.113556.1.4.417"],
+            "supportedControl": [b"1.2.840.113556.1.4.319", b"1.2.840.113556.1.4.417", b"1.2.840.113556.1.4.473"],
             "currentTime": [b"20260112081530.0Z"],
             "dnsHostName": [b"dc1.example.edu"],
         }
@@ -312,6 +313,65 @@ def test_two_controllers_show_two_versions_of_one_entry() -> None:
         assert seen["cn"] == elsewhere["cn"]
         assert uids(here, "(whenChanged>=20260112081540Z)") == ""
         assert uids(there, "(whenChanged>=20260112081540Z)") == "asmith"
+
+
+# In an order (RFC 2891)
+
+
+def sort_key(name: bytes, *, reverse: bool = False, rule: bytes = b"") -> bytes:
+    parts = bytes((4, len(name))) + name
+    parts += bytes((0x80, len(rule))) + rule if rule else b""
+    parts += b"\x81\1\xff" if reverse else b""
+    return bytes((0x30, len(parts))) + parts
+
+
+def by(*keys: bytes, critical: bool = True) -> list[tuple[str, bool, bytes]]:
+    return [("1.2.840.113556.1.4.473", critical, bytes((0x30, len(b"".join(keys)))) + b"".join(keys))]
+
+
+@pytest.mark.parametrize(
+    ("keys", "found"),
+    [
+        ([sort_key(b"uidNumber", rule=b"2.5.13.15")], "asmith blee cdoe odd"),
+        ([sort_key(b"UIDNUMBER", reverse=True)], "odd cdoe blee asmith"),
+        ([sort_key(b"cn")], "asmith blee cdoe odd"),
+        ([sort_key(b"mail"), sort_key(b"uid", reverse=True)], "asmith odd cdoe blee"),
+        ([sort_key(b"gidNumber"), sort_key(b"whenChanged")], "odd blee asmith cdoe"),
+    ],
+)
+def test_a_search_comes_in_the_order_that_is_asked_for(hub: ldap3.Connection, keys: list[bytes], found: str) -> None:
+    assert uids(hub, "(uidNumber=*)", controls=by(*keys)) == found
+    assert sort_result(hub) == 0
+
+
+def sort_result(connection: ldap3.Connection) -> int:
+    return int(connection.result["controls"]["1.2.840.113556.1.4.474"]["value"][-1])
+
+
+def test_pages_and_limits_count_in_the_order_that_is_asked_for() -> None:
+    with serving(directory(20), limits=Limits(entries=12)) as server, client(server) as connection:
+        found = list(pages(connection, 5, controls=by(sort_key(b"uidNumber"))))
+        assert found == [[f"u{number}" for number in page] for page in (range(1, 6), range(6, 11), range(11, 13))]
+        assert connection.result["result"] == 4
+
+
+def test_an_order_that_there_is_not_is_told(hub: ldap3.Connection) -> None:
+    assert uids(hub, "(uidNumber<=10)", controls=by(sort_key(b"size"), critical=False)) == "asmith blee"
+    assert sort_result(hub) == 16
+    with pytest.raises(LDAPUnavailableCriticalExtensionResult):
+        search(hub, controls=by(sort_key(b"size")))
+    with pytest.raises(LDAPProtocolErrorResult):
+        search(hub, controls=[("1.2.840.113556.1.4.473", True, b"cn")])
+
+
+def test_a_server_knows_the_controls_that_it_is_told_to_know() -> None:
+    content = directory(20)
+    with serving(content, controls=["1.2.840.113556.1.4.319"]) as server, client(server) as connection:
+        assert root_dse(server)["supportedControl"] == [b"1.2.840.113556.1.4.319"]
+        assert len(search(connection, "(uidNumber=*)", controls=by(sort_key(b"uidNumber"), critical=False))) == 20
+        assert "controls" not in connection.result
+        with pytest.raises(LDAPUnavailableCriticalExtensionResult):
+            search(connection, controls=SHOW_DELETED)
 
 
 # What is not served

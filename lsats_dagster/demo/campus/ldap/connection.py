@@ -4,7 +4,7 @@ import asyncio
 import contextlib
 import hmac
 import ssl
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from math import inf
 
@@ -19,6 +19,7 @@ from lsats_dagster.demo.campus.ldap.messages import (
     ANSWERS,
     START_TLS,
     Code,
+    Control,
     Message,
     Operation,
     RequestError,
@@ -28,10 +29,12 @@ from lsats_dagster.demo.campus.ldap.messages import (
 from lsats_dagster.demo.campus.ldap.searches import (
     PAGED,
     SHOW_DELETED,
+    SORTED,
     Answer,
     Pages,
     View,
     page_control,
+    read_order,
     read_page,
 )
 from lsats_dagster.demo.campus.ldap.syntaxes import comparable_dn
@@ -39,7 +42,6 @@ from lsats_dagster.demo.campus.ldap.syntaxes import comparable_dn
 LARGEST_MESSAGE = 1 << 18
 MOST_SEARCHES = 16
 BATCH = 1 << 16
-SEARCH_CONTROLS = (PAGED, SHOW_DELETED)
 
 
 @dataclass(frozen=True)
@@ -51,6 +53,7 @@ class Service:
     anonymous: Identity | None
     limits: Limits
     tls: ssl.SSLContext | None
+    controls: tuple[str, ...]
     patience: float
     faults: FaultBoard = field(default_factory=FaultBoard)
     log: RequestLog = field(default_factory=RequestLog)
@@ -60,7 +63,7 @@ class Service:
         """What the root DSE says of the server."""
         return {
             "supportedLDAPVersion": [b"3"],
-            "supportedControl": [control.encode() for control in SEARCH_CONTROLS],
+            "supportedControl": [control.encode() for control in self.controls],
             "supportedExtension": [START_TLS.encode()] if self.tls else [],
         }
 
@@ -155,7 +158,7 @@ class Connection:
             await self._refuse(message, refused)
 
     def _check_controls(self, message: Message) -> None:
-        known = SEARCH_CONTROLS if message.operation is Operation.SEARCH else ()
+        known = self._service.controls if message.operation is Operation.SEARCH else ()
         if any(control.critical and name not in known for name, control in message.controls.items()):
             raise RequestError(Code.UNAVAILABLE_CRITICAL_EXTENSION, "a critical control is not known")
 
@@ -218,58 +221,65 @@ class Connection:
             self._searches.pop(number).cancel()
 
     async def _search(self, message: Message) -> None:
+        asked = {name: control for name, control in message.controls.items() if name in self._service.controls}
         try:
             request = messages.read_search(message.body)
-            cookie, code = b"", Code.TIME_LIMIT_EXCEEDED
+            code, said = Code.TIME_LIMIT_EXCEEDED, [page_control(b"")] if PAGED in asked else []
             with contextlib.suppress(TimeoutError):
                 async with asyncio.timeout(request.time_limit or None):
-                    code, cookie = await self._found(message, request)
+                    code, said = await self._found(message, request, asked)
         except RequestError as refused:
             await self._refuse(message, refused)
             return
-        controls = page_control(cookie) if PAGED in message.controls else b""
-        await self._send(self._result(message, code, controls=controls))
+        await self._send(self._result(message, code, controls=said))
 
-    async def _found(self, message: Message, request: Search) -> tuple[Code, bytes]:
-        """Send what a search finds, or one page of it; the code that ends it, and the cookie of the next page."""
-        page = read_page(message.controls[PAGED]) if PAGED in message.controls else None
-        size, cookie = page or (inf, b"")
-        query = read_filter(request.filter, self._service.directory.schema)
+    async def _found(self, message: Message, request: Search, asked: Mapping[str, Control]) -> tuple[Code, list[bytes]]:
+        """Send what a search finds, or one page of it; the code and the controls that end it."""
+        directory, faults = self._service.directory, self._service.faults
+        size, cookie = read_page(asked[PAGED]) if PAGED in asked else (inf, b"")
+        order = read_order(asked[SORTED], directory.schema) if SORTED in asked else None
+        query = read_filter(request.filter, directory.schema)
         searched = Searched(request.base, request.scope, query.text, request.attributes, bool(cookie))
         self._service.log.searches.append(searched)
         identity = self._searching(request)
-        limits = identity.limits or self._service.limits
-        if cookie and self._service.faults.strike("page"):
+        if cookie and faults.strike("page"):
             self._pages.clear()
-        fault = self._service.faults.strike("search")
+        fault = faults.strike("search")
         if fault is not None and fault.kind == "hang":
             await asyncio.Event().wait()
+
+        limits = identity.limits or self._service.limits
         at_once = min(size, limits.page or inf)
-        most = min(request.size_limit or inf, limits.entries or inf, inf if page else at_once)
-        view = View(self._service.directory, identity, SHOW_DELETED in message.controls, self._service.features)
+        most = min(request.size_limit or inf, limits.entries or inf, inf if PAGED in asked else at_once)
         if cookie:
             answer = self._pages.take(cookie, message.body)
         elif size:
-            answer = Answer(message.body, await view.find(request, query, most))
+            view = View(directory, identity, SHOW_DELETED in asked, self._service.features)
+            found = await view.find(request, query, inf if order else most)
+            answer = Answer(message.body, order.sorted(found, view) if order else found)
         else:
             raise RequestError(Code.UNWILLING_TO_PERFORM, "a page has at least one entry")
-        if not size:
-            return Code.SUCCESS, b""
         end = int(min(len(answer.entries), answer.sent + at_once, most))
         selection = Selection(
             request.attributes,
             types_only=request.types_only,
-            operational=self._service.directory.operational,
+            operational=directory.operational,
             most_values=limits.values,
         )
         await self._send_entries(message, answer.entries[answer.sent : end], selection, identity, fault)
         answer.sent = end
-        if end < len(answer.entries):
-            return (Code.SIZE_LIMIT_EXCEEDED, b"") if end == most else (Code.SUCCESS, self._pages.keep(answer))
-        if request.scope is Scope.SUBTREE and comparable_dn(request.base) in self._service.directory.roots:
-            for url in self._service.directory.referrals:
-                await self._send(messages.referral(message.number, url))
-        return Code.SUCCESS, b""
+
+        code, next_cookie = Code.SUCCESS, b""
+        if end == len(answer.entries):
+            if request.scope is Scope.SUBTREE and comparable_dn(request.base) in directory.roots:
+                for url in directory.referrals:
+                    await self._send(messages.referral(message.number, url))
+        elif end == most:
+            code = Code.SIZE_LIMIT_EXCEEDED
+        elif size:
+            next_cookie = self._pages.keep(answer)
+        said = [page_control(next_cookie)] if PAGED in asked else []
+        return code, [*said, order.control] if order else said
 
     def _searching(self, request: Search) -> Identity:
         """Who searches; RequestError for who may not."""
@@ -321,7 +331,14 @@ class Connection:
         await self._send(self._result(message, refused.code, refused.text, matched=refused.matched))
 
     def _result(
-        self, message: Message, code: int, text: str = "", *, matched: str = "", name: str = "", controls: bytes = b""
+        self,
+        message: Message,
+        code: int,
+        text: str = "",
+        *,
+        matched: str = "",
+        name: str = "",
+        controls: Sequence[bytes] = (),
     ) -> bytes:
         tag = ANSWERS[message.operation]
         return messages.result(message.number, tag, code, text, matched=matched, name=name, controls=controls)

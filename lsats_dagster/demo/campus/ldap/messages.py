@@ -1,6 +1,6 @@
 """The messages of LDAP version 3 (RFC 4511): what clients ask, and the bytes that answer them."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from enum import IntEnum
 
@@ -25,6 +25,7 @@ class Code(IntEnum):
     SIZE_LIMIT_EXCEEDED = 4
     AUTH_METHOD_NOT_SUPPORTED = 7
     UNAVAILABLE_CRITICAL_EXTENSION = 12
+    NO_SUCH_ATTRIBUTE = 16
     NO_SUCH_OBJECT = 32
     INVALID_DN_SYNTAX = 34
     INVALID_CREDENTIALS = 49
@@ -181,13 +182,21 @@ def read_extended(body: bytes) -> str:
 
 
 def result(
-    number: int, tag: int, code: int, text: str = "", *, matched: str = "", name: str = "", controls: bytes = b""
+    number: int,
+    tag: int,
+    code: int,
+    text: str = "",
+    *,
+    matched: str = "",
+    name: str = "",
+    controls: Sequence[bytes] = (),
 ) -> bytes:
-    """The end of an answer (RFC 4511 4.1.9). `name`: that of an extended answer. `controls`: encoded, if there are any."""
+    """The end of an answer (RFC 4511 4.1.9). `name`: that of an extended answer. `controls`: each encoded."""
     parts = [ber.integer(code, ber.ENUMERATED), ber.octets(matched), ber.octets(text)]
     if name:
         parts.append(ber.octets(name, 0x8A))
-    return ber.sequence(ber.integer(number), ber.sequence(*parts, tag=tag), controls)
+    said = [ber.sequence(*controls, tag=CONTROLS)] if controls else []
+    return ber.sequence(ber.integer(number), ber.sequence(*parts, tag=tag), *said)
 
 
 def entry(number: bytes, name: bytes, attributes: bytes) -> bytes:
@@ -201,9 +210,9 @@ def referral(number: int, url: str) -> bytes:
     return ber.sequence(ber.integer(number), ber.sequence(ber.octets(url), tag=REFERRAL_ITEM))
 
 
-def controls(identifier: str, value: bytes) -> bytes:
-    """The controls of an answer: one."""
-    return ber.sequence(ber.sequence(ber.octets(identifier), ber.octets(value)), tag=CONTROLS)
+def control(identifier: str, value: bytes) -> bytes:
+    """One control of an answer."""
+    return ber.sequence(ber.octets(identifier), ber.octets(value))
 
 
 def notice_of_disconnection(code: int, text: str) -> bytes:

@@ -4,17 +4,24 @@ import asyncio
 import secrets
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
+from functools import partial
+from typing import Any
 
 from lsats_dagster.demo.campus.ldap import ber
 from lsats_dagster.demo.campus.ldap.directory import SUBSCHEMA, Directory
 from lsats_dagster.demo.campus.ldap.entries import Entry
-from lsats_dagster.demo.campus.ldap.filters import Filter
+from lsats_dagster.demo.campus.ldap.filters import Filter, Schema
 from lsats_dagster.demo.campus.ldap.identities import Identity
-from lsats_dagster.demo.campus.ldap.messages import LARGEST_NUMBER, Code, Control, RequestError, Scope, Search, controls
-from lsats_dagster.demo.campus.ldap.syntaxes import comparable_dn, is_below, parent_of
+from lsats_dagster.demo.campus.ldap.messages import LARGEST_NUMBER, Code, Control, RequestError, Scope, Search, control
+from lsats_dagster.demo.campus.ldap.syntaxes import COMPARABLE, comparable_dn, is_below, parent_of
 
 PAGED = "1.2.840.113556.1.4.319"
 SHOW_DELETED = "1.2.840.113556.1.4.417"
+SORTED = "1.2.840.113556.1.4.473"
+SORT_RESULT = "1.2.840.113556.1.4.474"
+# What a search may ask for besides.
+SEARCH_CONTROLS = (PAGED, SHOW_DELETED, SORTED)
+ORDERING_RULE, REVERSE_ORDER = 0x80, 0x81
 # Parts of filters that are held against entries before others have their turn.
 AT_ONCE = 4096
 # Paged searches of a connection that wait for their next page; the oldest is forgotten for one more.
@@ -117,10 +124,10 @@ class Pages:
         self._waiting.clear()
 
 
-def read_page(control: Control) -> tuple[int, bytes]:
+def read_page(asked: Control) -> tuple[int, bytes]:
     """Size and cookie of the page that is asked for."""
     try:
-        value = ber.Reader(control.value).enter(ber.SEQUENCE)
+        value = ber.Reader(asked.value).enter(ber.SEQUENCE)
         size, cookie = value.integer(), value.octets()
     except ber.BerError:
         raise RequestError(Code.PROTOCOL_ERROR, "a page has a size and a cookie") from None
@@ -131,4 +138,50 @@ def read_page(control: Control) -> tuple[int, bytes]:
 
 def page_control(cookie: bytes) -> bytes:
     """What ends a page: the cookie of the next one, empty after the last. How many entries there are is not told."""
-    return controls(PAGED, ber.sequence(ber.integer(0), ber.octets(cookie)))
+    return control(PAGED, ber.sequence(ber.integer(0), ber.octets(cookie)))
+
+
+@dataclass(frozen=True)
+class Order:
+    """How a search is sorted (RFC 2891): attributes, and whether each one's order is reversed. `code`: of the outcome."""
+
+    keys: tuple[tuple[str, bool], ...]
+    code: int = Code.SUCCESS
+
+    def sorted(self, entries: list[Entry], view: View) -> list[Entry]:
+        """Entries by the lowest value of each attribute; those without one come last, and first in reverse."""
+        for name, reverse in reversed(self.keys):
+            entries = sorted(entries, key=partial(_lowest, view, name), reverse=reverse)
+        return entries
+
+    @property
+    def control(self) -> bytes:
+        """What tells the client of the outcome."""
+        return control(SORT_RESULT, ber.sequence(ber.integer(self.code, ber.ENUMERATED)))
+
+
+def _lowest(view: View, name: str, entry: Entry) -> tuple[bool, Any]:
+    found = view.identity.seen(entry).get(name)
+    values = map(COMPARABLE[view.directory.schema[name]], found.values if found else ())
+    return min(((False, value) for value in values if value is not None), default=(True, None))
+
+
+def read_order(asked: Control, schema: Schema) -> Order:
+    """The order that is asked for; RequestError if it must be and there is no such attribute."""
+    keys = []
+    try:
+        reader = ber.Reader(asked.value).enter(ber.SEQUENCE)
+        while reader.more:
+            key = reader.enter(ber.SEQUENCE)
+            name = key.text().lower()
+            if key.next_tag() == ORDERING_RULE:
+                # An attribute has no order but that of its syntax.
+                key.octets(ORDERING_RULE)
+            keys.append((name, key.next_tag() == REVERSE_ORDER and key.boolean(REVERSE_ORDER)))
+    except ber.BerError:
+        raise RequestError(Code.PROTOCOL_ERROR, "an order consists of attributes") from None
+    if all(name in schema for name, _ in keys):
+        return Order(tuple(keys))
+    if asked.critical:
+        raise RequestError(Code.UNAVAILABLE_CRITICAL_EXTENSION, "there is no such attribute to sort by")
+    return Order((), Code.NO_SUCH_ATTRIBUTE)

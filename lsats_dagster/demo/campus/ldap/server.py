@@ -13,6 +13,7 @@ from lsats_dagster.demo.campus.ldap.directory import Directory
 from lsats_dagster.demo.campus.ldap.faults import FaultBoard
 from lsats_dagster.demo.campus.ldap.identities import Identity, Limits, by_name
 from lsats_dagster.demo.campus.ldap.log import RequestLog
+from lsats_dagster.demo.campus.ldap.searches import SEARCH_CONTROLS
 
 LOOPBACK = "127.0.0.1"
 MOST_CONNECTIONS = 500
@@ -31,7 +32,8 @@ class LdapServer:
 
     identities: who may log in. limits: those of identities without limits of their own. anonymous: who everybody is before a
     login; None means that only the root DSE is told then. tls: the certificate for StartTLS and for LDAPS on a port of its
-    own. patience: seconds in which a client must send what it began to send, and take what it is sent.
+    own. controls: which of those that searches may ask for are known. patience: seconds in which a client must send what it
+    began to send, and take what it is sent.
     """
 
     def __init__(
@@ -42,10 +44,11 @@ class LdapServer:
         *,
         anonymous: Identity | None = None,
         tls: ssl.SSLContext | None = None,
+        controls: Sequence[str] = SEARCH_CONTROLS,
         patience: float = 30.0,
     ) -> None:
         known = by_name(identities)
-        self._service = Service(directory, known, anonymous, limits or Limits(), tls, patience)
+        self._service = Service(directory, known, anonymous, limits or Limits(), tls, tuple(controls), patience)
         self._connections: dict[asyncio.Task[None], Connection] = {}
         self._ready = threading.Event()
         self._thread = threading.Thread(target=lambda: asyncio.run(self._serve()), name="ldap", daemon=True)
