@@ -214,6 +214,7 @@ def message(number: int, tag: int, body: bytes, controls: bytes = b"") -> bytes:
 
 def result(answer: bytes) -> tuple[int, int, int]:
     """Number, tag and result code of a short answer."""
+    assert len(answer) > 9
     return answer[4], answer[5], answer[9]
 
 

@@ -156,7 +156,7 @@ def test_times(value: bytes, moment: str | None) -> None:
     assert (found and found.isoformat()) == moment
 
 
-@pytest.mark.parametrize("value", [b"", b"-", b"+1", b"1.0", b" 1", b"1" * 41, "١".encode()])
+@pytest.mark.parametrize("value", [b"", b"-", b"+1", b"1.0", b"01", b"-0", b" 1", b"1" * 41, "١".encode()])
 def test_numbers_that_are_none(value: bytes) -> None:
     assert COMPARABLE[Syntax.INTEGER](value) is None
 
@@ -262,6 +262,16 @@ def test_a_search_for_an_interval_looks_at_its_entries_only() -> None:
     }
     assert len(content.candidates(Or("|", (within("uid", "u1", "u1"), within("uid", "u2", "u2"))))) == 2
     assert len(content.candidates(Substrings("uid", Syntax.TEXT, "u99", (), "", ""))) == 11
+
+
+def test_two_values_of_one_attribute_may_meet_one_condition_each() -> None:
+    content = directory()
+    content.add(ANN, attributes(gidNumber=["1", "100"]))
+    query = And("&", (within("gidnumber", 50, None), within("gidnumber", None, 60)))
+    check(content, [query])
+    assert [entry.dn for entry in content.candidates(query)] == [ANN]
+    content.replace(ANN, attributes(gidNumber="1"))
+    assert content.candidates(query) == []
 
 
 # Changes while it is served

@@ -40,7 +40,7 @@ START_TLS = b"\x30\x1d\x02\x01\x01\x77\x18\x80\x16" + b"1.3.6.1.4.1.1466.20037"
 
 @pytest.fixture(scope="module")
 def server() -> Iterator[LdapServer]:
-    with serving(directory(3), anonymous=Identity(hidden=frozenset({"uidnumber"}))) as running:
+    with serving(directory(3), anonymous=Identity(hidden=frozenset({"uidNumber"}))) as running:
         yield running
 
 

@@ -184,8 +184,11 @@ class Connection:
             # RFC 4513 5.1.2: a client that forgot the password must not take itself for logged in.
             raise RequestError(Code.UNWILLING_TO_PERFORM, "a login with a name has a password")
         identity = self._service.identities.get(comparable_name(name))
-        known = identity is not None and self._service.faults.refused(identity) is None
-        if identity is None or not known or not hmac.compare_digest(identity.password.encode(), password):
+        if (
+            identity is None
+            or self._service.faults.refused(identity) is not None
+            or not hmac.compare_digest(identity.password.encode(), password)
+        ):
             raise RequestError(Code.INVALID_CREDENTIALS, "name or password is wrong")
         return identity
 
@@ -350,6 +353,5 @@ class Connection:
             async with asyncio.timeout(self._service.patience):
                 await self._writer.drain()
         except TimeoutError:
-            self.abort()
             raise ConnectionAbortedError from None
         await asyncio.sleep(0)

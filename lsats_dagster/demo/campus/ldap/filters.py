@@ -1,5 +1,6 @@
 """Search filters (RFC 4511 4.5.1.7): what they say, and whether an entry meets them."""
 
+from abc import ABC, abstractmethod
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any, NamedTuple
@@ -28,15 +29,15 @@ Attributes = Mapping[str, Attribute]
 Schema = Mapping[str, Syntax]
 
 
-class Filter:
+class Filter(ABC):
     """A filter, or a part of one. `text`: as RFC 4515 writes it. `size`: of how many parts it consists."""
 
     text: str
     size = 1
 
+    @abstractmethod
     def matches(self, attributes: Attributes) -> bool | None:
         """Whether an entry meets it; None where that cannot be said."""
-        raise NotImplementedError
 
 
 @dataclass(frozen=True)

@@ -2,6 +2,7 @@
 
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
+from functools import cached_property
 
 from lsats_dagster.demo.campus.ldap.entries import Entry
 from lsats_dagster.demo.campus.ldap.filters import Attributes
@@ -30,7 +31,7 @@ def nothing(_entry: Entry) -> bool:
 class Identity:
     """Someone who logs in by any of `names` (DN, UPN or `DOMAIN\\name`), or the one who does not.
 
-    hidden: attributes that look absent, in lower case. hides: which entries look absent. limits: None means those of the server.
+    hidden: attributes that look absent. hides: which entries look absent. limits: None means those of the server.
     """
 
     names: tuple[str, ...] = ()
@@ -43,7 +44,11 @@ class Identity:
         """The attributes of an entry that do not look absent."""
         if not self.hidden:
             return entry.attributes
-        return {name: attribute for name, attribute in entry.attributes.items() if name not in self.hidden}
+        return {name: attribute for name, attribute in entry.attributes.items() if name not in self._hidden}
+
+    @cached_property
+    def _hidden(self) -> frozenset[str]:
+        return frozenset(name.lower() for name in self.hidden)
 
 
 def comparable_name(name: str) -> str:

@@ -6,8 +6,8 @@ from datetime import UTC, datetime, timedelta, timezone
 from enum import Enum
 from typing import Any
 
-# Digits beyond these make no number that a directory holds, and cost time.
-NUMBER = re.compile(rb"-?[0-9]{1,40}")
+# No zeros in front (RFC 4517 3.3.16). Digits beyond these make no number that a directory holds, and cost time.
+NUMBER = re.compile(rb"0|-?[1-9][0-9]{0,39}")
 TIME = re.compile(
     rb"(?P<year>\d{4})(?P<month>\d\d)(?P<day>\d\d)(?P<hour>\d\d)(?:(?P<minute>\d\d)(?P<second>\d\d)?)?"
     rb"(?:[.,](?P<fraction>\d{1,9}))?(?P<zone>Z|[+-]\d{2}(?:\d{2})?)"
