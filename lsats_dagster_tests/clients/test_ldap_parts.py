@@ -253,3 +253,4 @@ def test_a_server_that_says_limit_for_ever_is_not_asked_for_ever(
     with serving(tmp_path, Endless([])) as server:
         error = failure(server.client())
     assert (type(error), str(error)) == (PermanentSourceError, "The directory: no end after 50 searches")
+    assert len(server.searches) < 60
