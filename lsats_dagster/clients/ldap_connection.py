@@ -178,10 +178,10 @@ class LdapConnection:
 
         def expire() -> None:
             cut.set()
-            with contextlib.suppress(OSError, AttributeError):  # nothing is open yet, or any more
-                socket.socket.shutdown(
-                    self._connection.socket, socket.SHUT_RDWR
-                )  # SSLSocket's own would drop the TLS state
+            sock = self._connection.socket
+            if sock is not None:
+                with contextlib.suppress(OSError):
+                    socket.socket.shutdown(sock, socket.SHUT_RDWR)  # SSLSocket's own would drop the TLS state
 
         timer = threading.Timer(self._timeouts.answer, expire)
         timer.daemon = True
@@ -241,6 +241,8 @@ class _Tls(ldap3.Tls):  # type: ignore[misc] # ldap3 has no types
             self.refusal = _REASONS.get(error.verify_code, "OpenSSL does not trust it")
             connection.socket.close()
             raise
+        # Of several addresses of a host, this one has another certificate.
+        self.refusal = None
 
 
 def trust_in(title: str, ca_file: Path | None) -> ssl.SSLContext:

@@ -90,13 +90,20 @@ class Server:
 
 
 @contextmanager
-def serving(folder: Path, script: Script, *, bind: int = 0, names: Sequence[str] = ("localhost",)) -> Iterator[Server]:
+def serving(
+    folder: Path,
+    script: Script,
+    *,
+    bind: int = 0,
+    names: Sequence[str] = ("localhost",),
+    address: tuple[str, int] = ("127.0.0.1", 0),
+) -> Iterator[Server]:
     """Answer on a free loopback port over TLS. bind: the result code of every login; names: those of the certificate."""
     authority, trust = trustme.CA(), ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
     authority.issue_cert(*names).configure_cert(trust)
     ca_file = folder / "ca.pem"
     authority.cert_pem.write_to_path(str(ca_file))
-    listener = socket.create_server(("127.0.0.1", 0))
+    listener = socket.create_server(address)
     server = Server(listener.getsockname()[1], ca_file)
 
     def accept() -> None:

@@ -257,7 +257,7 @@ def test_values_that_come_as_ranges_are_whole(tmp_path: Path) -> None:
 
 
 ROOT = {"dnsHostName": [b"LOCALHOST"], "currentTime": [b"20260112081530.0Z"]}
-OTHER = {"dnsHostName": [b"dc2.example.edu"], "currentTime": [b"20260112081530.0Z"]}
+OTHER = {"dnsHostName": [b"dc2.example.edu"], "currentTime": [b"20260112081530.0Z"], "uid": [b"somebody"]}
 TIME = datetime(2026, 1, 12, 8, 15, 30, tzinfo=UTC)
 
 
@@ -335,6 +335,22 @@ def test_a_certificate_of_another_name_does_not_verify(tmp_path: Path) -> None:
         "The directory: the certificate of the server does not verify: it is for another name than the one connected to"
     )
     assert server.binds == 0
+
+
+def test_one_address_with_another_certificate_does_not_spoil_the_others(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "other").mkdir()
+    hosts = ["127.0.0.2", "127.0.0.1"]
+    with serving(tmp_path, first([person("a"), done(cookie=b"COOKIE")], reset, [person("b"), done()])) as server:
+        found = [(socket.AF_INET, socket.SOCK_STREAM, 6, "", (host, server.port)) for host in hosts]
+        monkeypatch.setattr(socket, "getaddrinfo", lambda *_: found)
+        with serving(tmp_path / "other", first([done()]), address=(hosts[0], server.port)) as other:
+            try:
+                read: object = uids(server.client())
+            except SourceError as error:
+                read = str(error)
+    assert (read, other.binds, server.binds) == (["a", "b"], 0, 2)
 
 
 def test_a_certificate_may_be_for_an_address(tmp_path: Path) -> None:

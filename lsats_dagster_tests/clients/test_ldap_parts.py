@@ -105,6 +105,7 @@ def test_everybody_comes_once_and_the_plan_saves_the_search_for_intervals(tmp_pa
         client = server.client()
         parts = read(client)
         searches = crowd.searches
+        assert crowd.asked.count("all") == len(parts)
         assert everybody(parts) == sorted(uid for uid, _ in crowd.people)
         assert all(len(part) <= LIMIT for part in parts.values())
         assert parts[OUTSIDE] == []
