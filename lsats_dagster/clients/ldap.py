@@ -35,6 +35,7 @@ MOST_PAGES = 10_000  # of one read; a source that never ends is not read for eve
 MOST_SEARCHES = 100_000  # of one read by parts
 OUTSIDE = "outside"  # name of the part with all numbers that are in no interval
 NO_ATTRIBUTES = ("1.1",)
+UNWILLING = 53  # what servers say of a cookie that they do not know, too
 _EVERYTHING = "(objectClass=*)"
 _NUMBER = re.compile(rb"-?[0-9]{1,20}")
 
@@ -217,9 +218,13 @@ class LdapClient:
         connection = self._connected()
         cookie = b""
         for _ in range(MOST_PAGES):
+            signals = (UNWILLING,) if cookie else ()
             found = self._ask(
-                connection, base, filter, attributes.names, scope, page_size=self._page_size, cookie=cookie
-            )
+                connection, base, filter, attributes.names, scope,
+                page_size=self._page_size, cookie=cookie, signals=signals,
+            )  # fmt: skip
+            if found.code == UNWILLING:
+                raise TransientSourceError(f"{self._title}: the server forgot how far the read was")
             if found.code != WHOLE:
                 raise PermanentSourceError(
                     f"{self._title}: the server ended the search at its size limit: it must be read by parts"

@@ -9,15 +9,19 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+import pytest
 import trustme
 
+from lsats_dagster.clients.errors import SourceError
 from lsats_dagster.clients.http import Timeouts
 from lsats_dagster.clients.ldap import LdapClient
+from lsats_dagster.clients.ldap_values import Attributes
 from lsats_dagster.clients.window import Clock
 from lsats_dagster_tests.clients.aids import PATIENT, VirtualClock
 
 BIND, SEARCH = 0x60, 0x63
 PASSWORD = "geheim"
+UID = Attributes(("uid",))
 
 
 def ber(tag: int, *parts: bytes) -> bytes:
@@ -166,3 +170,18 @@ def exactly(connection: socket.socket, size: int) -> bytes | None:
             return None
         received += piece
     return received
+
+
+def uids(client: LdapClient, attributes: Attributes = UID) -> list[str]:
+    """The people of a paged read."""
+    return [str(record["uid"]) for page in client.pages("dc=example,dc=edu", "(uid=*)", attributes) for record in page]
+
+
+def failure(read: Callable[[], Any]) -> SourceError:
+    with pytest.raises(SourceError) as caught:
+        read()
+    return caught.value
+
+
+def reset(connection: socket.socket) -> None:
+    connection.close()
