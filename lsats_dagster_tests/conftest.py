@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from hypothesis import HealthCheck, settings
 from sqlalchemy import text
 
 from lsats_dagster.clients.window import LocalCallWindow
@@ -29,6 +30,10 @@ from lsats_dagster.transforms.definition import Definition, load_definitions
 from lsats_dagster_tests.clients.aids import PATIENT
 from lsats_dagster_tests.databases import HubDatabases
 from lsats_dagster_tests.databases import new_database as new_database
+
+# How fast examples come is no concern of a test: a busy machine would turn it red.
+settings.register_profile("suite", deadline=None, suppress_health_check=list(HealthCheck))
+settings.load_profile("suite")
 
 DEFINITIONS: tuple[Definition, ...] = load_definitions(SQL_ROOT)
 
