@@ -1,7 +1,7 @@
 """The encoding of LDAP: what it writes another reader reads, and what is no BER of LDAP is refused."""
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import example, given, settings
 from hypothesis import strategies as st
 from pyasn1.codec.ber import decoder, encoder
 from pyasn1.type import univ
@@ -15,6 +15,9 @@ EXAMPLES = settings(max_examples=50 * depth.FACTOR, derandomize=True, deadline=N
 @pytest.mark.deep
 @EXAMPLES
 @given(st.integers(-(1 << 63), (1 << 63) - 1))
+@example(-(1 << 63))
+@example(-128)
+@example(128)
 def test_whole_numbers_are_those_of_another_library(number: int) -> None:
     assert decoder.decode(ber.integer(number))[0] == number
     assert ber.Reader(encoder.encode(univ.Integer(number))).integer() == number

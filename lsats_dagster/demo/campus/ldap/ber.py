@@ -33,7 +33,9 @@ def sequence(*parts: bytes, tag: int = SEQUENCE) -> bytes:
 
 def integer(number: int, tag: int = INTEGER) -> bytes:
     """A whole number, in as few octets as hold it and its sign."""
-    return element(tag, number.to_bytes(number.bit_length() // 8 + 1, "big", signed=True))
+    # One bit more for the sign; a negative number has the bits of the one that its complement is.
+    bits = (number if number >= 0 else ~number).bit_length() + 1
+    return element(tag, number.to_bytes((bits + 7) // 8, "big", signed=True))
 
 
 def octets(value: bytes | str, tag: int = OCTET_STRING) -> bytes:
