@@ -1,6 +1,6 @@
 # `make demo` and `make test` are all a newcomer needs; `make help` lists the rest.
 .DEFAULT_GOAL := help
-.PHONY: help demo ui test test-ui proof lint format types sql-lint load-check bench docs check clean
+.PHONY: help demo ui test test-ui test-servers proof lint format types sql-lint load-check bench docs check clean
 SHELL := /bin/bash
 
 # The first that runs and is of a version that the hub supports.
@@ -39,11 +39,14 @@ demo: $(RUNTIME) ## The whole hub over a simulated campus: first run, one day la
 ui: $(RUNTIME) ## Dagster's UI on loopback over the demo data
 	@$(BIN)/lsats demo --days 0 --ui
 
-test: $(DEV) ## All tests that need no browser
-	@$(BIN)/python -m pytest -n $(WORKERS) --dist worksteal --ignore=lsats_dagster_tests/ui
+test: $(DEV) ## All tests that need no browser and no server of others
+	@$(BIN)/python -m pytest -n $(WORKERS) --dist worksteal --ignore=lsats_dagster_tests/ui --ignore=lsats_dagster_tests/servers
 
 test-ui: $(DEV) ## Dagster's UI over the demo data, in Chromium; UPDATE_SCREENSHOT=1 renews the README's picture
 	@$(BIN)/python -m pytest lsats_dagster_tests/ui
+
+test-servers: $(DEV) ## The client of directories against OpenLDAP's slapd, which must be installed (on Debian: apt-get install slapd)
+	@$(BIN)/python -m pytest lsats_dagster_tests/servers
 
 proof: $(DEV) ## Everything in depth, wrong lines that tests must see, Dagster's UI; up to an hour: nightly, before a release
 	@$(BIN)/python -m lsats_dagster_tests.proof --workers $(WORKERS)
@@ -72,7 +75,7 @@ bench: $(DEV) ## How fast the engines are, beside plain COPY and INSERT; some mi
 docs: $(RUNTIME) ## Write the data dictionary and .env.example from the code
 	@$(BIN)/lsats db docs
 
-check: lint types sql-lint load-check test test-ui ## Everything that CI checks
+check: lint types sql-lint load-check test test-ui test-servers ## Everything that CI checks
 
 clean: ## Remove the environment and all demo data
 	@# The command knows where the server keeps its files, which may be outside of this folder.

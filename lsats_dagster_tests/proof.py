@@ -1,4 +1,4 @@
-"""Everything in depth: all suites, the mutants, the UI; then what each part cost in CPU seconds. `make proof` runs this.
+"""Everything in depth: all suites, the mutants, servers of others, the UI; then what each part cost. `make proof` runs this.
 
 A part that fails does not keep the others from running, and fails the whole.
 """
@@ -18,6 +18,7 @@ from tempfile import TemporaryDirectory
 
 from lsats_dagster.settings import REPOSITORY
 from lsats_dagster_tests.budget import table
+from lsats_dagster_tests.servers.slapd import find
 
 TESTS = "lsats_dagster_tests"
 
@@ -43,12 +44,12 @@ class Proof:
             self.failed.append(part)
 
     def run_suites(self, workers: str) -> None:
-        """All tests that need no browser, in depth; their parts take the place of the whole."""
+        """All tests that need no browser and no server of others, in depth; their parts take the place of the whole."""
         with TemporaryDirectory() as folder:
             costs = Path(folder, "costs.json")
             self.run(
-                "suites", "pytest", "-n", workers, "--dist", "worksteal", f"--ignore={TESTS}/ui", "--costs", str(costs),
-                LSATS_PROOF="1",
+                "suites", "pytest", "-n", workers, "--dist", "worksteal", f"--ignore={TESTS}/ui", f"--ignore={TESTS}/servers",
+                "--costs", str(costs), LSATS_PROOF="1",
             )  # fmt: skip
             if costs.exists():
                 del self.seconds["suites"]
@@ -73,6 +74,10 @@ def main(arguments: Sequence[str] | None = None) -> int:
     proof = Proof()
     proof.run_suites(workers)
     proof.run("mutants", f"{TESTS}.mutants", "--workers", workers)
+    if find("slapd"):
+        proof.run("servers", "pytest", f"{TESTS}/servers")
+    else:
+        proof.left_out.append("the tests of servers (no slapd: install it)")
     if os.environ.get("CHROMIUM") or shutil.which("chromium"):
         proof.run("ui", "pytest", f"{TESTS}/ui")
     else:

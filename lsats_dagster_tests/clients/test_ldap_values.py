@@ -81,6 +81,14 @@ def test_all_forms_of_a_generalized_time(received: str, wanted: str) -> None:
     assert read("whenChanged", received.encode()) == wanted
 
 
+def test_a_day_that_there_is_not_ends_no_read() -> None:
+    try:
+        found = read("whenChanged", b"20260230000000Z")
+    except ValueError:
+        found = None
+    assert found == "20260230000000Z"
+
+
 # N3
 @pytest.mark.parametrize(
     ("received", "wanted"),
