@@ -150,7 +150,7 @@ comment on function clean.directory_time(text) is
 create or replace function clean.is_no_directory_time(value text) returns boolean
 language sql immutable parallel safe
 return case
-    when clean.text(value) is null or clean.trimmed(value) ~ '^(0+|1601-?01-?01.*|9999-?12-?31.*)$' then true
+    when clean.text(value) is null or clean.trimmed(value) ~ '^(0+(\.0+)?|1601-?01-?01.*|9999-?12-?31.*)$' then true
     when clean.trimmed(value) ~ '^[0-9]{19}$' then clean.trimmed(value)::numeric >= 2650466880000000000
     else false
 end;
