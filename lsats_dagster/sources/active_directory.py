@@ -4,8 +4,10 @@ import base64
 import re
 from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta
-from typing import Any
+from typing import Any, ClassVar
 from uuid import UUID
+
+from pydantic import Field, SecretStr
 
 from lsats_dagster.clients.errors import PartialFetchError
 from lsats_dagster.clients.ldap import LdapClient
@@ -20,7 +22,10 @@ from lsats_dagster.ingestion.stream import (
     UnkeyedRecordError,
     UnprovenReadError,
 )
+from lsats_dagster.settings import Folder, Host, SourceSettings
+from lsats_dagster.source import Source, Terms
 
+TITLE = "Active Directory"
 UNIVERSITY = "OU=UMICH,DC=adsroot,DC=itcs,DC=umich,DC=edu"
 COLLEGE = f"OU=LSA,OU=Organizations,{UNIVERSITY}"
 # Computers are of the class person too.
@@ -78,6 +83,38 @@ COMPUTER = Attributes(
         "msDFSR-ComputerReferenceBL", "netbootSCPBL",
     ),
 )  # fmt: skip
+
+
+class ActiveDirectorySettings(SourceSettings):
+    """Address and login of Active Directory."""
+
+    ways: ClassVar = (("ad_server", "ad_user", "ad_password"),)
+
+    ad_server: Host | None = Field(
+        None,
+        description="Active Directory: host of a controller or of the domain, adsroot.itcs.umich.edu; always with TLS.",
+    )
+    ad_port: int = Field(636, gt=0, lt=65536, description="Its port for LDAP over TLS.")
+    ad_user: str = Field("", description="Login there, DOMAIN\\name or name@domain.")
+    ad_password: SecretStr = Field(SecretStr(""), description="Goes with AD_USER.")
+    ad_ca_file: Folder | None = Field(
+        None, description="File with the authorities that may have signed its certificate; default: the system's."
+    )
+
+
+def open_client(settings: ActiveDirectorySettings, terms: Terms) -> LdapClient:
+    """A client by the settings."""
+    assert settings.ad_server is not None
+    return LdapClient(
+        title=TITLE,
+        host=settings.ad_server,
+        port=settings.ad_port,
+        user=settings.ad_user,
+        password=settings.ad_password.get_secret_value(),
+        ca_file=settings.ad_ca_file,
+        timeouts=terms.timeouts,
+        clock=terms.clock,
+    )
 
 
 def content(attributes: Attributes, *volatile: str) -> HashRule:
@@ -246,4 +283,13 @@ COMPUTERS = ListStream(
     evidence=LdapClient.evidence,
     hash_rule=content(COMPUTER, *OF_LOGINS, *OF_PASSWORDS),
     read=read_computers,
+)
+
+SOURCE = Source(
+    name="active_directory",
+    title=TITLE,
+    settings=ActiveDirectorySettings,
+    open_client=open_client,
+    transport="ldap",
+    streams=(USERS, GROUPS, UNITS, COMPUTERS),
 )

@@ -2,6 +2,9 @@
 
 from collections.abc import Iterator
 from dataclasses import dataclass
+from typing import ClassVar
+
+from pydantic import Field, SecretStr
 
 from lsats_dagster.clients.errors import PartialFetchError
 from lsats_dagster.clients.ldap import LdapClient
@@ -15,7 +18,10 @@ from lsats_dagster.ingestion.stream import (
     UnkeyedRecordError,
     UnprovenReadError,
 )
+from lsats_dagster.settings import Folder, Host, SourceSettings
+from lsats_dagster.source import Source, Terms, Weekday, weekly
 
+TITLE = "MCommunity"
 ROOT = "dc=umich,dc=edu"
 # As bigint holds it.
 MOST_DIGITS = 18
@@ -40,6 +46,37 @@ GROUP = Attributes(
         "facsimileTelephoneNumber", "objectClass",
     ),
 )  # fmt: skip
+
+
+class McommunitySettings(SourceSettings):
+    """Address and login of MCommunity."""
+
+    ways: ClassVar = (("mcommunity_ldap_server", "mcommunity_ldap_user", "mcommunity_ldap_password"),)
+
+    mcommunity_ldap_server: Host | None = Field(
+        None, description="Host of the directory of MCommunity, ldap.umich.edu; always with TLS."
+    )
+    mcommunity_ldap_port: int = Field(636, gt=0, lt=65536, description="Its port for LDAP over TLS.")
+    mcommunity_ldap_user: str = Field("", description="Login there, a DN such as uid=name,ou=People,dc=umich,dc=edu.")
+    mcommunity_ldap_password: SecretStr = Field(SecretStr(""), description="Goes with MCOMMUNITY_LDAP_USER.")
+    mcommunity_ldap_ca_file: Folder | None = Field(
+        None, description="File with the authorities that may have signed its certificate; default: the system's."
+    )
+
+
+def open_client(settings: McommunitySettings, terms: Terms) -> LdapClient:
+    """A client by the settings."""
+    assert settings.mcommunity_ldap_server is not None
+    return LdapClient(
+        title=TITLE,
+        host=settings.mcommunity_ldap_server,
+        port=settings.mcommunity_ldap_port,
+        user=settings.mcommunity_ldap_user,
+        password=settings.mcommunity_ldap_password.get_secret_value(),
+        ca_file=settings.mcommunity_ldap_ca_file,
+        timeouts=terms.timeouts,
+        clock=terms.clock,
+    )
 
 
 def number_key(record: Record, name: str) -> str:
@@ -126,4 +163,15 @@ GROUPS = ListStream(
     evidence=LdapClient.evidence,
     hash_rule=GROUPS_BRANCH.content,
     read=GROUPS_BRANCH.read,
+)
+
+SOURCE = Source(
+    name="mcommunity",
+    title=TITLE,
+    settings=McommunitySettings,
+    open_client=open_client,
+    transport="ldap",
+    streams=(USERS, GROUPS),
+    # 700,000 people, of whom few change.
+    cadences={USERS.table: weekly(Weekday.SUNDAY)},
 )

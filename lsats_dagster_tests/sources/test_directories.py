@@ -4,18 +4,23 @@ import base64
 import struct
 from collections.abc import Callable
 from datetime import datetime
+from pathlib import Path
 from typing import Any
 from uuid import UUID
 
 import pytest
 
 from lsats_dagster.clients.ldap_values import Attributes
+from lsats_dagster.clients.window import LocalCallWindow
 from lsats_dagster.ingestion.content import prepare
 from lsats_dagster.ingestion.stream import ListStream, SkippedRecordError, UnkeyedRecordError
+from lsats_dagster.source import Source, Terms
 from lsats_dagster.sources import active_directory as ad
 from lsats_dagster.sources import mcommunity
 from lsats_dagster.sources.active_directory import account_key, object_key
 from lsats_dagster.sources.mcommunity import group_key, person_key
+from lsats_dagster_tests.clients.aids import PATIENT
+from lsats_dagster_tests.clients.ldap_wire import PASSWORD, done, first, serving
 from lsats_dagster_tests.contracts import records_directories as records
 from lsats_dagster_tests.contracts.records_directories import guid
 
@@ -171,3 +176,34 @@ def test_secrets_are_not_asked_for(stream: ListStream[Any], attributes: Attribut
     assert set(secret) <= {
         "pwdLastSet", "badPwdCount", "badPasswordTime", "ms-Mcs-AdmPwdExpirationTime", "msLAPS-PasswordExpirationTime",
     }  # fmt: skip
+
+
+@pytest.mark.parametrize("source", [mcommunity.SOURCE, ad.SOURCE], ids=lambda source: source.name)
+def test_a_directory_is_opened_by_its_own_settings(source: Source, tmp_path: Path) -> None:
+    """Host, port, login and authorities of one directory say nothing of another."""
+    with serving(tmp_path, first([done()])) as server:
+        host, user, password = source.settings.ways[0]
+        prefix = host.removesuffix("server")
+        known = {
+            host: "localhost", user: "hub", password: PASSWORD, f"{prefix}port": server.port, f"{prefix}ca_file": server.ca_file,
+        }  # fmt: skip
+        client = source.open_client(source.settings(**known), Terms(LocalCallWindow(), timeouts=PATIENT))
+        assert client.probe().clock_difference is None
+        client.close()
+    assert server.binds == 1
+    assert client.evidence()["address"] == f"ldaps://localhost:{server.port}"
+
+
+@pytest.mark.parametrize("source", [mcommunity.SOURCE, ad.SOURCE], ids=lambda source: source.name)
+def test_what_a_directory_needs_is_named(source: Source) -> None:
+    assert source.settings().missing == [name.upper() for name in source.settings.ways[0]]
+    assert not source.settings().is_set_up
+
+
+def test_people_are_due_on_sundays_and_everything_else_every_night() -> None:
+    """700,000 people are read once a week (architecture.md 12)."""
+    nights = {
+        s.table: len(source.cadence_of(s).nights) for source in (mcommunity.SOURCE, ad.SOURCE) for s in source.streams
+    }
+    assert {table for table, number in nights.items() if number == 1} == {"mcommunity_users"}
+    assert {number for table, number in nights.items() if table != "mcommunity_users"} == {7}
