@@ -258,10 +258,17 @@ shared as (
     from (
         select
             n.external_id,
-            clean.account_uniqname(n.payload -> 'uid', n.payload -> 'sAMAccountName', n.payload -> 'cn') as uniqname,
-            coalesce(not clean.has_bit(clean.integer(n.payload ->> 'userAccountControl'), 2), false) as is_enabled,
-            clean.directory_time(n.payload ->> 'lastLogonTimestamp') as last_logon
+            clean.account_uniqname(f.uid, f."sAMAccountName", f.cn) as uniqname,
+            coalesce(not clean.has_bit(clean.integer(f."userAccountControl"), 2), false) as is_enabled,
+            clean.directory_time(f."lastLogonTimestamp") as last_logon
         from newest n
+        cross join lateral jsonb_to_record(n.payload) f (
+            uid jsonb,
+            "sAMAccountName" jsonb,
+            cn jsonb,
+            "userAccountControl" text,
+            "lastLogonTimestamp" text
+        )
         where n.is_present
         offset '0'
     ) o
