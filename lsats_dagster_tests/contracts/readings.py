@@ -25,6 +25,9 @@ DECIMAL = re.compile(r"[+-]?(?:[0-9]{1,15}(?:\.[0-9]{0,15})?|\.[0-9]{1,15})(?:[e
 MONEY = re.compile(r"[+-]?(?:[0-9]{1,13}(?:\.[0-9]*)?|\.[0-9]+)|\((?:[0-9]{1,13}(?:\.[0-9]*)?|\.[0-9]+)\)", re.ASCII)
 AMERICAN_DAY = re.compile(r"([0-9]{1,2})/([0-9]{1,2})/([0-9]{4}|[0-9]{2})(?:[ T].*)?", re.ASCII | re.DOTALL)
 ISO_DAY = re.compile(r"([0-9]{4})-([0-9]{2})-([0-9]{2})(?:[ T].*)?", re.ASCII | re.DOTALL)
+NO_DIRECTORY_TIME = re.compile(r"0+(?:\.0+)?|1601-?01-?01.*|9999-?12-?31.*", re.ASCII | re.DOTALL)
+# The last day of the year 9999 in 100 ns since 1601: from then on a FILETIME says never.
+LAST_DAY_IN_TICKS = 2650466880000000000
 # Of two digits of a year the last that is of this century.
 PIVOT = 68
 LONGEST_FRACTION = 100
@@ -236,6 +239,10 @@ def means_nothing(flag: str, value: Any) -> bool:
             return decimal(value) == 0
         case "bad_integer":
             return integer(value) == 0
+        case "bad_directory_date":
+            if re.fullmatch("[0-9]{19}", said):
+                return int(said) >= LAST_DAY_IN_TICKS
+            return bool(NO_DIRECTORY_TIME.fullmatch(said))
         case "bad_date":
             return said.startswith("0001-")
         case "bad_uuid":

@@ -3,8 +3,7 @@
 A new stream gets an entry in SHAPES; a test of the suite fails until it has one.
 """
 
-from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from collections.abc import Mapping
 from typing import Any
 
 from lsats_dagster_tests.contracts.records import (
@@ -28,12 +27,9 @@ from lsats_dagster_tests.contracts.records import (
     user,
     user_detail,
 )
-
-# In place of a value: the record does not have the field at all.
-ABSENT = object()
-
-# Of signs that do not repeat, so that nothing makes it shorter: no index takes it.
-LONG = "".join(chr(0x4E00 + i * 7919 % 20_000) for i in range(2_000))
+from lsats_dagster_tests.contracts.shape import ABSENT as ABSENT
+from lsats_dagster_tests.contracts.shape import LONG as LONG
+from lsats_dagster_tests.contracts.shape import Shape
 
 # Values that no field should hold, and that any field may hold: none of them may fail a refresh.
 HOSTILE: tuple[Any, ...] = (
@@ -56,28 +52,6 @@ HOSTILE: tuple[Any, ...] = (
 )  # fmt: skip
 # Those of them that no record may hold: it is quarantined.
 UNSTORABLE = ("\ud800",)
-
-
-@dataclass(frozen=True)
-class Shape:
-    """Records of one stream. `ordinary` makes a whole record of a key, every field filled.
-
-    key_fields: what the key is made of. keys: the few entities of random histories. number: the key of the n-th of many.
-    links: fields that join rows with others, and the colliding values that histories put there. others: further fields with
-    telling values.
-    """
-
-    key_fields: tuple[str, ...]
-    keys: tuple[str, ...]
-    number: Callable[[int], str]
-    ordinary: Callable[[str], dict[str, Any]]
-    links: Mapping[str, tuple[Any, ...]]
-    others: Mapping[str, tuple[Any, ...]]
-
-    @property
-    def fields(self) -> list[str]:
-        """The fields of an ordinary record without those of the key."""
-        return [name for name in self.ordinary(self.keys[0]) if name not in self.key_fields]
 
 
 CODES = (

@@ -53,10 +53,47 @@ TEXT: dict[str, list[tuple[Any, Any]]] = {
         ("0", None), ("9223372036854775807", None), ("1601-01-01T00:00:00+00:00", None), ("16010101000000.0Z", None),
         ("9999-12-31T23:59:59.999999+00:00", None), ("99991231235959Z", None), ("20241318141417Z", None), ("soon", None),
         ("", None), (None, None), ("99999999999999999999", None),
+        ("134126793300000000", moment(2026, 1, 12, 8, 15, 30)), ("2650466880000000000", None), ("2650467743990000000", None),
+        ("2650467924000000010", None), ("2650152384000000000", None),
+        ("2650152383990000000", moment(9998, 12, 31, 23, 59, 59)),
+        ("-1", None), ("2026011208Z", moment(2026, 1, 12, 8)), ("202601120815Z", moment(2026, 1, 12, 8, 15)),
+        ("20260112081530Z", moment(2026, 1, 12, 8, 15, 30)), ("20260112081530,5Z", moment(2026, 1, 12, 8, 15, 30, 500_000)),
+        ("20260112081530-0500", moment(2026, 1, 12, 13, 15, 30)), ("20260112081530+05", moment(2026, 1, 12, 3, 15, 30)),
+        ("20260112-0500", None), ("20260230000000Z", None), ("20260112081530", None),
+        ("2026-01-12T08:15:30Z", moment(2026, 1, 12, 8, 15, 30)),
+        ("2026-02-30T08:15:30Z", None), ("20xx-01-12T08:15:30Z", None),
+        ("2026-01-12T08:15:30.25+01:00", moment(2026, 1, 12, 7, 15, 30, 250_000)),
     ],
+    "generalized_time": [
+        ("2026011208Z", "2026-01-12T08:00:00Z"), ("202601120815-0500", "2026-01-12T08:15:00-0500"),
+        ("20260112081530,25Z", "2026-01-12T08:15:30.25Z"), ("2026-01-12T08:15:30Z", None), ("202601120815.5Z", None),
+        ("", None), (None, None),
+    ],
+    "bigint": [
+        ("8", 8), (" 8.0 ", 8), ("-8", -8), ("9223372036854775807", 2**63 - 1), ("9223372036854775808", None),
+        ("-9223372036854775808", -(2**63)), ("133900000000000000", 133900000000000000), ("8.5", None), ("x", None), ("", None),
+        (None, None),
+    ],
+    "ticks": [
+        ("2026-01-12T08:15:30Z", 134126793300000000), ("134126793300000000", 134126793300000000),
+        ("20260112081530Z", 134126793300000000),
+        ("0", 0), ("9223372036854775807", 2**63 - 1), ("soon", None), ("", None), (None, None),
+    ],
+    "is_conflict": [
+        ("jrivers\nCNF:3f1d9c2e-7a10-4a5c-8f37-0c2b9f6e1a55", True), ("CN=jrivers\\0ACNF:3f1d9c2e,OU=People", True),
+        ("jrivers", False), ("CNF:x", False), ("", False), (None, False),
+    ],
+    "uniqname_candidate": [
+        ("Rivers-Lab", "rivers"), ("psyc-jrivers", "jrivers"), ("jrivers", "jrivers"), ("Example Core Facility", None),
+        ("ab-lab", None), ("PSYC-JRivers", "jrivers"), ("riversriv-lab", None), ("chemistr-jrivers", None), ("abcdefghi", None),
+        ("ab", None), ("jrivers2", None), ("lab", "lab"), ("", None), (None, None),
+    ],
+    "is_structural_name": [("Standard", True), ("current", True), ("jrivers", False), ("psyc-current", False), (None, None)],
     "iso_time": [("1601-01-01T00:00:00Z", None), ("1602-01-01T00:00:00Z", moment(1602, 1, 1)), ("9999-01-01T00:00:00Z", None)],
     "is_no_directory_time": [
-        ("0", True), ("000000000000000000", True), ("9223372036854775807", True), ("1601-01-01T00:00:00+00:00", True),
+        ("2650466880000000000", True), ("2650467924000000010", True), ("2650152384000000000", False), ("-1", False),
+        ("0.0", True), ("0", True), ("000000000000000000", True), ("9223372036854775807", True),
+        ("1601-01-01T00:00:00+00:00", True),
         ("16010101000000.0Z", True), ("9999-12-31T23:59:59.999999+00:00", True), (None, True), (" ", True),
         ("soon", False), ("133657892570000000", False),
     ],
@@ -107,6 +144,40 @@ JSON: dict[str, list[tuple[Any, Any]]] = {
         (["a", " b"], ["a", "b"]),
         (["a", "b\t", "c"], ["a", "b", "c"]), (['", "'], ['", "']), (["a]"], ["a]"]),
     ],
+    "lines": [(["a ", "", "b"], "a\nb"), ("a ", "a"), ([], None), (None, None), ({"a": 1}, None), (8.0, "8")],
+    "joined_texts": [(["a", " b"], "a\nb"), ([None], None)],
+    "distinct_texts": [(["b", "a ", "b", ""], ["b", "a"]), ([], [])],
+    "dn": [
+        (" CN=x,OU=y ", "CN=x,OU=y"), ("x", None), ("", None), (None, None), (["CN=x"], "CN=x"),
+        ("CN=" + "x" * 1997, "CN=" + "x" * 1997),
+        ("CN=" + "x" * 1998, None), ("CN=" + "\u00e9" * 999, None),
+    ],
+    "says_no_time": [
+        (None, True), ("", False), (" ", False), (0, True), ("0", True), (9223372036854775807, True),
+        ("1601-01-01T00:00:00+00:00", True), ("2026-01-12T08:15:30Z", False), ("soon", False), ([], False),
+    ],
+    "people_among": [
+        (
+            ["uid=JRivers,ou=People,dc=umich", "CN=ablee, OU=People,OU=UMICH", "uid=jrivers,ou=People,dc=x",
+             "cn=Sub,ou=User Groups,dc=x", "CN=PC1,OU=Workstations,OU=LSA", "CN=x,OU=Old,OU=People,OU=UMICH",
+             "CN=Doe\\, Jane,OU=People", "uid=no name,ou=People,dc=x", "CN=zz,OU=NotPeople,DC=x", "", None],
+            ["ablee", "jrivers", "x"],
+        ),
+        ("uid=jrivers,ou=People", []), (None, []), ([], []),
+    ],
+    "groups_among": [
+        (
+            ["CN=G1,OU=Users and Groups,OU=LSA", "cn=sub,ou=User Groups,ou=Groups,dc=x", "CN=g1,OU=users and groups,OU=LSA",
+             "CN=jrivers,OU=People,OU=UMICH", "CN=PC1,OU=Workstations,OU=LSA", "CN=G2,OU=Groups", "CN=Groups,OU=x"],
+            ["cn=g1,ou=users and groups,ou=lsa", "cn=g2,ou=groups", "cn=sub,ou=user groups,ou=groups,dc=x"],
+        ),
+        (None, []), ([], []),
+    ],
+    "thumbprints": [
+        ("AAEC", ["ae4b3280e56e2faf83f414a6e3dabe9d5fbe18976544c05fed121accb85b53fc"]),
+        (["", "no base64", "AAE", "AAEC"], ["ae4b3280e56e2faf83f414a6e3dabe9d5fbe18976544c05fed121accb85b53fc"]), (None, []),
+        ([], []),
+    ],
     "cleaned_texts": [([" a", None, [], {"b": 1}], ["a", "[]", '{"b": 1}']), ([], [])],
     "split_texts": [
         ("a, b;c\nd", ["a", "b", "c", "d"]), (["a;b", " c "], ["a", "b", "c"]), ("00 1A 2B", ["00 1A 2B"]),
@@ -156,7 +227,9 @@ CALLS: list[tuple[str, Any]] = [
     ("clean.zoned_time('2024-07-18', 'UTC')", moment(2024, 7, 18)),
     ("clean.zoned_time('7/18/2024 25:00', 'UTC')", None), ("clean.zoned_time('', 'UTC')", None),
     ("clean.bad_integer('n', '8.0')", None), ("clean.bad_integer('n', ' ')", None), ("clean.bad_integer('n', null)", None),
-    ("clean.bad_integer('n', 'x')", "bad_integer:n"), ("clean.bad_decimal('n', 'x')", "bad_decimal:n"),
+    ("clean.bad_integer('n', 'x')", "bad_integer:n"), ("clean.bad_bigint('n', 'x')", "bad_integer:n"),
+    ("clean.bad_bigint('n', '99999999999')", None), ("clean.bad_bigint('n', ' ')", None),
+    ("clean.bad_decimal('n', 'x')", "bad_decimal:n"),
     ("clean.bad_decimal('n', '1.5')", None), ("clean.unparsed_amount('n', 'free')", "unparsed_amount:n"),
     ("clean.unparsed_amount('n', '$1')", None), ("clean.unparsed_amount('n', '')", None),
     ("clean.bad_uuid('n', 'x')", "bad_uuid:n"),
@@ -166,6 +239,8 @@ CALLS: list[tuple[str, Any]] = [
     ("clean.invalid_uniqname('n', '\"ab\"')", None), ("clean.invalid_uniqname('n', 'null')", None),
     ("clean.bad_tdx_time('n', 'soon')", "bad_date:n"), ("clean.bad_tdx_time('n', '0001-01-01T00:00:00Z')", None),
     ("clean.bad_tdx_time('n', '2024-07-18T14:14:17Z')", None), ("clean.bad_directory_time('n', 'soon')", "bad_date:n"),
+    ("clean.bad_directory_time('n', '-1')", "bad_date:n"), ("clean.bad_directory_time('n', '20260230000000Z')", "bad_date:n"),
+    ("clean.bad_directory_time('n', '')", None), ("clean.bad_directory_time('n', '2650467743990000000')", None),
     ("clean.bad_directory_time('n', '0')", None), ("clean.bad_directory_time('n', '20240718141417.0Z')", None),
     ("clean.bad_zoned_time('n', 'soon')", "bad_date:n"), ("clean.bad_zoned_time('n', '7/18/2024')", None),
     ("clean.bad_day('n', '2/30/2023')", "bad_date:n"), ("clean.bad_day('n', '2023-09-22')", None),
@@ -185,15 +260,30 @@ CALLS: list[tuple[str, Any]] = [
     ("clean.named('{a,b,a}', array['1', '2', '3']::jsonb[], 'a')", 1), ("clean.named('{a}', array['1']::jsonb[], 'b')", None),
     ("clean.named(null, null, 'a')", None),
 ]  # fmt: skip
+CALLS += [
+    ("clean.says_no_time(null)", False),
+    ("clean.group_scope(-2147483646)", "global"), ("clean.group_scope(-2147483644)", "domain_local"),
+    ("clean.group_scope(8)", "universal"),
+    ("clean.group_scope(1)", None), ("clean.group_scope(null)", None),
+    ("clean.account_uniqname('\"JRivers \"', '\"x\"', '\"y\"')", "jrivers"),
+    ("clean.account_uniqname('\"\"', '\"svc-x\"', '\"y\"')", "svc-x"),
+    ("clean.account_uniqname(null, '\"$x\"', '\"y\"')", "y"), ("clean.account_uniqname(null, null, null)", None),
+    ("clean.account_uniqname('\"jrivers\"', '\"jrivers\"', '\"jrivers\\nCNF:3f1d9c2e\"')", None),
+    ("clean.both_texts('[\"a\", \"b\"]', '[\"b\", \" c\"]')", ["a", "b", "c"]),
+    ("clean.both_texts('[\"b\", \"b\"]', null)", ["b", "b"]),
+    ("clean.both_texts(null, '\"a\"')", ["a"]),
+    ("clean.ranged('{\"M;range=10-*\": [\"c\"], \"m;range=2-9\": [\"b\", \"a\"], \"m\": []}', 'm')", ["b", "a", "c"]),
+    ("clean.ranged('{\"member\": [\"a\"], \"memberOf;range=0-1\": \"x\"}', 'member')", None),
+]  # fmt: skip
 FLAGGERS_OF_TEXT = (
-    "bad_integer", "bad_decimal", "unparsed_amount", "bad_uuid", "bad_tdx_time", "bad_directory_time", "bad_zoned_time",
-    "bad_day",
+    "bad_bigint", "bad_integer", "bad_decimal", "unparsed_amount", "bad_uuid", "bad_tdx_time", "bad_directory_time",
+    "bad_zoned_time", "bad_day",
 )  # fmt: skip
 FLAGGERS_OF_JSON = ("bad_code", "invalid_uniqname")
 # Functions of neither one text nor one JSON value.
 OTHERS = (
-    "zoned_time", "with_detail", "field_with_detail", "attributes", "named", "has_bit", "account_kind", "from_root",
-    "status_levels", "rdns_with_escapes", "unescaped_name",
+    "zoned_time", "with_detail", "field_with_detail", "attributes", "named", "group_scope", "account_uniqname", "both_texts",
+    "ranged", "has_bit", "account_kind", "from_root", "status_levels", "rdns_with_escapes", "unescaped_name",
 )  # fmt: skip
 
 

@@ -52,6 +52,13 @@ end;
 
 comment on function clean.rdn_value(text) is 'What one part of a DN says, without its escapes';
 
+-- DN of an object. Columns made of it are indexed, and no index takes a text beyond some 2,700 bytes; no directory has such.
+create or replace function clean.dn(value jsonb) returns text
+language sql immutable parallel safe
+return case when octet_length(clean.text(value)) <= 2000 and clean.text(value) like '%=%' then clean.text(value) end;
+
+comment on function clean.dn(jsonb) is 'DN of at most 2,000 bytes; anything else becomes NULL';
+
 -- Rule O: names of the organizational units of a DN, leaf first.
 create or replace function clean.ou_path(dn text) returns text[]
 language sql immutable parallel safe set plan_cache_mode = force_generic_plan
@@ -107,27 +114,65 @@ return case when left(clean.trimmed(value), 4) between '1602' and '9998' then cl
 
 comment on function clean.iso_time(text) is 'ISO time from 1602 to 9998; anything else becomes NULL';
 
+-- GeneralizedTime as ISO text: minutes and seconds may be missing, a fraction begins with a point or a comma.
+create or replace function clean.generalized_time(value text) returns text
+language sql immutable parallel safe
+return case
+    when value ~ '^[0-9]{10}([0-9]{2}([0-9]{2}([.,][0-9]+)?)?)?(Z|[+-][0-9]{2}([0-9]{2})?)$' then regexp_replace(
+        regexp_replace(
+            regexp_replace(replace(value, ',', '.'), '^([0-9]{12})([Z+-])', '\100\2'), '^([0-9]{10})([Z+-])', '\10000\2'
+        ),
+        '^(....)(..)(..)(..)(..)(..)', '\1-\2-\3T\4:\5:\6'
+    )
+end;
+
+comment on function clean.generalized_time(text) is 'ISO text of a GeneralizedTime; anything else becomes NULL';
+
 -- Directory time (code DA), told by its shape: FILETIME (100 ns since 1601), GeneralizedTime, or ISO text. Never and not set,
 -- which are written as 0, the greatest number, 1601 and 9999, become NULL.
 create or replace function clean.directory_time(value text) returns timestamptz
 language sql stable parallel safe
 return case
+    -- As clients write it, and of this century: half the cost.
+    when value like '20__-__-__T__:__:__Z' then clean.tdx_time(value)
+    -- Before the year 9999, as in ISO text.
     when clean.trimmed(value) ~ '^[0-9]{17,19}$' then case
-        when clean.trimmed(value)::numeric < 2650467744000000000
+        when clean.trimmed(value)::numeric < 2650152384000000000
             then to_timestamp((clean.trimmed(value)::numeric / 10000000 - 11644473600)::double precision)
     end
-    when clean.trimmed(value) ~ '^[0-9]{14}(\.[0-9]+)?Z$' then clean.iso_time(
-        regexp_replace(clean.trimmed(value), '^(....)(..)(..)(..)(..)(..)', '\1-\2-\3T\4:\5:\6')
-    )
-    else clean.iso_time(value)
+    else clean.iso_time(coalesce(clean.generalized_time(clean.trimmed(value)), value))
 end;
 
 comment on function clean.directory_time(text) is
 'Time of a directory: FILETIME, GeneralizedTime or ISO text; never, not set and anything else become NULL';
 
+-- A FILETIME from the last day of the year 9999 on says never.
 create or replace function clean.is_no_directory_time(value text) returns boolean
 language sql immutable parallel safe
-return clean.text(value) is null
-    or clean.trimmed(value) ~ '^(0+|9223372036854775807|1601-?01-?01.*|9999-?12-?31.*)$';
+return case
+    when clean.text(value) is null or clean.trimmed(value) ~ '^(0+(\.0+)?|1601-?01-?01.*|9999-?12-?31.*)$' then true
+    when clean.trimmed(value) ~ '^[0-9]{19}$' then clean.trimmed(value)::numeric >= 2650466880000000000
+    else false
+end;
 
 comment on function clean.is_no_directory_time(text) is 'Whether a text is blank or how a directory writes never and not set';
+
+-- Bronze holds null for such a time; where the directory said nothing of it, the field is not there.
+create or replace function clean.says_no_time(value jsonb) returns boolean
+language sql immutable parallel safe
+return case
+    when value is null then false
+    when jsonb_typeof(value) = 'null' then true
+    else clean.text(value) is not null and clean.is_no_directory_time(clean.text(value))
+end;
+
+comment on function clean.says_no_time(jsonb) is 'Whether a directory said of a time that it is never, or not set';
+
+-- The ticks of a FILETIME, which a client may have made a time.
+create or replace function clean.ticks(value text) returns bigint
+language sql stable parallel safe
+return coalesce(
+    clean.bigint(value), (extract(epoch from clean.directory_time(value)) * 10000000 + 116444736000000000)::bigint
+);
+
+comment on function clean.ticks(text) is 'Ticks of 100 ns since 1601 of a directory time, or as they stand';

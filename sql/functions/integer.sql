@@ -19,3 +19,17 @@ language sql immutable parallel safe
 return nullif(clean.integer(value), 0);
 
 comment on function clean.reference(text) is 'Whole number where 0 means "not set" and becomes NULL';
+
+-- The same of 64 bits.
+create or replace function clean.bigint(value text) returns bigint
+language sql immutable parallel safe
+return case
+    when octet_length(value) between 1 and 18 and value !~ '[^0-9]' then value::bigint
+    when clean.trimmed(value) ~ '^[+-]?[0-9]{1,19}(\.0*)?$'
+        then case
+            when clean.trimmed(value)::numeric between -9223372036854775808 and 9223372036854775807
+                then clean.trimmed(value)::numeric::bigint
+        end
+end;
+
+comment on function clean.bigint(text) is 'Whole number of 64 bits; anything else becomes NULL';

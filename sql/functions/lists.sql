@@ -77,3 +77,44 @@ end
 $$;
 
 comment on function clean.choices(jsonb) is 'Numbers of the choices in a list or in one value; NULL for what is no number';
+
+create or replace function clean.joined_texts(value jsonb) returns text
+language sql immutable parallel safe set plan_cache_mode = force_generic_plan
+return (
+    select string_agg(m.member, e'\n' order by m.place)
+    from jsonb_array_elements_text(clean.texts($1)) with ordinality m (member, place)
+);
+
+comment on function clean.joined_texts(jsonb) is 'Texts of a JSON list, one on a line; of an empty one NULL';
+
+-- Of a value that may be several: all of them.
+create or replace function clean.lines(value jsonb) returns text
+language sql immutable parallel safe
+return case when jsonb_typeof(value) = 'array' then clean.joined_texts(value) else clean.text(value) end;
+
+comment on function clean.lines(jsonb) is 'Trimmed text of a JSON value, of a list all texts, one on a line';
+
+create or replace function clean.distinct_texts(value jsonb) returns jsonb
+language sql immutable parallel safe set plan_cache_mode = force_generic_plan
+return (
+    select coalesce(jsonb_agg(d.member order by d.place), '[]')
+    from (
+        select
+            m.member,
+            min(m.place) as place
+        from jsonb_array_elements_text(clean.texts($1)) with ordinality m (member, place)
+        group by m.member
+    ) d
+);
+
+comment on function clean.distinct_texts(jsonb) is 'Trimmed texts of a JSON list, each once';
+
+-- Texts of two lists in one, each once.
+create or replace function clean.both_texts(value jsonb, other jsonb) returns jsonb
+language sql immutable parallel safe
+return case
+    when clean.texts(other) = '[]' then clean.texts(value)
+    else clean.distinct_texts(clean.texts(value) || clean.texts(other))
+end;
+
+comment on function clean.both_texts(jsonb, jsonb) is 'Trimmed texts of two lists, each once';

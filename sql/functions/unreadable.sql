@@ -8,6 +8,14 @@ end;
 
 comment on function clean.bad_integer(text, text) is 'Flag of a text that is no whole number';
 
+create or replace function clean.bad_bigint(name text, value text) returns text
+language sql immutable parallel safe
+return case
+    when value is not null and clean.bigint(value) is null and clean.text(value) is not null then 'bad_integer:' || name
+end;
+
+comment on function clean.bad_bigint(text, text) is 'Flag of a text that is no whole number of 64 bits';
+
 create or replace function clean.bad_decimal(name text, value text) returns text
 language sql immutable parallel safe
 return case
