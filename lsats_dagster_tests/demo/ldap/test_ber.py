@@ -19,9 +19,14 @@ EXAMPLES = settings(max_examples=50 * depth.FACTOR, derandomize=True, deadline=N
 @example(-128)
 @example(128)
 def test_whole_numbers_are_those_of_another_library(number: int) -> None:
-    assert decoder.decode(ber.integer(number))[0] == number
-    assert ber.Reader(encoder.encode(univ.Integer(number))).integer() == number
-    assert ber.integer(number) == encoder.encode(univ.Integer(number))
+    written = ber.integer(number)
+    assert decoder.decode(written)[0] == number
+    assert ber.Reader(written).integer() == number
+    # The other one spends an octet too many on some negative numbers: X.690 8.3.2 forbids nine equal bits in front.
+    content = written[2:]
+    assert len(content) == 1 or int.from_bytes(content[:2], "big") >> 7 not in (0, 0x1FF)
+    if number > -(1 << 63):
+        assert ber.Reader(encoder.encode(univ.Integer(number))).integer() == number
 
 
 @pytest.mark.parametrize("length", [0, 1, 127, 128, 255, 256, 65535, 65536])
