@@ -215,7 +215,10 @@ def test_the_log_tells_what_was_asked(server: LdapServer) -> None:
     with client(server) as connection:
         list(pages(connection, 10, "(&(uid=u*)(!(uidNumber>=30))(|(cn~=a\\2ab)(mail=*))(joinable<=x)(a:dn:=b))"))
         list(pages(connection, 10, "(uid=*1*2*)"))
-        assert server.log.counts == {"connect": 1, "bind": 1, "search": 2}
+        asked = server.log.counts.copy()
+    # The end of an earlier client may have come in between.
+    del asked["unbind"]
+    assert asked == {"connect": 1, "bind": 1, "search": 2}
     assert [searched.filter for searched in server.log.searches] == [
         "(&(uid=u*)(!(uidNumber>=30))(|(cn~=a\\2ab)(mail=*))(joinable<=x)(:=))",
         "(uid=*1*2*)",
