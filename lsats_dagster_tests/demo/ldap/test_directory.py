@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 from lsats_dagster.demo.campus.ldap.directory import Directory
 from lsats_dagster.demo.campus.ldap.filters import And, Attributes, Filter, Not, Or, Present, Substrings, Within
 from lsats_dagster.demo.campus.ldap.identities import Identity
-from lsats_dagster.demo.campus.ldap.syntaxes import COMPARABLE, Syntax, comparable_dn
+from lsats_dagster.demo.campus.ldap.syntaxes import COMPARABLE, Syntax, comparable_dn, parent_of
 from lsats_dagster_tests import depth
 from lsats_dagster_tests.demo.ldap.aids import (
     GROUPS,
@@ -121,6 +121,10 @@ def test_names_that_are_equal(one: str, other: str) -> None:
 )
 def test_names_that_differ(one: str, other: str) -> None:
     assert comparable_dn(one) != comparable_dn(other)
+
+
+def test_a_comma_within_a_name_ends_none() -> None:
+    assert parent_of(comparable_dn("cn=Doe\\, Carl,dc=edu")) == "dc=edu"
 
 
 @pytest.mark.parametrize(
