@@ -11,6 +11,8 @@ from dataclasses import dataclass, field
 from starlette.responses import Response
 from starlette.types import Receive, Scope, Send
 
+from lsats_dagster.demo.campus.due import Counted, strike
+
 TRANSPORT = "campus.transport"
 BLANKS = b" " * (1 << 16)
 
@@ -34,12 +36,9 @@ KINDS: Mapping[str, Mapping[str, float | None]] = {
 
 
 @dataclass
-class Fault:
-    """One fault: it lets `after` calls pass, then strikes `times` calls (None: all that follow)."""
+class Fault(Counted):
+    """A fault of a route, with its options."""
 
-    kind: str
-    times: int | None
-    after: int
     options: dict[str, float | None] = field(default_factory=dict)
 
     def number(self, option: str) -> float:
@@ -66,20 +65,8 @@ class FaultBoard:
         self._faults.clear()
 
     def strike(self, route: str) -> Fault | None:
-        """Count one call of the route and say which fault it meets.
-
-        Every fault counts the calls it lets pass from the moment it was switched on; of those due, the oldest
-        strikes.
-        """
-        due: Fault | None = None
-        for fault in self._faults.get(route, []):
-            if fault.after > 0:
-                fault.after -= 1
-            elif due is None and fault.times != 0:
-                due = fault
-        if due is not None and due.times is not None:
-            due.times -= 1
-        return due
+        """Count one call of the route and say which fault it meets."""
+        return strike(self._faults.get(route, []))
 
 
 class Hang:

@@ -4,6 +4,7 @@ import threading
 from collections.abc import Mapping
 from dataclasses import dataclass
 
+from lsats_dagster.demo.campus.due import Counted, strike
 from lsats_dagster.demo.campus.ldap.identities import Identity, comparable_name
 from lsats_dagster.demo.campus.ldap.messages import Code
 
@@ -22,12 +23,9 @@ KINDS: Mapping[str, Mapping[str, Mapping[str, float]]] = {
 
 
 @dataclass
-class Fault:
-    """One fault: it lets `after` requests pass, then strikes `times` requests (None: all that follow)."""
+class Fault(Counted):
+    """A fault of what is struck, with its options."""
 
-    kind: str
-    times: int | None
-    after: int
     options: dict[str, float]
 
 
@@ -65,21 +63,9 @@ class FaultBoard:
             self._refused.clear()
 
     def strike(self, struck: str) -> Fault | None:
-        """Count one request and say which fault it meets.
-
-        Every fault counts the requests that it lets pass from the moment it was switched on; of those due, the oldest
-        strikes.
-        """
-        due: Fault | None = None
+        """Count one request and say which fault it meets."""
         with self._lock:
-            for fault in self._faults.get(struck, []):
-                if fault.after > 0:
-                    fault.after -= 1
-                elif due is None and fault.times != 0:
-                    due = fault
-            if due is not None and due.times is not None:
-                due.times -= 1
-        return due
+            return strike(self._faults.get(struck, []))
 
     def refused(self, identity: Identity) -> int | None:
         """The code that searches of an identity get whose login is refused by any of its names; None if it is not."""
