@@ -1,6 +1,8 @@
 """The last payload of each record: what an upgrade carries over, what a run of details leaves, and what finding it costs."""
 
 import shutil
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -111,22 +113,30 @@ def test_a_tombstone_between_two_answers_leaves_the_payload(hub: Database) -> No
     assert things.payload("0", "thing_detail") == {"ID": "0", "Text": "Detail of 0"}
 
 
+@contextmanager
+def seen_by_view(things: Things) -> Iterator[psycopg.Connection[Any]]:
+    """A connection on which the view of these things stands, and nobody else sees it."""
+    url = things.hub.url.set(drivername="postgresql").render_as_string(hide_password=False)
+    with psycopg.connect(url) as connection:
+        for statement in view_statements(things.stream):
+            connection.execute(statement.encode())
+        yield connection
+        connection.rollback()
+
+
 @pytest.mark.parametrize("analyzed", [False, True])
 def test_reading_a_view_reads_no_history(hub: Database, analyzed: bool) -> None:
     things = Things(hub, 100)
     for day in range(5):
         things.listed = [{"ID": thing["ID"], "Name": f"Day {day}"} for thing in things.listed]
         things.ingest()
-    with psycopg.connect(hub.url.set(drivername="postgresql").render_as_string(hide_password=False)) as connection:
-        for statement in view_statements(things.stream):
-            connection.execute(statement.encode())
+    with seen_by_view(things) as connection:
         if analyzed:
             connection.execute("analyze bronze.raw_entities, bronze.current_entities")
         read = "select seq_tup_read + idx_tup_fetch from pg_stat_xact_user_tables where relname = 'raw_entities'"
         before = connection.execute(read).fetchone()
         found = connection.execute("select payload ->> 'Name', count(*) from bronze.things group by 1").fetchall()
         after = connection.execute(read).fetchone()
-        connection.rollback()
     assert found == [("Day 4", 100)]
     assert before is not None
     assert after is not None
@@ -137,11 +147,8 @@ def test_a_view_is_read_in_parallel(hub: Database) -> None:
     """As a refresh of a whole table does; what stands below a row of another query never is."""
     things = Things(hub, 100)
     things.ingest()
-    with psycopg.connect(hub.url.set(drivername="postgresql").render_as_string(hide_password=False)) as connection:
-        for statement in view_statements(things.stream):
-            connection.execute(statement.encode())
+    with seen_by_view(things) as connection:
         connection.execute("set parallel_setup_cost = 0; set parallel_tuple_cost = 0")
         connection.execute(WHOLE_TABLES.encode())
         plan = connection.execute("explain select payload ->> 'Name' from bronze.things").fetchall()
-        connection.rollback()
     assert plan[0][0].startswith("Gather")
