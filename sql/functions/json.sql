@@ -6,22 +6,25 @@ return case when jsonb_typeof(value) = 'array' then value else '[]'::jsonb end;
 comment on function clean.list(jsonb) is 'JSON list; anything else becomes the empty list';
 
 -- A record of a list and its detail in one: what the newer of them lacks is as the older one says. Without a detail the record.
+-- Most details repeat the whole record, which is told at a fifth of the cost of putting the two together. The empty objects make
+-- Postgres decompress each payload once and not with every use.
 create or replace function clean.with_detail(record jsonb, record_seq bigint, detail jsonb, detail_seq bigint) returns jsonb
-language sql immutable parallel safe
-return case when detail_seq > record_seq then record || detail else coalesce(detail || record, record) end;
+language plpgsql immutable parallel safe as $$
+begin
+    if detail is null then
+        return record;
+    end if;
+    record := record || '{}';
+    detail := detail || '{}';
+    if detail_seq < record_seq then
+        return detail || record;
+    end if;
+    return case when detail @> record then detail else record || detail end;
+end
+$$;
 
 comment on function clean.with_detail(jsonb, bigint, jsonb, bigint) is
 'Fields of a record and of its detail, each as the newer of them that has it says';
-
--- One field of the same, without putting the whole record together.
-create or replace function clean.field_with_detail(
-    field jsonb, record_seq bigint, detail_field jsonb, detail_seq bigint
-) returns jsonb
-language sql immutable parallel safe
-return case when detail_seq > record_seq then coalesce(detail_field, field) else coalesce(field, detail_field) end;
-
-comment on function clean.field_with_detail(jsonb, bigint, jsonb, bigint) is
-'One field of a record and of its detail, as the newer of them that has it says';
 
 -- Custom attributes of TeamDynamix and their names in lower case, the financial owner, whose name differs, by its number and
 -- first. A function: a subquery for each row would keep a refresh from running in parallel.

@@ -92,7 +92,7 @@ detail_raw_id = ["uuid", "Bronze row of the detail"]
 
 [inputs."enriched.tdx_asset_details"]
 */
-with newest as not materialized (
+with cleaned as (
     select
         l.external_id,
         l.raw_id,
@@ -101,30 +101,13 @@ with newest as not materialized (
         l.is_present,
         l.removed_at,
         d.raw_id as detail_raw_id,
-        clean.with_detail(l.payload, l.live_seq, d.payload, d.live_seq) as payload,
-        clean.field_with_detail(l.payload -> 'Tag', l.live_seq, d.payload -> 'Tag', d.live_seq) as raw_tag
-    from bronze.tdx_assets l
-    -- One that was removed keeps its last detail: its own call is answered "not there" because it is gone.
-    left join enriched.tdx_asset_details d on l.external_id = d.external_id and (d.is_present or not l.is_present)
-    where cast(:keys as text[]) is null or l.external_id = any(cast(:keys as text[]))
-),
-
-cleaned as (
-    select
-        n.external_id,
-        n.raw_id,
-        n.first_seq,
-        n.first_seen_at,
-        n.is_present,
-        n.removed_at,
-        n.detail_raw_id,
         f."Tag" as raw_tag,
         clean.code(f."Tag") as tag,
         clean.text(f."Name") as said_name,
         clean.text(f."Uri") as uri,
         clean.text(f."ExternalID") as external_id_text,
         clean.tdx_text(f."SerialNumber") as serial_number,
-        clean.serial(clean.code(f."SerialNumber")) as serial_number_norm,
+        clean.code(f."SerialNumber") as serial_code,
         f."AppID" as raw_app_id,
         clean.integer(f."AppID") as app_id,
         clean.tdx_text(f."AppName") as app_name,
@@ -194,8 +177,10 @@ cleaned as (
         -- Searches have none of these: they are left out of bronze.
         clean.list(f."Attributes") as attributes,
         clean.list(f."Attachments") as attachments
-    from newest n
-    cross join lateral jsonb_to_record(n.payload) f (
+    from bronze.tdx_assets l
+    -- One that was removed keeps its last detail: its own call is answered "not there" because it is gone.
+    left join enriched.tdx_asset_details d on l.external_id = d.external_id and (d.is_present or not l.is_present)
+    cross join lateral jsonb_to_record(clean.with_detail(l.payload, l.live_seq, d.payload, d.live_seq)) f (
         "Tag" jsonb,
         "Name" jsonb,
         "Uri" jsonb,
@@ -246,36 +231,62 @@ cleaned as (
         "Attributes" jsonb,
         "Attachments" jsonb
     )
+    where cast(:keys as text[]) is null or l.external_id = any(cast(:keys as text[]))
     offset '0' -- each value is cleaned once, however often it is used
 ),
 
 attributed as (
     select
         c.*,
-        p.names,
-        p.members,
-        clean.tdx_text(clean.named(p.names, p.members, 'mac address(es)') -> 'Value') as mac_address,
-        clean.macs(clean.named(p.names, p.members, 'mac address(es)') -> 'Value') as macs,
-        clean.tdx_text(clean.named(p.names, p.members, 'operating system') -> 'Value') as system_value,
-        clean.tdx_text(clean.named(p.names, p.members, 'last inventoried date') -> 'Value') as inventoried_text,
-        clean.tdx_text(clean.named(p.names, p.members, 'function') -> 'Value') as function_value,
-        clean.tdx_text(clean.named(p.names, p.members, 'financial owner/responsible') -> 'Value') as owner_value,
-        clean.choices(clean.named(p.names, p.members, 'support group(s)') -> 'Value') as group_choices
+        clean.serial(c.serial_code) as serial_number_norm,
+        clean.named(p.names, p.members, 'mac address(es)') -> 'Value' as cards,
+        clean.named(p.names, p.members, 'reserved ip address(es)') -> 'Value' as addresses,
+        clean.named(p.names, p.members, 'operating system') -> 'Value' as system,
+        clean.named(p.names, p.members, 'operating system') -> 'ValueText' as system_name,
+        clean.tdx_text(clean.named(p.names, p.members, 'last inventoried date') -> 'Value') as raw_inventoried,
+        clean.named(p.names, p.members, 'purchase shortcode') -> 'Value' as shortcode,
+        clean.named(p.names, p.members, 'function') -> 'Value' as function,
+        clean.named(p.names, p.members, 'function') -> 'ValueText' as function_name,
+        clean.named(p.names, p.members, 'financial owner/responsible') -> 'Value' as owner,
+        clean.named(p.names, p.members, 'financial owner/responsible') -> 'ValueText' as owner_name,
+        clean.named(p.names, p.members, 'support group(s)') -> 'Value' as groups,
+        clean.named(p.names, p.members, 'support group(s)') -> 'ValueText' as groups_text,
+        clean.named(p.names, p.members, 'memory') -> 'Value' as memory,
+        clean.named(p.names, p.members, 'storage') -> 'Value' as storage,
+        clean.named(p.names, p.members, 'processor(s)') -> 'Value' as processors
     from cleaned c
     cross join lateral clean.attributes(c.attributes) p
-    offset '0' -- the same
+    offset '0' -- each attribute is looked for once
+),
+
+assets as (
+    select
+        a.*,
+        clean.tdx_text(a.cards) as attr_mac_address,
+        clean.macs(a.cards) as mac_addresses,
+        clean.tdx_text(a.addresses) as attr_ip_address,
+        clean.ips(a.addresses) as ip_addresses,
+        clean.tdx_text(a.system) as raw_operating_system_id,
+        clean.tdx_text(a.system_name) as attr_operating_system_name,
+        coalesce(clean.tdx_time(a.raw_inventoried), clean.local_time(a.raw_inventoried)) as attr_last_inventoried_date,
+        clean.tdx_text(a.shortcode) as attr_purchase_shortcode,
+        clean.tdx_text(a.function) as raw_function_id,
+        clean.tdx_text(a.function_name) as attr_function_name,
+        clean.tdx_text(a.owner) as raw_financial_owner_uid,
+        clean.tdx_text(a.owner_name) as attr_financial_owner_name,
+        clean.choices(a.groups) as group_choices,
+        clean.tdx_text(a.groups_text) as attr_support_groups_text,
+        clean.tdx_text(a.memory) as attr_memory,
+        clean.tdx_text(a.storage) as attr_storage,
+        clean.tdx_text(a.processors) as attr_processor_count
+    from attributed a
 ),
 
 shared as (
-    select o.tag
-    from (
-        select clean.code(n.raw_tag) as tag
-        from newest n
-        where n.is_present
-        offset '0'
-    ) o
-    where o.tag is not null
-    group by o.tag
+    select c.tag
+    from assets c
+    where c.is_present and c.tag is not null
+    group by c.tag
     having count(*) > 1
 )
 
@@ -329,23 +340,23 @@ select
     c.modified_uid,
     c.modified_full_name,
     c.modified_date,
-    c.mac_address as attr_mac_address,
-    c.macs as mac_addresses,
-    clean.tdx_text(clean.named(c.names, c.members, 'reserved ip address(es)') -> 'Value') as attr_ip_address,
-    clean.ips(clean.named(c.names, c.members, 'reserved ip address(es)') -> 'Value') as ip_addresses,
-    clean.reference(c.system_value) as attr_operating_system_id,
-    clean.tdx_text(clean.named(c.names, c.members, 'operating system') -> 'ValueText') as attr_operating_system_name,
-    coalesce(clean.tdx_time(c.inventoried_text), clean.local_time(c.inventoried_text)) as attr_last_inventoried_date,
-    clean.tdx_text(clean.named(c.names, c.members, 'purchase shortcode') -> 'Value') as attr_purchase_shortcode,
-    clean.reference(c.function_value) as attr_function_id,
-    clean.tdx_text(clean.named(c.names, c.members, 'function') -> 'ValueText') as attr_function_name,
-    clean.uuid(c.owner_value) as attr_financial_owner_uid,
-    clean.tdx_text(clean.named(c.names, c.members, 'financial owner/responsible') -> 'ValueText') as attr_financial_owner_name,
+    c.attr_mac_address,
+    c.mac_addresses,
+    c.attr_ip_address,
+    c.ip_addresses,
+    clean.reference(c.raw_operating_system_id) as attr_operating_system_id,
+    c.attr_operating_system_name,
+    c.attr_last_inventoried_date,
+    c.attr_purchase_shortcode,
+    clean.reference(c.raw_function_id) as attr_function_id,
+    c.attr_function_name,
+    clean.uuid(c.raw_financial_owner_uid) as attr_financial_owner_uid,
+    c.attr_financial_owner_name,
     array_remove(c.group_choices, null) as attr_support_groups_ids,
-    clean.tdx_text(clean.named(c.names, c.members, 'support group(s)') -> 'ValueText') as attr_support_groups_text,
-    clean.tdx_text(clean.named(c.names, c.members, 'memory') -> 'Value') as attr_memory,
-    clean.tdx_text(clean.named(c.names, c.members, 'storage') -> 'Value') as attr_storage,
-    clean.tdx_text(clean.named(c.names, c.members, 'processor(s)') -> 'Value') as attr_processor_count,
+    c.attr_support_groups_text,
+    c.attr_memory,
+    c.attr_storage,
+    c.attr_processor_count,
     c.attributes,
     c.attachments,
     c.detail_raw_id is not null as is_enriched,
@@ -360,7 +371,7 @@ select
         case when c.owning_department_id is null then 'missing_department' end,
         case when c.detail_raw_id is null then 'no_detail_variant' end,
         case when c.is_present and s.tag is not null then 'duplicate_tag' end,
-        case when c.mac_address is not null and c.macs = '{}' then 'invalid_mac' end,
+        case when c.attr_mac_address is not null and c.mac_addresses = '{}' then 'invalid_mac' end,
         case when c.tag is null then clean.bad_code('tag', c.raw_tag) end,
         case when c.form_name is null then clean.bad_code('form_name', c.raw_form_name) end,
         case when c.app_id is null then clean.bad_integer('app_id', c.raw_app_id) end,
@@ -396,16 +407,16 @@ select
         case when c.modified_uid is null then clean.bad_uuid('modified_uid', c.raw_modified_uid) end,
         case when c.modified_date is null then clean.bad_tdx_time('modified_date', c.raw_modified_date) end,
         case
-            when clean.local_time(c.inventoried_text) is null
-                then clean.bad_tdx_time('attr_last_inventoried_date', c.inventoried_text)
+            when c.attr_last_inventoried_date is null
+                then clean.bad_tdx_time('attr_last_inventoried_date', c.raw_inventoried)
         end,
-        clean.bad_integer('attr_operating_system_id', c.system_value),
-        clean.bad_integer('attr_function_id', c.function_value),
-        clean.bad_uuid('attr_financial_owner_uid', c.owner_value),
+        clean.bad_integer('attr_operating_system_id', c.raw_operating_system_id),
+        clean.bad_integer('attr_function_id', c.raw_function_id),
+        clean.bad_uuid('attr_financial_owner_uid', c.raw_financial_owner_uid),
         case when array_position(c.group_choices, null) is not null then 'bad_integer:attr_support_groups_ids' end
     ) as quality_flags,
     c.first_seen_at,
     c.is_present,
     c.removed_at
-from attributed c
+from assets c
 left join shared s on c.tag = s.tag

@@ -88,7 +88,7 @@ detail_raw_id = ["uuid", "Bronze row of the detail"]
 [inputs."silver.tdx_departments"]
 joined = "default_account_id = tdx_id"
 */
-with newest as not materialized (
+with newest as (
     select
         l.external_id,
         l.raw_id,
@@ -97,12 +97,12 @@ with newest as not materialized (
         l.is_present,
         l.removed_at,
         d.raw_id as detail_raw_id,
-        clean.with_detail(l.payload, l.live_seq, d.payload, d.live_seq) as payload,
-        clean.field_with_detail(l.payload -> 'AlternateID', l.live_seq, d.payload -> 'AlternateID', d.live_seq) as raw_uniqname
+        clean.with_detail(l.payload, l.live_seq, d.payload, d.live_seq) as payload
     from bronze.tdx_users l
     -- One that was removed keeps its last detail: its own call is answered "not there" because it is gone.
     left join enriched.tdx_user_details d on l.external_id = d.external_id and (d.is_present or not l.is_present)
     where cast(:keys as text[]) is null or l.external_id = any(cast(:keys as text[]))
+    offset '0' -- put together once, however often the payload is used
 ),
 
 cleaned as (
@@ -259,15 +259,10 @@ cleaned as (
 ),
 
 shared as (
-    select o.uniqname
-    from (
-        select clean.uniqname(n.raw_uniqname) as uniqname
-        from newest n
-        where n.is_present
-        offset '0'
-    ) o
-    where o.uniqname is not null
-    group by o.uniqname
+    select c.uniqname
+    from cleaned c
+    where c.is_present and c.uniqname is not null
+    group by c.uniqname
     having count(*) > 1
 )
 
