@@ -253,6 +253,10 @@ CALLS: list[tuple[str, Any]] = [
     ("clean.with_detail('{\"a\": [1]}', 8, '{\"a\": [1, 2], \"c\": 2}', 7)", {"a": [1], "c": 2}),
     ("clean.with_detail('{\"a\": 1}', 7, '{\"a\": null}', 8)", {"a": None}),
     ("clean.with_detail('{\"a\": 1}', 7, '{}', 8)", {"a": 1}),
+    ("clean.field_with_detail('1', 7, '2', 8)", 2), ("clean.field_with_detail('1', 8, '2', 7)", 1),
+    ("clean.field_with_detail('1', 7, 'null', 8) = 'null'", True), ("clean.field_with_detail(null, 8, '2', 7)", 2),
+    ("clean.field_with_detail('1', 7, null, 8)", 1), ("clean.field_with_detail('1', 8, null, null)", 1),
+    ("clean.field_with_detail(null, 8, null, 7)", None),
     (f"(clean.attributes('{ATTRIBUTES}')).names", ["financial owner/responsible", None, "function", "function", None, None]),
     (f"(select clean.named(a.names, a.members, 'function') -> 'Value' from clean.attributes('{ATTRIBUTES}') a)", "1"),
     (f"(select a.members[1] -> 'Value' from clean.attributes('{ATTRIBUTES}') a)", "3"),
@@ -283,7 +287,7 @@ FLAGGERS_OF_TEXT = (
 FLAGGERS_OF_JSON = ("bad_code", "invalid_uniqname")
 # Functions of neither one text nor one JSON value.
 OTHERS = (
-    "zoned_time", "with_detail", "attributes", "named", "group_scope", "account_uniqname", "both_texts",
+    "zoned_time", "with_detail", "field_with_detail", "attributes", "named", "group_scope", "account_uniqname", "both_texts",
     "ranged", "has_bit", "account_kind", "from_root", "status_levels", "rdns_with_escapes", "unescaped_name",
 )  # fmt: skip
 

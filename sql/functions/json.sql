@@ -26,6 +26,16 @@ $$;
 comment on function clean.with_detail(jsonb, bigint, jsonb, bigint) is
 'Fields of a record and of its detail, each as the newer of them that has it says';
 
+-- One field of the same, without putting the whole record together.
+create or replace function clean.field_with_detail(
+    field jsonb, record_seq bigint, detail_field jsonb, detail_seq bigint
+) returns jsonb
+language sql immutable parallel safe
+return case when detail_seq > record_seq then coalesce(detail_field, field) else coalesce(field, detail_field) end;
+
+comment on function clean.field_with_detail(jsonb, bigint, jsonb, bigint) is
+'One field of a record and of its detail, as the newer of them that has it says';
+
 -- Custom attributes of TeamDynamix and their names in lower case, the financial owner, whose name differs, by its number and
 -- first. A function: a subquery for each row would keep a refresh from running in parallel.
 create or replace function clean.attributes(list jsonb, out names text[], out members jsonb[])

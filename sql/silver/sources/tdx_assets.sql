@@ -92,7 +92,7 @@ detail_raw_id = ["uuid", "Bronze row of the detail"]
 
 [inputs."enriched.tdx_asset_details"]
 */
-with cleaned as (
+with newest as not materialized (
     select
         l.external_id,
         l.raw_id,
@@ -101,6 +101,23 @@ with cleaned as (
         l.is_present,
         l.removed_at,
         d.raw_id as detail_raw_id,
+        clean.with_detail(l.payload, l.live_seq, d.payload, d.live_seq) as payload,
+        clean.field_with_detail(l.payload -> 'Tag', l.live_seq, d.payload -> 'Tag', d.live_seq) as raw_tag
+    from bronze.tdx_assets l
+    -- One that was removed keeps its last detail: its own call is answered "not there" because it is gone.
+    left join enriched.tdx_asset_details d on l.external_id = d.external_id and (d.is_present or not l.is_present)
+    where cast(:keys as text[]) is null or l.external_id = any(cast(:keys as text[]))
+),
+
+cleaned as (
+    select
+        n.external_id,
+        n.raw_id,
+        n.first_seq,
+        n.first_seen_at,
+        n.is_present,
+        n.removed_at,
+        n.detail_raw_id,
         f."Tag" as raw_tag,
         clean.code(f."Tag") as tag,
         clean.text(f."Name") as said_name,
@@ -177,10 +194,8 @@ with cleaned as (
         -- Searches have none of these: they are left out of bronze.
         clean.list(f."Attributes") as attributes,
         clean.list(f."Attachments") as attachments
-    from bronze.tdx_assets l
-    -- One that was removed keeps its last detail: its own call is answered "not there" because it is gone.
-    left join enriched.tdx_asset_details d on l.external_id = d.external_id and (d.is_present or not l.is_present)
-    cross join lateral jsonb_to_record(clean.with_detail(l.payload, l.live_seq, d.payload, d.live_seq)) f (
+    from newest n
+    cross join lateral jsonb_to_record(n.payload) f (
         "Tag" jsonb,
         "Name" jsonb,
         "Uri" jsonb,
@@ -231,7 +246,6 @@ with cleaned as (
         "Attributes" jsonb,
         "Attachments" jsonb
     )
-    where cast(:keys as text[]) is null or l.external_id = any(cast(:keys as text[]))
     offset '0' -- each value is cleaned once, however often it is used
 ),
 
@@ -280,13 +294,19 @@ assets as (
         clean.tdx_text(a.storage) as attr_storage,
         clean.tdx_text(a.processors) as attr_processor_count
     from attributed a
+    offset '0' -- each value is cleaned once
 ),
 
 shared as (
-    select c.tag
-    from assets c
-    where c.is_present and c.tag is not null
-    group by c.tag
+    select o.tag
+    from (
+        select clean.code(n.raw_tag) as tag
+        from newest n
+        where n.is_present
+        offset '0'
+    ) o
+    where o.tag is not null
+    group by o.tag
     having count(*) > 1
 )
 
