@@ -47,9 +47,9 @@ def database(server: EmbeddedPostgres) -> str:
     return url
 
 
-@pytest.fixture(scope="package")
+@pytest.fixture(scope="module")
 def directories(server: EmbeddedPostgres) -> Iterator[World]:
-    """A hub with the tables of the directories, for one test after another; each begins with `reset`."""
+    """A hub with the tables of the directories, for the tests of a module. Tests of others know nothing of its shapes."""
     patch = pytest.MonkeyPatch()
     for name, shape in DIRECTORY_SHAPES.items():
         patch.setitem(SHAPES, name, shape)  # type: ignore[arg-type]
