@@ -15,9 +15,9 @@ from lsats_dagster.cli.output import show as show_table
 from lsats_dagster.cli.output import table
 from lsats_dagster.ingestion.quarantine import Kept, kept, payload, replay
 from lsats_dagster.ingestion.views import StreamDeclaration
+from lsats_dagster.local_time import local
 from lsats_dagster.runs import Origin
 from lsats_dagster.settings import ConfigurationError
-from lsats_dagster.source import local
 
 FOLLOW_UP = "lsats run silver_refresh"
 commands = typer.Typer(help="Records that could not be read, keyed or converted.", no_args_is_help=True)

@@ -12,8 +12,8 @@ import pytest
 from lsats_dagster.cli.environment import campus_state
 from lsats_dagster.cli.findings import Finding, print_findings
 from lsats_dagster.demo.campus import BAD_RECORD, Campus
+from lsats_dagster.local_time import TIME_ZONE
 from lsats_dagster.settings import load_settings
-from lsats_dagster.source import TIME_ZONE
 from lsats_dagster_tests.automation.aids import Operation
 from lsats_dagster_tests.cli.aids import LSATS, Lsats, assert_wrong_use
 from lsats_dagster_tests.hubs import FEW_KEYS
