@@ -41,6 +41,10 @@ def test_what_needs_an_answer_stands_with_its_command(lsats: Lsats, operation: O
     assert answers(dry.stdout) == {f"run {LISTED}", "quarantine list"}
     ran = lsats("run", "umich_api/department")
     assert (ran.returncode, "🎉" in ran.stdout) == (0, False)
+    # A run that put one record aside has not failed: the figures are called as in `lsats runs`.
+    assert re.search(
+        r"^ table +processed +new +updated +unchanged +removed +quarantined +quality", ran.stdout, re.MULTILINE
+    )
     said = lsats("status").stdout
     approvals = [answer for answer in answers(said) if "--approve-removals" in answer]
     assert len(approvals) == 1
