@@ -58,7 +58,7 @@ def test_entries_are_taken_from_among_them(step: int) -> None:
     messages = messages_of(data, step)
     assert others(messages) == [end]
     assert messages.entries == [(b"uid=a", values), (b"", {})]
-    messages.begin()
+    messages.begin(is_further=True)
     assert messages.entries == []
 
 
