@@ -27,7 +27,7 @@ from lsats_dagster.ingestion.stream import (
 from lsats_dagster.ingestion.views import StreamDeclaration
 from lsats_dagster.runs import Run
 from lsats_dagster.source import Source
-from lsats_dagster.sources import SOURCES, STREAMS
+from lsats_dagster.sources import SOURCES, STREAMS, active_directory
 from lsats_dagster_tests import depth
 from lsats_dagster_tests.clients.aids import SILENCE
 from lsats_dagster_tests.clocks import SharedClock
@@ -44,8 +44,10 @@ class Transport:
     """How records come. `unreadable` faults answer with something else than a record or a list; of an `oversized` answer
     no further try is made.
 
-    says: words of the error of the first broken fault. evidence: what a client tells of its reading. outlasts: another try
-    within a read can bring what the one before did not. waits: faults of a source that asks for patience.
+    says: words of the error of the first broken fault. evidence: what a client tells of its reading. too_large: words of the
+    error of an oversized answer where 1 MB is allowed. outlasts: another try within a read can bring what the one before did
+    not; clients log in, and logins meet `login_faults`. waits: faults of a source that asks for patience: its calls have limits,
+    and its logins end. texts, lists: fields that hold any text, or any texts, where not all fields do. members: of a list.
     """
 
     broken: tuple[str, ...]
@@ -53,8 +55,13 @@ class Transport:
     oversized: tuple[str, ...]
     says: str
     evidence: frozenset[str]
+    too_large: str = "larger than 1 MB"
     outlasts: bool = False
+    login_faults: tuple[str, ...] = ()
     waits: tuple[str, ...] = ()
+    texts: tuple[str, ...] = ()
+    lists: tuple[str, ...] = ()
+    members: tuple[Any, ...] = ({"ID": 501, "Value": "2"}, {"ID": 502, "Value": "1"}, {"ID": 501, "Value": "3"})
 
     @property
     def faults(self) -> tuple[str, ...]:
@@ -66,11 +73,18 @@ class Transport:
         return self.broken[0]
 
 
-# By what the sources declare as their transport. Clients of one that `outlasts` log in and make calls, which have limits.
+# By what the sources declare as their transport.
 TRANSPORTS = {
     "https": Transport(
         ("status", "reset", "truncate", "hang"), ("cut_json", "html"), ("endless", "gzip_bomb"),
         says="503", evidence=frozenset({"login", "calls"}), outlasts=True, waits=("storm",),
+        login_faults=("status", "reset", "truncate", "hang", "cut_json", "html", "storm"),
+    ),
+    "ldap": Transport(
+        ("code", "drop", "truncate", "hang"), ("garbage",), ("large",),
+        says=r"code 51 \(busy\)", evidence=frozenset({"address", "login", "searches", "entries"}), outlasts=True,
+        login_faults=("code", "drop", "hang"), texts=("displayName", "description"), lists=("umichTitle", "description"),
+        members=("2", "1", "3"),
     ),
     "file": Transport(
         ("half", "removed"), ("bad_bytes", "other_header"), ("large",),
@@ -78,7 +92,7 @@ TRANSPORTS = {
     ),
 }  # fmt: skip
 # announces_limit: answers tell the limit before it is used up. pages: read by offset, so rows can move between pages.
-# doubles: the campus can show a key of it twice.
+# doubles: the campus can show a key of it twice. parts: read by whole parts, which a read that died goes on behind.
 CAPABILITIES: dict[str, frozenset[str]] = {
     "tdx/department": frozenset({"announces_limit", "doubles"}),
     "tdx/department_detail": frozenset({"announces_limit"}),
@@ -88,6 +102,12 @@ CAPABILITIES: dict[str, frozenset[str]] = {
     "tdx/asset_detail": frozenset({"announces_limit"}),
     "umich_api/department": frozenset({"pages", "doubles"}),
     "umich_api/user": frozenset({"pages", "doubles"}),
+    "mcommunity_ldap/user": frozenset({"parts"}),
+    "mcommunity_ldap/group": frozenset({"parts"}),
+    "active_directory/user": frozenset(),
+    "active_directory/group": frozenset(),
+    "active_directory/organizational_unit": frozenset(),
+    "active_directory/computer": frozenset(),
     "lab_awards/lab_award": frozenset(),
     "key_client/computer": frozenset(),
     "key_client/computer_usage": frozenset(),
@@ -99,10 +119,15 @@ def able(capability: str) -> list[StreamDeclaration]:
     return [stream for stream in STREAMS if capability in CAPABILITIES[stream.name]]
 
 
-PAGED, DOUBLED = able("pages"), able("doubles")
+PAGED, DOUBLED, BY_PARTS = able("pages"), able("doubles"), able("parts")
+# Read by what changed, and whole now and then: only a whole read of them removes.
+BY_CHANGES = [stream for stream in LISTS if stream.whole_every is not None]
 # What proves the engine is proved once per kind of stream: a list in one answer, a list in pages, details.
 ENGINE_LISTS = [*[stream for stream in LISTS if stream not in PAGED][:1], *PAGED[:1]]
 ENGINE_DETAILS = DETAILS[:1]
+# The same, and a list by parts and one by changes, where that makes a difference.
+LIST_KINDS = [*ENGINE_LISTS, *BY_PARTS[-1:], *BY_CHANGES[:1]]
+STREAM_KINDS: list[StreamDeclaration] = [*LIST_KINDS, *ENGINE_DETAILS]
 ENGINE_STREAMS: list[StreamDeclaration] = [*ENGINE_LISTS, *ENGINE_DETAILS]
 # What proves a client is proved once per source and kind: its first list, its first details.
 CLIENT_STREAMS: list[StreamDeclaration] = [
@@ -122,11 +147,17 @@ def transport(stream: StreamDeclaration) -> Transport:
     return TRANSPORTS[source_of(stream).transport]
 
 
-# Those whose clients log in and make calls.
+# Those whose clients log in; of these, those whose calls have limits and whose logins end.
 REMOTE = [source for source in SOURCES if TRANSPORTS[source.transport].outlasts]
+LIMITED = [source for source in REMOTE if TRANSPORTS[source.transport].waits]
 REMOTE_STREAMS = [stream for stream in CLIENT_STREAMS if source_of(stream) in REMOTE]
+LIMITED_STREAMS = [stream for stream in CLIENT_STREAMS if source_of(stream) in LIMITED]
 # Every transport shows all its faults on one stream, as those do that prove the engine.
-ALL_FAULTS = [*ENGINE_STREAMS, *{source.transport: source.streams[0] for source in reversed(SOURCES)}.values()]
+ALL_FAULTS = [
+    *ENGINE_STREAMS,
+    *BY_CHANGES,
+    *{source.transport: source.streams[0] for source in reversed(SOURCES)}.values(),
+]
 
 
 def fault_cases(streams: Sequence[StreamDeclaration] = STREAMS) -> list[ParameterSet]:
@@ -207,6 +238,16 @@ def quick(hub: Hub, **terms: Any) -> Hub:
     return hub
 
 
+def refuse_login(hub: Hub, source: Source) -> None:
+    """From now on the source lets nobody in, whoever was before."""
+    if source in LIMITED:
+        hub.campus.expire_tokens(campus_source(hub.campus, source))
+        hub.campus.fault(login_route(hub.campus, source), "status", times=None, status=403)
+    else:
+        hub.campus.refuse_login(campus_source(hub.campus, source))
+        quick(hub)
+
+
 def beside_a_silent_source(hub: Hub, fault: str) -> None:
     """Where the fault is silence, clients that wait for a short time only; a slow answer is tried again."""
     if fault == "hang":
@@ -215,9 +256,10 @@ def beside_a_silent_source(hub: Hub, fault: str) -> None:
 
 def roomy(campus: Campus) -> Campus:
     """Limits that no test meets by accident, and several pages."""
-    for source in REMOTE:
+    for source in LIMITED:
         campus.limit(campus_source(campus, source), 100_000, 60.0)
     campus.page_size(PAGE_ROWS)
+    campus.directory_limits(campus_source(campus, active_directory.SOURCE), page=PAGE_ROWS)
     return campus
 
 
@@ -237,6 +279,20 @@ def read(hub: Hub, stream: StreamDeclaration, **request: Any) -> Run:
     return hub.run(stream, **request)
 
 
+def read_whole(hub: Hub, stream: StreamDeclaration, **request: Any) -> Run:
+    """One run of the stream that shows what is gone: of everything, also where the day brings a look at what changed."""
+    return read(hub, stream, full=stream in BY_CHANGES, **request)
+
+
+def plan_of(hub: Hub, stream: StreamDeclaration) -> dict[str, int]:
+    """The parts of the last complete read, by which the next begins."""
+    rows = hub.rows(
+        "select part, records from meta.read_parts where source_system || '/' || entity_type = :stream and planned",
+        stream=stream.name,
+    )
+    return {row.part: row.records for row in rows}
+
+
 def data_routes(hub: Hub, stream: StreamDeclaration) -> Routes:
     """The routes of a whole read now, seen from one read past the hub, or from one detail. Counts start anew."""
     client = hub.client(stream)
@@ -246,7 +302,7 @@ def data_routes(hub: Hub, stream: StreamDeclaration) -> Routes:
         times = len(hub.campus.truth(stream.list_stream.name))
     else:
         parents = [] if stream.parent is None else keys(hub.campus, stream.parent)
-        extract = Extract(Before(parent_keys=lambda: parents))
+        extract = Extract(Before(parent_keys=lambda: parents, parts=plan_of(hub, stream)))
         for _ in stream.read(client, extract):
             pass
         if "file" in extract.evidence:
@@ -306,7 +362,9 @@ def key_field(stream: StreamDeclaration, payload: dict[str, Any]) -> str:
 
 
 def content_field(stream: StreamDeclaration, payload: dict[str, Any]) -> str:
-    """A text field that is content, and not of the key."""
+    """A field that is content, takes a text, and is not of the key."""
+    if texts := transport(stream).texts:
+        return next(field for field in texts if field in (stream.hash_rule.known or texts))
     key = stream.key(payload)
     content = stable(stream, {key: stored(stream, payload)})[key]
     texts = (
@@ -317,7 +375,18 @@ def content_field(stream: StreamDeclaration, payload: dict[str, Any]) -> str:
 
 def change_content(campus: Campus, stream: StreamDeclaration, key: str, value: str = "Changed") -> None:
     """Let the source say something else about one record."""
-    campus.put(stream.name, key, {content_field(stream, campus.truth(stream.name)[key]): value})
+    field = content_field(stream, campus.truth(stream.name)[key])
+    campus.put(stream.name, key, {field: [value] if field in stream.hash_rule.sets else value})
+
+
+def other_values(campus: Campus, stream: StreamDeclaration, key: str, fields: Sequence[str]) -> dict[str, Any]:
+    """Other values of these fields than one record has, as others have them: of the right kind, whatever that is."""
+    truth = campus.truth(stream.name)
+    own = truth.pop(key)
+    others = ((field, record[field]) for record in truth.values() for field in fields if field in record)
+    found = {field: value for field, value in others if value is not None and value != own.get(field)}
+    assert found
+    return found
 
 
 def stored(stream: StreamDeclaration, payload: Any) -> Any:
