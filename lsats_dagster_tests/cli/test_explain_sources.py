@@ -20,10 +20,9 @@ EXPLAINED = {
     ("silver.lab_awards", AWARD): {("bronze/lab_awards", AWARD)},
     ("mcommunity_user", "1"): {("bronze/mcommunity_users", "1")},
     ("mcommunity_groups", "1"): {("bronze/mcommunity_groups", "1")},
-    **{(f"ad_{table}", guid(1)): {(f"bronze/ad_{table}", guid(1))} for table in ("users", "groups", "computers")},
-    # How many computers are in it is counted beside.
-    ("ad_organizational_unit", guid(1)): {
-        ("bronze/ad_organizational_units", guid(1)), ("bronze/ad_computers", guid(1)),
+    **{
+        (f"ad_{table}", guid(1)): {(f"bronze/ad_{table}", guid(1))}
+        for table in ("users", "groups", "organizational_units", "computers")
     },
 }
 STREAMS = {

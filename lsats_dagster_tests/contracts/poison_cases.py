@@ -11,7 +11,11 @@ from typing import Any
 from lsats_dagster.ingestion.stream import DetailStream
 from lsats_dagster.ingestion.views import StreamDeclaration
 from lsats_dagster_tests.conftest import Hub
-from lsats_dagster_tests.contracts.stream_cases import content_field, key_field, keys
+from lsats_dagster_tests.contracts.stream_cases import (
+    content_field,
+    key_field,
+    keys,
+)
 
 # No reason, message or log line may quote a record; only meta.quarantine.payload may.
 QUOTED = "quoted-record-content"

@@ -21,18 +21,20 @@ from lsats_dagster.sources import STREAMS
 from lsats_dagster_tests.conftest import Hub, make_client, source_of
 from lsats_dagster_tests.contracts.poison_cases import POISON, POISON_OF, QUOTED, good_record
 from lsats_dagster_tests.contracts.stream_cases import (
-    CLIENT_STREAMS,
-    REMOTE,
-    REMOTE_STREAMS,
     beside_a_silent_source,
     content_field,
     data_routes,
     keys,
     login_route,
-    name,
     prepare,
     quick,
     read,
+)
+from lsats_dagster_tests.contracts.stream_kinds import (
+    CLIENT_STREAMS,
+    REMOTE,
+    REMOTE_STREAMS,
+    name,
     transport,
 )
 from lsats_dagster_tests.contracts.stream_states import as_superuser

@@ -13,14 +13,12 @@ from lsats_dagster.ingestion.views import StreamDeclaration
 from lsats_dagster.sources import STREAMS
 from lsats_dagster_tests.conftest import Hub
 from lsats_dagster_tests.contracts.stream_cases import (
-    LISTS,
     assert_mirrors,
     calls,
     campus_source,
     data_routes,
     keys,
     login_route,
-    name,
     prepare,
     quick,
     read,
@@ -29,6 +27,7 @@ from lsats_dagster_tests.contracts.stream_cases import (
     source_of,
     with_steps,
 )
+from lsats_dagster_tests.contracts.stream_kinds import LISTS, name
 from lsats_dagster_tests.contracts.stream_states import (
     changes,
     dump,

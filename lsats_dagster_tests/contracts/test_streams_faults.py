@@ -2,7 +2,7 @@
 
 import pytest
 
-from lsats_dagster.clients.errors import PermanentSourceError, SourceError
+from lsats_dagster.clients.errors import SourceError
 from lsats_dagster.clients.http import TRIES, UNREADABLE_TRIES, Ceilings
 from lsats_dagster.clients.window import LocalCallWindow
 from lsats_dagster.ingestion.detail_calls import FAILED_IN_A_ROW, UNREADABLE_IN_A_ROW
@@ -12,31 +12,33 @@ from lsats_dagster.sources import STREAMS
 from lsats_dagster_tests.clocks import SharedClock
 from lsats_dagster_tests.conftest import Hub, source_of
 from lsats_dagster_tests.contracts.stream_cases import (
-    CLIENT_STREAMS,
-    LIMITED_STREAMS,
-    LISTS,
-    PAGED,
-    REMOTE_STREAMS,
-    able,
     assert_mirrors,
     beside_a_silent_source,
     calls,
     campus_source,
     change_content,
     data_routes,
-    fault_cases,
-    in_depth,
     keys,
     login_route,
-    name,
     prepare,
     quick,
     read,
     read_whole,
     refuse_login,
     shown,
-    transport,
     with_steps,
+)
+from lsats_dagster_tests.contracts.stream_kinds import (
+    CLIENT_STREAMS,
+    LIMITED_STREAMS,
+    LISTS,
+    PAGED,
+    REMOTE_STREAMS,
+    able,
+    fault_cases,
+    in_depth,
+    name,
+    transport,
 )
 from lsats_dagster_tests.contracts.stream_states import changes, dump, log, run_row, state
 

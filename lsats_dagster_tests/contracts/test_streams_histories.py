@@ -16,21 +16,18 @@ from lsats_dagster_tests import depth
 from lsats_dagster_tests.conftest import Hub, new_database
 from lsats_dagster_tests.contracts.poison_cases import POISON_OF, good_record
 from lsats_dagster_tests.contracts.stream_cases import (
-    BY_CHANGES,
-    LIST_KINDS,
     change_content,
     data_routes,
     expected,
     keys,
-    name,
     other_values,
     quick,
     roomy,
     shown,
     source_of,
     stable,
-    transport,
 )
+from lsats_dagster_tests.contracts.stream_kinds import BY_CHANGES, LIST_KINDS, name, transport
 from lsats_dagster_tests.contracts.stream_states import assert_runs_ended, log
 
 EXAMPLES = 10 * depth.FACTOR

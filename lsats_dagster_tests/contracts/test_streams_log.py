@@ -12,21 +12,23 @@ from lsats_dagster.ingestion.views import StreamDeclaration
 from lsats_dagster.sources import STREAMS
 from lsats_dagster_tests.conftest import Hub
 from lsats_dagster_tests.contracts.stream_cases import (
-    BY_CHANGES,
-    ENGINE_STREAMS,
     assert_mirrors,
     change_content,
     data_routes,
     expected,
-    in_depth,
     keys,
     look_at_all,
-    name,
     other_values,
     prepare,
     read,
     read_whole,
     shown,
+)
+from lsats_dagster_tests.contracts.stream_kinds import (
+    BY_CHANGES,
+    ENGINE_STREAMS,
+    in_depth,
+    name,
     transport,
 )
 from lsats_dagster_tests.contracts.stream_states import (

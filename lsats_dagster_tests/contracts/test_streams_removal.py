@@ -12,14 +12,13 @@ from lsats_dagster.ingestion.stream import ListStream
 from lsats_dagster.runs import Run
 from lsats_dagster_tests.conftest import Hub
 from lsats_dagster_tests.contracts.stream_cases import (
-    LIST_KINDS,
     assert_mirrors,
     change_content,
     keys,
-    name,
     read_whole,
     shown,
 )
+from lsats_dagster_tests.contracts.stream_kinds import LIST_KINDS, name
 from lsats_dagster_tests.contracts.stream_states import changes, check, dump, log, run_row
 
 pytestmark = pytest.mark.engine

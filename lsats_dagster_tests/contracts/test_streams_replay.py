@@ -12,19 +12,21 @@ from lsats_dagster.ingestion.views import StreamDeclaration
 from lsats_dagster.runs import Origin, Run
 from lsats_dagster_tests.conftest import Hub
 from lsats_dagster_tests.contracts.stream_cases import (
+    assert_mirrors,
+    change_content,
+    expected,
+    keys,
+    read,
+    read_whole,
+    shown,
+)
+from lsats_dagster_tests.contracts.stream_kinds import (
     DOUBLED,
     ENGINE_DETAILS,
     ENGINE_LISTS,
     LIST_KINDS,
     STREAM_KINDS,
-    assert_mirrors,
-    change_content,
-    expected,
-    keys,
     name,
-    read,
-    read_whole,
-    shown,
 )
 from lsats_dagster_tests.contracts.stream_states import check, current, log, quarantine, run_row, state
 

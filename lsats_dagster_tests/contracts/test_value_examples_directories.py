@@ -40,12 +40,12 @@ def world(shared_world: World) -> World:
 
 
 def live(world: World, *events: Change) -> None:
-    """Something happens, every stream of it is read, and the tables of directories follow and are what a full refresh gives."""
+    """Something happens and is read, and the tables follow; those of directories are what a full refresh gives."""
     world.apply(*events)
     for stream in dict.fromkeys(event.stream for event in events):
         world.read(stream)
+    world.refresh_all()
     for table in EXAMPLES:
-        world.refresh(table)
         check_rules(world, world.definition(table))
 
 
