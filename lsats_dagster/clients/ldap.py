@@ -18,9 +18,19 @@ from lsats_dagster.clients.errors import (
     SourceError,
     TransientSourceError,
 )
-from lsats_dagster.clients.http import DEFAULT_TIMEOUTS, FIRST_PAUSE, LONGEST_PAUSE, TRIES, Probe, Timeouts
-from lsats_dagster.clients.ldap_connection import WHOLE, Entry, Found, LdapConnection, Login, Scope, trust_in
+from lsats_dagster.clients.http import (
+    DEFAULT_CEILINGS,
+    DEFAULT_TIMEOUTS,
+    FIRST_PAUSE,
+    LONGEST_PAUSE,
+    TRIES,
+    Ceilings,
+    Probe,
+    Timeouts,
+)
+from lsats_dagster.clients.ldap_connection import WHOLE, Found, LdapConnection, Login, Scope, trust_in
 from lsats_dagster.clients.ldap_intervals import HIGHEST, gaps, halves, intervals
+from lsats_dagster.clients.ldap_messages import Entry
 from lsats_dagster.clients.ldap_ranges import SIGNALS, all_values, ranged
 from lsats_dagster.clients.ldap_values import Attributes, generalized_time
 from lsats_dagster.clients.window import SYSTEM_CLOCK, Clock
@@ -53,8 +63,8 @@ class LdapClient:
 
     A connection that is lost is replaced where nothing is lost with it: a paged read begins again, or a part does. After
     bounded tries a read raises TransientSourceError, UnreadableAnswerError, PermanentSourceError or, where it cannot be shown
-    to be whole, PartialFetchError. title: what messages call the directory. ca_file: the authorities that may sign its
-    certificate; default: those of the system.
+    to be whole, PartialFetchError. What is larger than the ceilings allow is a PermanentSourceError at once. title: what messages
+    call the directory. ca_file: the authorities that may sign its certificate; default: those of the system.
     """
 
     def __init__(
@@ -68,6 +78,7 @@ class LdapClient:
         ca_file: Path | None = None,
         page_size: int = PAGE_SIZE,
         timeouts: Timeouts = DEFAULT_TIMEOUTS,
+        ceilings: Ceilings = DEFAULT_CEILINGS,
         clock: Clock = SYSTEM_CLOCK,
     ) -> None:
         if page_size < 1:
@@ -84,6 +95,7 @@ class LdapClient:
         self._trust = trust_in(title, ca_file)
         self._page_size = page_size
         self._timeouts = timeouts
+        self._ceilings = ceilings
         self._clock = clock
         self._connection: LdapConnection | None = None
         # The controller to connect to before the host, and whether no other may answer.
@@ -292,11 +304,11 @@ class LdapClient:
         base = dn.decode("utf-8", "replace")
 
         def ask(name: str) -> Found:
-            return self._ask(connection, base, _EVERYTHING, (name,), "base", signals=SIGNALS)
+            return self._ask(connection, base, _EVERYTHING, (name,), "base", signals=SIGNALS, is_further=True)
 
         folded = {name.lower() for name in partial}
         plain = {name: values for name, values in found.items() if name.partition(";")[0].lower() not in folded}
-        return dn, plain | {name: all_values(name, ask) for name in partial}
+        return dn, plain | {name: all_values(name, ask, self._ceilings) for name in partial}
 
     def _root(self, connection: LdapConnection) -> Controller | None:
         """What the root of a server tells of it, None where it does not tell name and time."""
@@ -368,7 +380,9 @@ class LdapClient:
 
     def _to(self, host: str) -> LdapConnection:
         try:
-            connection = LdapConnection(self._title, host, self._port, self._login, self._trust, self._timeouts)
+            connection = LdapConnection(
+                self._title, host, self._port, self._login, self._trust, self._timeouts, self._ceilings
+            )
         except LoginRefusedError as error:
             self._refusal = str(error)
             raise

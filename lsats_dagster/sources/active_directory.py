@@ -113,6 +113,7 @@ def open_client(settings: ActiveDirectorySettings, terms: Terms) -> LdapClient:
         password=settings.ad_password.get_secret_value(),
         ca_file=settings.ad_ca_file,
         timeouts=terms.timeouts,
+        ceilings=terms.ceilings,
         clock=terms.clock,
     )
 
