@@ -26,7 +26,7 @@ class Transport:
     no further try is made.
 
     says: words of the error of the first broken fault. evidence: what a client tells of its reading. too_large: words of the
-    error of an oversized answer where 1 MB is allowed. outlasts: another try within a read can bring what the one before did
+    error of an oversized answer where a list may have 1 MB and a record 64 KB. outlasts: another try within a read can bring what the one before did
     not; clients log in, and logins meet `login_faults`. waits: faults of a source that asks for patience: its calls have limits,
     and its logins end. texts, lists: fields that hold any text, or any texts, where not all fields do. members: of a list.
     """
@@ -64,6 +64,7 @@ TRANSPORTS = {
     "ldap": Transport(
         ("code", "drop", "truncate", "hang"), ("garbage",), ("large",),
         says=r"code 51 \(busy\)", evidence=frozenset({"address", "login", "searches", "entries"}), outlasts=True,
+        too_large="larger than 0.0625 MB",
         login_faults=("code", "drop", "hang"), texts=("displayName", "description"), lists=("umichTitle", "description"),
         members=("2", "1", "3"),
     ),

@@ -2,7 +2,7 @@
 
 import pytest
 
-from lsats_dagster.clients.errors import SourceError
+from lsats_dagster.clients.errors import PermanentSourceError, SourceError
 from lsats_dagster.clients.http import TRIES, UNREADABLE_TRIES, Ceilings
 from lsats_dagster.clients.window import LocalCallWindow
 from lsats_dagster.ingestion.detail_calls import FAILED_IN_A_ROW, UNREADABLE_IN_A_ROW
@@ -133,7 +133,7 @@ def test_an_answer_without_end_is_given_up_at_once(stream: StreamDeclaration, fa
     error, words = (
         (UnprovenReadError, "in a row")
         if isinstance(stream, DetailStream)
-        else (SourceError, transport(stream).too_large)
+        else (PermanentSourceError, transport(stream).too_large)
     )
     with pytest.raises(error, match=words):
         source_hub.run(stream, full=isinstance(stream, DetailStream))
