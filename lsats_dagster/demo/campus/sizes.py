@@ -17,7 +17,8 @@ class Volume:
 class Size:
     """How large a campus is, and how often its sources may be called.
 
-    alumni: people whom only the directories know, 69 % of theirs. tdx_calls: how many calls of a method TDX serves in a window of `tdx_seconds`. gateway_calls: per minute.
+    alumni: people whom only the directories know, 69 % of theirs (sources.md 21). tdx_calls: how many calls of a method TDX
+    serves in a window of `tdx_seconds`. gateway_calls: per minute.
     """
 
     people: int

@@ -1,4 +1,4 @@
-"""Accounts, groups, units and computers of Active Directory (sources.md 4.5, 15 to 18), as they are at the start and as they are named."""
+"""Accounts, groups, units and computers of Active Directory (sources.md 4.5, 15 to 18), what they are called."""
 
 import math
 from collections.abc import Iterable, Iterator, Sequence
@@ -37,8 +37,8 @@ BACK_LINKS = ("memberOf", "managedObjects")
 DISABLED = 2
 
 
-class Groups(Table):
-    """Groups, whose members are links, so that who belongs to one shows it."""
+class Objects(Table):
+    """Objects whose members and managers are links, so that they are seen from both ends."""
 
     def __init__(self, directory: "ActiveDirectory") -> None:
         super().__init__(directory.related)
@@ -46,8 +46,11 @@ class Groups(Table):
 
     def write(self, entity: Payload, fields: Payload) -> None:
         others = dict(fields)
+        key = guid_of(subject_of(entity))
         if "member" in others:
-            self._directory.set_members(guid_of(subject_of(entity)), others.pop("member") or [])
+            self._directory.set_members(key, others.pop("member") or [])
+        if "managedBy" in others:
+            self._directory.set_managers(key, filter(None, [others.pop("managedBy")]))
         super().write(entity, others)
 
 
@@ -62,8 +65,7 @@ class ActiveDirectory:
         self._origin = f"{origin}/active_directory"
         self.truth = truth
         self.time = time
-        self.accounts, self.units, self.computers = Table(self.related), Table(self.related), Table(self.related)
-        self.groups = Groups(self)
+        self.accounts, self.groups, self.units, self.computers = (Objects(self) for _ in range(4))
         self.records = ActiveDirectoryRecords(self)
         self.membership = Links()
         self._management = Links()
@@ -102,7 +104,7 @@ class ActiveDirectory:
         ]  # fmt: skip
 
     def shows(self, subject: Any) -> Iterator[tuple[Table, str]]:
-        """The account of a person, those of all who belong to a unit, the computer that is a device, the group that mirrors one."""
+        """The account of a person, those of all who belong to a unit, the computer of a device, the group that mirrors one."""
         match subject:
             case Person() | Alumnus():
                 yield self.accounts, guid_of(subject)
@@ -198,17 +200,25 @@ class ActiveDirectory:
         units = [(self.units, k) for k, unit in known.items() if subject_of(unit).above == key]
         return units + [(self.computers, k) for k, c in self.computers.present.items() if subject_of(c).unit == key]
 
-    def set_members(self, guid: str, names: list[str]) -> None:
+    def set_members(self, guid: str, names: Iterable[str]) -> None:
         """Let a group have these members, known by their names."""
-        tables = (self.accounts, self.groups, self.computers)
-        known = {self.dn_of(entity).lower(): key for table in tables for key, entity in table.present.items()}
-        self.membership.replace(guid, [known.get(name.lower(), name) for name in names])
+        self.membership.replace(guid, self._keys_of(names))
+
+    def set_managers(self, guid: str, names: Iterable[str]) -> None:
+        """Let an object have these managers, one or none, known by their names."""
+        self._management.replace(guid, self._keys_of(names))
 
     def set_manager(self, guid: str, manager: str) -> None:
         """Let an object be managed by the owner of an account."""
         for other in (*self._management.targets(guid), manager):
             self.accounts.changing(other)
         self._management.replace(guid, [manager])
+
+    def _keys_of(self, names: Iterable[str]) -> list[str]:
+        """The keys of objects by their names; a name of none stands for itself."""
+        tables = (self.accounts, self.groups, self.computers)
+        known = {self.dn_of(entity).lower(): key for table in tables for key, entity in table.present.items()}
+        return [known.get(name.lower(), name) for name in names]
 
     def _table_of(self, key: str) -> Table | None:
         tables = (self.accounts, self.groups, self.computers, self.units)

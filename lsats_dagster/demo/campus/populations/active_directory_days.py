@@ -77,7 +77,7 @@ class Days:
         crowd = max(1, len(accounts.present) // 1000)
         # Nobody deletes accounts of people who are there.
         left = (key for key in some if isinstance(subject_of(accounts[key]), Alumnus))
-        opened = [key for key in settled(accounts, self._closed)][: day % 3 == 2]
+        opened = list(settled(accounts, self._closed))[: day % 3 == 2]
         for key in islice(left, crowd):
             self._close(accounts[key])
             self._closed.append(key)

@@ -137,7 +137,6 @@ class ActiveDirectoryRecords:
     def group(self, entity: Payload) -> Payload:
         group: Group = subject_of(entity)
         key, number = guid_of(group), group.number
-        mirrored = group.mirrors is not None
         mail = f"{_login_name(group.name).lower()}@campus.example" if mixed(number, 71) < 130 else None
         record = self._object(entity, key, group.name, "Group", ["top", "group"])
         record |= self._principal(group, _login_name(group.name), 268_435_456)
@@ -150,7 +149,7 @@ class ActiveDirectoryRecords:
             "proxyAddresses": [f"SMTP:{mail}"] if mail else None,
             "info": "Ask the desk first." if number % 20 == 5 else None,
             "gidNumber": gid_number(group.mirrors) if group.mirrors else None,
-            "managedBy": None if mirrored else self._directory.manager(key),
+            "managedBy": self._directory.manager(key),
             "member": self._directory.members(key),
             "memberOf": self._directory.member_of(key),
             "sIDHistory": [f"S-1-5-21-776561741-308236825-1417001333-{9000 + number}"] if number % 30 == 17 else None,

@@ -108,7 +108,7 @@ class McommunityRecords:
             "requestsTo": self.names(group.owners[:1]) if number % 4 == 1 else None,
             "errorsTo": self.names(group.owners[:1]) if number % 8 == 1 else None,
             "permittedGroup": inner[:1] if number % 3 == 1 else None,
-            "rfc822mail": group.outside,
+            "rfc822mail": list(group.outside),
             "rfc822RequestsTo": ["desk@elsewhere.example"] if number % 13 == 5 else None,
             "umichAutoReply": ["Away until the kiln is cold."] if number % 17 == 6 else None,
             "umichAutoReplyStart": "2025-12-20T05:00:00Z" if number % 17 == 6 else None,
