@@ -7,7 +7,17 @@ from random import Random
 from typing import Any
 
 from lsats_dagster.demo.campus import words
-from lsats_dagster.demo.campus.entities import CampusTime, Payload, Shown, Stream, Table, iso_date, mixed, subject_of
+from lsats_dagster.demo.campus.entities import (
+    CampusTime,
+    DayChanges,
+    Payload,
+    Shown,
+    Stream,
+    Table,
+    iso_date,
+    mixed,
+    subject_of,
+)
 from lsats_dagster.demo.campus.populations import active_directory_objects as objects
 from lsats_dagster.demo.campus.populations.active_directory_days import Days
 from lsats_dagster.demo.campus.populations.active_directory_objects import (
@@ -54,6 +64,46 @@ class Objects(Table):
         super().write(entity, others)
 
 
+class Accounts(Objects):
+    """Accounts, whose back-links a hub that reads by date has as they were when the account was dated last."""
+
+    def __init__(self, directory: "ActiveDirectory") -> None:
+        super().__init__(directory)
+        # Key -> date, and the back-links then, of whoever changed since the campus began.
+        self._read: dict[str, tuple[str, Payload]] = {}
+
+    def begin(self) -> None:
+        """Let the hub read all accounts as they are now."""
+        self._read.clear()
+
+    def changing(self, key: str) -> None:
+        if not self.noted(key):
+            self._reads(key)
+        super().changing(key)
+
+    def end_day(self) -> dict[str, DayChanges]:
+        for key in self._journal or ():
+            self._reads(key)
+        return super().end_day()
+
+    def compared(self, shown: Payload) -> Payload:
+        """What a hub that reads by date compares."""
+        own = without((*OF_ONE_CONTROLLER, *OF_LOGINS, *OF_PASSWORDS, "lastLogonTimestamp", *BACK_LINKS), shown)
+        return own | self._read.get(shown["objectGUID"], ("", back_links(shown)))[1]
+
+    def _reads(self, key: str) -> None:
+        """Let the hub read the account, if it was dated since it did so last."""
+        if key in self.present:
+            shown = self._directory.records.account(self.present[key])
+            if self._read.get(key, ("",))[0] != shown["whenChanged"]:
+                self._read[key] = shown["whenChanged"], back_links(shown)
+
+
+def back_links(shown: Payload) -> Payload:
+    """What others say of an account."""
+    return {name: sorted(shown[name]) for name in BACK_LINKS if name in shown}
+
+
 class ActiveDirectory:
     """The streams of Active Directory.
 
@@ -65,7 +115,8 @@ class ActiveDirectory:
         self._origin = f"{origin}/active_directory"
         self.truth = truth
         self.time = time
-        self.accounts, self.groups, self.units, self.computers = (Objects(self) for _ in range(4))
+        self.accounts = Accounts(self)
+        self.groups, self.units, self.computers = (Objects(self) for _ in range(3))
         self.records = ActiveDirectoryRecords(self)
         self.membership = Links()
         self._management = Links()
@@ -88,15 +139,16 @@ class ActiveDirectory:
         self._populate(random)
         self._spoil(random)
         self._begun = True
+        self.accounts.begin()
 
     def streams(self) -> list[Stream]:
         """Accounts, groups, units, computers."""
-        account = partial(without, (*OF_ONE_CONTROLLER, *OF_LOGINS, *OF_PASSWORDS, "lastLogonTimestamp", *BACK_LINKS))
         computer = partial(without, (*OF_ONE_CONTROLLER, *OF_LOGINS, *OF_PASSWORDS))
         other = partial(without, OF_ONE_CONTROLLER)
         records, touch, name = self.records, self.touch, "active_directory"
         return [
-            Stream(f"{name}/user", self.accounts, records.account, account, touch, partial(self._newcomer, Service)),
+            Stream(f"{name}/user", self.accounts, records.account, self.accounts.compared, touch,
+                   partial(self._newcomer, Service)),
             Stream(f"{name}/group", self.groups, records.group, other, touch, partial(self._newcomer, Group)),
             Stream(f"{name}/organizational_unit", self.units, records.unit, other, touch,
                    partial(self._newcomer, OrganizationalUnit)),
