@@ -170,6 +170,15 @@ def test_what_the_side_door_does_is_read(campus: Campus, stream: str) -> None:
     assert added in truth(campus, stream)
 
 
+# Where nothing stands yet, but for people and units.
+ELSEWHERE = {
+    PEOPLE: PEOPLE_BASE,
+    MAIL_GROUPS: f"ou=Made Up,{GROUPS_BASE}",
+    ACCOUNTS: f"OU=Made Up,{UNIVERSITY}",
+    GROUPS: f"OU=Made\\, Up,OU=Users and Groups,{COLLEGE}",
+    UNITS: f"OU=Workstations,{COLLEGE}",
+    COMPUTERS: f"OU=Made Up,OU=Workstations,{COLLEGE}",
+}
 RAW: dict[str, dict[str, Any]] = {
     PEOPLE: {"uid": ["poison"], "uidNumber": ["77"]},
     MAIL_GROUPS: {"gidNumber": ["77"]},
@@ -189,7 +198,7 @@ def test_poison_is_an_entry_like_any_other(campus: Campus, stream: str) -> None:
         **({} if stream.startswith("mcommunity") else {"objectGUID": [octets]}),
         **RAW[stream],
     }
-    dn = max((record["dn"] for record in true.values()), key=len).partition(",")[2]
+    dn = ELSEWHERE[stream]
     campus.poison(stream, [json.dumps(record), json.dumps(record | {"dn": f"cn=second,{dn}", **_second(stream)})])
     found = read(campus, stream)
     bad = {key: found[key] for key in found.keys() - true.keys()}
