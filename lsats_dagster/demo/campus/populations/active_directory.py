@@ -249,8 +249,9 @@ class ActiveDirectory:
         known = self.units.present | self.units.gone
         if key not in known:
             return []
-        units = [(self.units, k) for k, unit in known.items() if subject_of(unit).above == key]
-        return units + [(self.computers, k) for k, c in self.computers.present.items() if subject_of(c).unit == key]
+        computers = self.computers.present
+        found: list[tuple[Table, str]] = [(self.units, k) for k, unit in known.items() if subject_of(unit).above == key]
+        return found + [(self.computers, k) for k, computer in computers.items() if subject_of(computer).unit == key]
 
     def set_members(self, guid: str, names: Iterable[str]) -> None:
         """Let a group have these members, known by their names."""
@@ -290,7 +291,6 @@ class ActiveDirectory:
 
     def born(self) -> Payload:
         """The dates of an object that is made now."""
-        self.time.stamp()
         self._usn += 1
         now = iso_date(self.time.now())
         return {"whenCreated": now, "whenChanged": now, "uSNCreated": self._usn, "uSNChanged": self._usn}
@@ -321,6 +321,7 @@ class ActiveDirectory:
 
     def _newcomer(self, kind: type) -> str:
         self._added += 1
+        self.time.stamp()
         random = Random(f"{self._origin}/added/{self._added}")
         if kind is Group:
             return self.new_group(random, self.staff())
