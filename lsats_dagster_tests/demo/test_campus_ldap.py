@@ -1,5 +1,6 @@
 """The directories of the campus over LDAPS, read by the hub's own streams and by ldap3 (sources.md 23.2, L1 to L13)."""
 
+import asyncio
 import contextlib
 import json
 import ssl
@@ -25,12 +26,14 @@ from ldap3.core.exceptions import (
 )
 
 from lsats_dagster.demo.campus import Campus, CampusError, running_campus
+from lsats_dagster.demo.campus.sidedoor import side_door
+from lsats_dagster.demo.campus.simulation import Simulation
 from lsats_dagster.ingestion.stream import Before, Extract, ListStream
 from lsats_dagster.source import Source
 from lsats_dagster.sources import active_directory, mcommunity
 from lsats_dagster_tests.conftest import make_client
 from lsats_dagster_tests.demo.conftest import REPOSITORY
-from lsats_dagster_tests.demo.ldap.aids import PATIENCE, next_cookie, pages, search, until
+from lsats_dagster_tests.demo.ldap.aids import PATIENCE, next_cookie, pages, search, silent, until, whole_subtree, wire
 
 SOURCES = (mcommunity.SOURCE, active_directory.SOURCE)
 STREAMS: dict[str, tuple[Source, ListStream[Any]]] = {
@@ -280,6 +283,35 @@ def test_searches_and_operations_at_once_do_not_disturb_each_other(campus: Campu
         looker.join(PATIENCE)
     assert failed == []
     assert read(campus, GROUPS) == truth(campus, GROUPS)
+
+
+def test_searches_and_operations_wait_for_each_other(tmp_path: Path) -> None:
+    simulation = Simulation(7, "tiny", tmp_path / "exports", tmp_path / "authority.pem")
+    server = simulation.directories["mcommunity"].server
+    asked = json.dumps({"operation": "live_one_day", "arguments": {}}).encode()
+    scope = {
+        "type": "http", "method": "POST", "path": "/operate", "query_string": b"",
+        "headers": [(b"authorization", b"Bearer known")],
+    }  # fmt: skip
+
+    async def receive() -> dict[str, Any]:
+        return {"type": "http.request", "body": asked}
+
+    async def send(message: Any) -> None:
+        pass
+
+    door = side_door(simulation, "known")
+    operation = threading.Thread(target=lambda: asyncio.run(door(scope, receive, send)), daemon=True)
+    with server, wire(server) as raw:
+        with simulation.lock:
+            operation.start()
+            raw.send(whole_subtree(1, PEOPLE_BASE.encode()))
+            until(lambda: server.log.counts["search"] == 1)
+            assert silent(raw)
+            assert simulation.day() == 0
+        operation.join(PATIENCE)
+        assert simulation.day() == 1
+        assert raw.message()[5] == 0x64
 
 
 # L1: logins

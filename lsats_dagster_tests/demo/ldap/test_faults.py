@@ -21,8 +21,6 @@ from lsats_dagster_tests.demo.ldap.aids import (
     HUB,
     HUB_IDENTITY,
     PASSWORD,
-    PATIENCE,
-    Wire,
     bind,
     client,
     directory,
@@ -30,6 +28,7 @@ from lsats_dagster_tests.demo.ldap.aids import (
     result,
     search,
     serving,
+    silent,
     until,
     whole_subtree,
     wire,
@@ -217,17 +216,6 @@ def test_no_answer_comes_while_others_are_served(server: LdapServer, struck: str
             assert len(search(connection, QUERY)) == 20
             # Who hangs can still leave.
             assert raw.ends() == b""
-
-
-def silent(raw: Wire) -> bool:
-    raw.socket.settimeout(0.1)
-    try:
-        raw.socket.recv(1)
-    except TimeoutError:
-        return True
-    finally:
-        raw.socket.settimeout(PATIENCE)
-    return False
 
 
 def test_entries_are_late_while_others_are_served(server: LdapServer) -> None:
