@@ -23,12 +23,12 @@ DETAILS = [stream for stream in STREAMS if isinstance(stream, DetailStream)]
 @dataclass(frozen=True)
 class Transport:
     """How records come. `unreadable` faults answer with something else than a record or a list; of an `oversized` answer
-    no further try is made.
+    no further try is made, where a list may have 1 MB and a record 64 KB.
 
-    says: words of the error of the first broken fault. evidence: what a client tells of its reading. too_large: words of the
-    error of an oversized answer where a list may have 1 MB and a record 64 KB. outlasts: another try within a read can bring what the one before did
-    not; clients log in, and logins meet `login_faults`. waits: faults of a source that asks for patience: its calls have limits,
-    and its logins end. texts, lists: fields that hold any text, or any texts, where not all fields do. members: of a list.
+    says, too_large: words of the error of the first broken fault, and of an oversized answer. evidence: what a client tells
+    of its reading. outlasts: another try within a read can bring what the one before did not; clients log in, and logins meet
+    `login_faults`. waits: faults of a source that asks for patience: its calls have limits, and its logins end. texts, lists:
+    fields that hold any text, or any texts, where not all fields do. members: of a list.
     """
 
     broken: tuple[str, ...]

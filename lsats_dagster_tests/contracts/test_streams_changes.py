@@ -137,7 +137,8 @@ def test_a_read_by_parts_that_was_killed_goes_on_behind_them(source_hub: Hub, ot
     assert routes.calls() < sum(routes.whole.values())
     assert (run.metadata["extract"]["state"], run.counts.removed) == ("complete", 0)
     read(other_hub, PEOPLE)
-    assert state(source_hub, PEOPLE) == state(other_hub, PEOPLE)
+    # What was left was cut into other parts.
+    assert state(source_hub, PEOPLE, in_order=False) == state(other_hub, PEOPLE, in_order=False)
 
 
 def test_the_parts_of_a_whole_read_are_the_plan_of_the_next(source_hub: Hub) -> None:

@@ -259,7 +259,7 @@ def test_days_of_directories_report_exactly_the_difference_and_bring_enough() ->
 
 
 def _read_by_date(read: Records, now: Records) -> Records:
-    """What a hub has that reads what was dated since: the others as they were, to whom or to which groups they belong included."""
+    """What a hub has that reads what was dated since: the others as they were, with the groups to which they belonged."""
     return {
         key: read[key] if key in read and read[key]["whenChanged"] == record["whenChanged"] else record
         for key, record in now.items()

@@ -77,6 +77,7 @@ class World:
         self.time.next_day()
         for population in self.truth.populations:
             population.live()
+        self.time.evening()
         brought = {name: changes for table in self._tables for name, changes in table.end_day().items()}
         return {name: brought[name] for name in self._streams}
 

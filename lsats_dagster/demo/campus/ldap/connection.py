@@ -255,7 +255,8 @@ class Connection:
         if fault is not None and fault.kind == "hang":
             self._count(message, "fault")
             await asyncio.Event().wait()
-        if fault is not None and fault.kind == "empty":
+        # What the root tells is everybody's.
+        if fault is not None and fault.kind == "empty" and request.base:
             return Code.SUCCESS, [page_control(b"")] if PAGED in asked else []
 
         limits = identity.limits or self._service.limits

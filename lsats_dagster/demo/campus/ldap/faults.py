@@ -38,9 +38,9 @@ class FaultBoard:
 
     drop: the connection ends after `entries` entries. code: `code` ends the answer, a search after `entries` entries of
     it. hang: no answer. slow: each entry is `seconds` late. empty: success without entries, as a right that was taken away
-    looks. garbage: after `entries` entries come octets that are no LDAP message, and the end. truncate: after `entries` entries
-    the connection ends in the middle of the next one. large: behind the true entries comes one whose `description` holds
-    `megabytes` of text. cookie: every cookie of the connection is forgotten.
+    looks; the root answers all the same. garbage: after `entries` entries come octets that are no LDAP message, and the end.
+    truncate: after `entries` entries the connection ends in the middle of the next one. large: behind the true entries comes one
+    whose `description` holds `megabytes` of text. cookie: every cookie of the connection is forgotten.
     """
 
     def __init__(self) -> None:
