@@ -3,7 +3,6 @@
 import logging
 import math
 import random
-import re
 from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from datetime import datetime
@@ -29,7 +28,7 @@ from lsats_dagster.clients.http import (
     Timeouts,
 )
 from lsats_dagster.clients.ldap_connection import WHOLE, Found, LdapConnection, Login, Scope, trust_in
-from lsats_dagster.clients.ldap_intervals import HIGHEST, gaps, halves, intervals
+from lsats_dagster.clients.ldap_intervals import HIGHEST, gaps, halves, intervals, numbers_of
 from lsats_dagster.clients.ldap_messages import Entry
 from lsats_dagster.clients.ldap_ranges import SIGNALS, all_values, ranged
 from lsats_dagster.clients.ldap_values import Attributes, generalized_time
@@ -47,7 +46,6 @@ OUTSIDE = "outside"  # name of the part with all numbers that are in no interval
 NO_ATTRIBUTES = ("1.1",)
 UNWILLING = 53  # what servers say of a cookie that they do not know, too
 _EVERYTHING = "(objectClass=*)"
-_NUMBER = re.compile(rb"-?[0-9]{1,20}")
 
 
 @dataclass(frozen=True)
@@ -169,7 +167,7 @@ class LdapClient:
                 self._check_places(found.entries, by, range(lo, hi + 1))
                 yield self._part(f"{lo}-{hi}", found.entries, attributes)
             else:
-                two = halves((lo, hi), [number for entry in found.entries for number in _numbers(entry, by)])
+                two = halves((lo, hi), [number for entry in found.entries for number in numbers_of(entry, by)])
                 if two is None:
                     raise PermanentSourceError(
                         f"{self._title}: more entries have one {by} than the server gives in one search"
@@ -279,7 +277,7 @@ class LdapClient:
         """
         first = self._once(base, f"(&{filter}({by}=*))", (by,), scope, most=1)
         for entry in first.entries[:1]:
-            number = next(iter(_numbers(entry, by)), None)
+            number = next(iter(numbers_of(entry, by)), None)
             own = f"(&{filter}({by}>={number})({by}<={number}))"
             if number is None or not self._once(base, own, (by,), scope, most=1).entries:
                 raise self._unordered(by)
@@ -287,7 +285,7 @@ class LdapClient:
     def _check_places(self, entries: Sequence[Entry], by: str, numbers: range, *, are_inside: bool = True) -> None:
         """PartialFetchError where an interval gave an entry that is not of it: the server orders texts, and others are lost."""
         for entry in entries:
-            if not any((number in numbers) is are_inside for number in _numbers(entry, by)):
+            if not any((number in numbers) is are_inside for number in numbers_of(entry, by)):
                 raise self._unordered(by)
 
     def _unordered(self, by: str) -> PartialFetchError:
@@ -398,9 +396,3 @@ class LdapClient:
         if self._connection is not None:
             self._connection.close()
             self._connection = None
-
-
-def _numbers(entry: Entry, by: str) -> list[int]:
-    """The numbers that an entry has of an attribute, one as a rule."""
-    given = [value for name, values in entry[1].items() if name.lower() == by.lower() for value in values]
-    return [int(value) for value in given if _NUMBER.fullmatch(value)]

@@ -131,7 +131,7 @@ def serving(
                 if callable(answers):
                     answers(connection)
                     return
-                for answer in answers:  # without end, as a test may like it
+                for answer in answers:  # made as they are sent, if a test likes
                     connection.sendall(ber(0x30, identity, answer))
 
     thread = threading.Thread(target=accept, daemon=True)

@@ -5,7 +5,7 @@ from pathlib import Path
 import pytest
 
 from lsats_dagster.clients.errors import SourceError, UnreadableAnswerError
-from lsats_dagster.clients.http import DEFAULT_CEILINGS, TRIES
+from lsats_dagster.clients.http import DEFAULT_CEILINGS, TRIES, Ceilings
 from lsats_dagster.clients.ldap_messages import Messages
 from lsats_dagster_tests.clients.aids import sends
 from lsats_dagster_tests.clients.ldap_wire import ber, done, entry, failure, first, number, person, serving, uids
@@ -23,16 +23,31 @@ ATTRIBUTE = ber(0x30, ber(0x04, b"uid"), ber(0x31, ber(0x04, b"a")))
 OVERLAPPING = ber(0x30, ber(0x04, b"uid"), b"\x31\x06\x04\x01a")
 
 
-def messages_of(data: bytes, step: int) -> Messages:
+def messages_of(data: bytes, step: int, ceilings: Ceilings = DEFAULT_CEILINGS) -> Messages:
     """The messages in `data`, which arrives in pieces of so many bytes."""
     pieces = iter([data[place : place + step] for place in range(0, len(data), step)])
-    return Messages("The directory", DEFAULT_CEILINGS, lambda most: next(pieces, b""))
+    return Messages("The directory", ceilings, lambda most: next(pieces, b""))
+
+
+def others(messages: Messages) -> list[bytes] | str:
+    """All messages that are no entries, or why they cannot be had."""
+    try:
+        return [message for arrived in iter(messages.receive, []) for message in arrived]
+    except Exception as error:
+        return str(error)
 
 
 @pytest.mark.parametrize("step", [1, 2, 3, 7, 1000])
 def test_messages_are_whole_however_they_arrive(step: int) -> None:
-    messages = messages_of(b"".join(SENT), step)
-    assert [message for arrived in iter(messages.receive, []) for message in arrived] == SENT
+    assert others(messages_of(b"".join(SENT), step)) == SENT
+
+
+def test_a_message_may_be_as_large_as_a_record_and_an_answer_as_a_list() -> None:
+    end = SENT[3]
+    body = len(end) - 6
+    assert others(messages_of(end, 1000, Ceilings(list_bytes=len(end), record_bytes=body))) == [end]
+    assert "HTTP_RECORD_MEGABYTES" in others(messages_of(end, 1000, Ceilings(record_bytes=body - 1)))
+    assert "HTTP_LIST_MEGABYTES" in others(messages_of(end, 1000, Ceilings(list_bytes=len(end) - 1)))
 
 
 @pytest.mark.parametrize("step", [1, 7, 1000])
@@ -41,16 +56,16 @@ def test_entries_are_taken_from_among_them(step: int) -> None:
     end = ber(0x30, number(7), done())
     data = ber(0x30, number(7), entry("uid=a", values), ber(0xA0)) + ber(0x30, number(7), entry("", {})) + end
     messages = messages_of(data, step)
-    assert messages.receive() == [end]
+    assert others(messages) == [end]
     assert messages.entries == [(b"uid=a", values), (b"", {})]
-    messages.begin()
+    messages.begin(is_further=True)
     assert messages.entries == []
 
 
 def test_an_attribute_that_comes_twice_keeps_all_values() -> None:
     twice = ber(0x64, ber(0x04, b"uid=a"), ber(0x30, ATTRIBUTE, ATTRIBUTE))
     messages = messages_of(ber(0x30, number(7), twice) + ber(0x30, number(7), done()), 1000)
-    messages.receive()
+    others(messages)
     assert messages.entries == [(b"uid=a", {"uid": [b"a", b"a"]})]
 
 
