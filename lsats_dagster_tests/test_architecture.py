@@ -206,7 +206,8 @@ def own_texts(path: Path) -> Iterator[str]:
     ],
 )
 def test_engines_know_no_source_and_no_table_by_name(room: str, names: set[str]) -> None:
-    said = re.compile(rf"(?<![a-z_])(?:{'|'.join(sorted(names))})(?![a-z_])")
+    # Who writes `group by` names no group.
+    said = re.compile(rf"(?<![a-z_])(?:{'|'.join(sorted(names))})(?![a-z_]| by )")
     known = [
         f"{path.name}: {text!r}"
         for path in python_files(PACKAGE / room)
