@@ -173,6 +173,15 @@ def test_names_that_are_equal(one: str, other: str) -> None:
     assert comparable_dn(one) == comparable_dn(other)
 
 
+@given(st.from_regex(r"[a-zA-Z0-9._ -]{1,9}(,[a-zA-Z0-9._ -]{1,9}){0,2}", fullmatch=True))
+def test_a_name_is_equal_to_one_in_which_every_sign_is_escaped(text: str) -> None:
+    plain, escaped = (
+        ",".join(f"Cn={''.join(form % sign for sign in value.encode())}" for value in text.split(","))
+        for form in ("%c", "\\%02x")
+    )
+    assert comparable_dn(plain) == comparable_dn(escaped)
+
+
 @pytest.mark.parametrize(
     ("one", "other"),
     [("cn=a\\,dc=b,dc=edu", "cn=a,dc=b,dc=edu"), ("cn=a\\+b", "cn=a+b=c"), ("cn=a", "cn=ab"), ("cn=\\5c2c", "cn=\\2c")],

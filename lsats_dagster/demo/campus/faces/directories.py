@@ -91,6 +91,7 @@ class CampusDirectory:
     def __init__(
         self, first_day: Callable[[], World], lock: threading.RLock, tls: ssl.SSLContext, ca_file: Path
     ) -> None:
+        self._root = comparable_dn(self.root)
         self._first_day = first_day
         self._lock = lock
         self._ca_file = ca_file
@@ -244,7 +245,7 @@ class CampusDirectory:
     def _key(self, dn: str) -> str:
         """The comparable form of a name; ValueError for one that is none of this directory."""
         key = comparable_dn(dn)
-        if not is_below(key, comparable_dn(self.root)):
+        if not is_below(key, self._root):
             raise ValueError(f"a name stands below {self.root}")
         return key
 
