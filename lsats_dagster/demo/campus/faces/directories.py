@@ -129,15 +129,15 @@ class CampusDirectory:
 
     # Operations of the side door
 
-    def show(self, world: World, *, is_known: bool) -> None:
-        """Show a world from now on, as at the start. is_known: whether its tables tell all that was not so on the first day."""
+    def show(self, world: World, *, is_first_day: bool) -> None:
+        """Show a world from now on, as at the start. is_first_day: it is `first_day`, and its tables tell what changes."""
         self.server.faults.clear()
         self.server.log.clear()
         self.server.limits = self.limits
         self.directory.publishes_schema = True
         self._world = world
         self._now = world.time.now()
-        self._is_first, self._is_built = is_known, False
+        self._is_first, self._is_built = is_first_day, False
 
     def rebuild(self) -> None:
         """Make all entries anew, before the next search: in another order, or because they look otherwise."""
@@ -363,8 +363,8 @@ class ActiveDirectory(CampusDirectory):
         self._controller = number
         self.rebuild()
 
-    def show(self, world: World, *, is_known: bool) -> None:
-        super().show(world, is_known=is_known)
+    def show(self, world: World, *, is_first_day: bool) -> None:
+        super().show(world, is_first_day=is_first_day)
         self._controller = 1
 
     def _about(self) -> Mapping[str, Iterable[bytes]]:
