@@ -157,7 +157,13 @@ class Days:
             directory.date(units[key])
         for key in islice(some, 1):
             self._change(units, key, {"gPOptions": day % 2, "description": [f"Cleaned on day {day}"]})
-        self._remove("units", islice((key for key in some if not directory.below(key)), 1))
+        for key in islice((key for key in some if self._has_no_units(key)), 1):
+            # Whoever removes a unit has moved away what was in it.
+            for table, computer in directory.below(key):
+                table.moving(computer)
+                subject_of(table.known(computer)).unit = subject_of(units[key]).above
+                directory.date(table.known(computer))
+            self._remove("units", [key])
         for _ in range(2):
             directory.new_lab(random)
 
@@ -193,6 +199,9 @@ class Days:
             device = random.choice(pool) if pool else None
             directory.new_computer(random, device, homes)
             pool = [other for other in pool if directory.is_new(other)]
+
+    def _has_no_units(self, key: str) -> bool:
+        return all(table is self._directory.computers for table, _ in self._directory.below(key))
 
     # Events
 
