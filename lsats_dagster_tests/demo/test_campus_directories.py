@@ -389,7 +389,8 @@ def test_all_keys_are_touched_at_first_and_then_those_that_changed() -> None:
         before = _truth(world)
         world.live_one_day()
         _expect_all_told(world, before)
-    assert _touched(pickle.loads(pickle.dumps(_world()))).keys() == set(DECLARED)
+    copy: World = pickle.loads(pickle.dumps(world))
+    assert _touched(copy) == {stream: set(records) for stream, records in _truth(world).items()}
 
 
 def _one_of(records: Records) -> str:
@@ -418,5 +419,6 @@ def test_operations_tell_what_they_touched(stream: str) -> None:
         before = _truth(world)
         operate()
         assert _truth(world) != before
-        assert stream in (PEOPLE, MAIL_GROUPS) or _check_links(_truth(world)) is None
+        if stream not in (PEOPLE, MAIL_GROUPS):
+            _check_links(_truth(world))
         _expect_all_told(world, before)

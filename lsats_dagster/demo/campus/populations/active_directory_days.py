@@ -67,7 +67,7 @@ class Days:
             if group.name != group.mirrors.name:
                 self._directory.groups.moving(key)
                 group.name = group.mirrors.name
-                self._directory.touch(entity)
+                self._directory.date(entity)
             if set(members) != set(known):
                 self._regroup(key, members)
 
@@ -112,15 +112,15 @@ class Days:
             groups.moving(key)
             group: Group = subject_of(groups[key])
             group.name = directory.new_name(f"{group.name.partition(' of ')[0]} of {day}", group.number)
-            directory.touch(groups[key])
+            directory.date(groups[key])
         for key in islice(some, 1):
             groups.moving(key)
             subject_of(groups[key]).place = subject_of(groups[random.choice(self._present(groups, own))]).place
-            directory.touch(groups[key])
+            directory.date(groups[key])
         for key in islice(some, 1):
             groups.changing(key)
             directory.set_manager(key, guid_of(random.choice(people)))
-            directory.touch(groups[key])
+            directory.date(groups[key])
         for key in islice(some, 1):
             self._change(groups, key, {"info": f"Looked at on day {day}."})
         self._remove("groups", islice(some, 1))
@@ -141,7 +141,7 @@ class Days:
             units.moving(key)
             unit: OrganizationalUnit = subject_of(units[key])
             unit.name = f"{directory.lab_name(random, unit.above)}-{day}"
-            directory.touch(units[key])
+            directory.date(units[key])
         for key in islice(some, 1):
             units.moving(key)
             unit = subject_of(units[key])
@@ -150,14 +150,20 @@ class Days:
             unit.above = random.choice(homes)
             if unit.name.lower() in siblings:
                 unit.name = f"{unit.name}-{unit.number}"
-            directory.touch(units[key])
+            directory.date(units[key])
         for key in islice(some, 1):
             units.changing(key)
             directory.set_manager(key, guid_of(random.choice(directory.truth.people)))
-            directory.touch(units[key])
+            directory.date(units[key])
         for key in islice(some, 1):
             self._change(units, key, {"gPOptions": day % 2, "description": [f"Cleaned on day {day}"]})
-        self._remove("units", islice((key for key in some if not directory.below(key)), 1))
+        for key in islice((key for key in some if self._has_no_units(key)), 1):
+            # Whoever removes a unit has moved away what was in it.
+            for table, computer in directory.below(key):
+                table.moving(computer)
+                subject_of(table.known(computer)).unit = subject_of(units[key]).above
+                directory.date(table.known(computer))
+            self._remove("units", [key])
         for _ in range(2):
             directory.new_lab(random)
 
@@ -170,14 +176,14 @@ class Days:
             computers.moving(key)
             computer = subject_of(computers[key])
             computer.unit = random.choice([home for home in homes[""] if home != computer.unit])
-            directory.touch(computers[key])
+            directory.date(computers[key])
         for key in islice(some, crowd):
             known = computers[key].get("userAccountControl", WORKING)
             self._change(computers, key, {"userAccountControl": SWITCHED_OFF if known == WORKING else WORKING})
         for key in islice(some, 1):
             computers.changing(key)
             directory.set_manager(key, guid_of(random.choice(directory.truth.people)))
-            directory.touch(computers[key])
+            directory.date(computers[key])
         for key in islice(some, crowd):
             self._change(computers, key, {"lastLogonTimestamp": iso_date(now - timedelta(hours=3))})
         # A machine changes its password by itself, every month (sources.md 21).
@@ -194,6 +200,9 @@ class Days:
             directory.new_computer(random, device, homes)
             pool = [other for other in pool if directory.is_new(other)]
 
+    def _has_no_units(self, key: str) -> bool:
+        return all(table is self._directory.computers for table, _ in self._directory.below(key))
+
     # Events
 
     def _some(self, table: Table, random: Random, keys: Iterable[str]) -> Iterator[str]:
@@ -206,7 +215,7 @@ class Days:
     def _change(self, table: Table, key: str, fields: Payload) -> None:
         table.changing(key)
         table[key].update(fields)
-        self._directory.touch(table[key])
+        self._directory.date(table[key])
 
     def _log_in(self, table: Table, key: str, known: Payload) -> None:
         table.changing(key)
@@ -219,18 +228,18 @@ class Days:
         for table, member in directory.found({*members} ^ {*directory.membership.targets(key)}):
             table.changing(member)
         directory.membership.replace(key, members)
-        directory.touch(directory.groups[key])
+        directory.date(directory.groups[key])
 
     def _close(self, account: Payload) -> None:
         self._directory.accounts.moving(guid_of(subject_of(account)))
         self._directory.disable(account)
-        self._directory.touch(account)
+        self._directory.date(account)
 
     def _open(self, account: Payload) -> None:
         self._directory.accounts.moving(guid_of(subject_of(account)))
         account.pop("dn", None)
         account["userAccountControl"] = ENABLED
-        self._directory.touch(account)
+        self._directory.date(account)
 
     def _remove(self, kind: str, keys: Iterable[str]) -> None:
         table: Table = getattr(self._directory, kind)
@@ -245,4 +254,4 @@ class Days:
         for key in random.sample(gone, min(1, len(gone))):
             self._removed[kind].remove(key)
             table.bring_back(key)
-            self._directory.touch(table[key])
+            self._directory.date(table[key])
