@@ -65,8 +65,6 @@ class Simulation:
         self.routes: dict[str, bool] = {}
         self.folder = DropFolder(exports)
         self._state = state
-        # A copy, because it takes a quarter of the time that building a world does, and tests reset often.
-        first = World(seed, size)
         self.lock = threading.RLock()
         tls = certified(ca_file)
         self.active_directory = ActiveDirectory(self._first_world, self.lock, tls, ca_file)
@@ -74,11 +72,8 @@ class Simulation:
             directory.name: directory
             for directory in (Mcommunity(self._first_world, self.lock, tls, ca_file), self.active_directory)
         }
-        # From here on the tables of directories tell what changes.
-        for directory in self.directories.values():
-            for stream in directory.branches:
-                first.stream(stream).table.take_touched()
-        self._first_day = pickle.dumps(first)
+        # A copy, because it takes a quarter of the time that building a world does, and tests reset often.
+        self._first_day = pickle.dumps(World(seed, size))
         kept = self._kept_world()
         self._start(kept or self._world_of(day))
         self._keep_world()

@@ -130,12 +130,15 @@ class CampusDirectory:
     # Operations of the side door
 
     def show(self, world: World, *, is_first_day: bool) -> None:
-        """Show a world from now on, as at the start. is_first_day: it is `first_day`, and its tables tell what changes."""
+        """Show a world from now on, as at the start. is_first_day: it is that of `first_day`."""
         self.server.faults.clear()
         self.server.log.clear()
         self.server.limits = self.limits
         self.directory.publishes_schema = True
         self._world = world
+        # From now on the tables tell what is not any more as it is here.
+        for stream in self.branches:
+            world.stream(stream).table.take_touched()
         self._now = world.time.now()
         self._is_first, self._is_built = is_first_day, False
 
