@@ -66,11 +66,11 @@ class Simulation:
         self.folder = DropFolder(exports)
         self._state = state
         self.lock = threading.RLock()
-        tls = certified(ca_file)
-        self.active_directory = ActiveDirectory(self._first_world, self.lock, tls, ca_file)
+        shared = self._first_world, self.lock, certified(ca_file), ca_file
+        self.active_directory = ActiveDirectory(*shared)
         self.directories: dict[str, CampusDirectory] = {
             directory.name: directory
-            for directory in (Mcommunity(self._first_world, self.lock, tls, ca_file), self.active_directory)
+            for directory in (Mcommunity(self.active_directory, *shared), self.active_directory)
         }
         # A copy, because it takes a quarter of the time that building a world does, and tests reset often.
         self._first_day = pickle.dumps(World(seed, size))
