@@ -28,7 +28,7 @@ class Days:
     def __init__(self, directory: "ActiveDirectory", origin: str) -> None:
         self._directory = directory
         self._origin = origin
-        # Keys of what left, by kind, that may come back; accounts that were closed though their owners are there.
+        # Keys of what left, by kind, that may come back; accounts of alumni that were closed and may be opened again.
         self._removed: dict[str, list[str]] = {"accounts": [], "groups": [], "units": [], "computers": []}
         self._closed: list[str] = []
 
@@ -52,10 +52,11 @@ class Days:
         """Close the accounts of those who left, and open those of whoever is there again."""
         for person in self._directory.truth.people:
             account = self._directory.accounts.present.get(guid_of(person))
-            if account is not None and guid_of(person) not in self._closed:
-                closed = account.get("userAccountControl") == CLOSED
-                if person.active is closed:
-                    self._close(account) if not person.active else self._open(account)
+            closed = account is not None and account.get("userAccountControl") == CLOSED
+            if account is not None and person.active and closed:
+                self._open(account)
+            elif account is not None and not person.active and not closed:
+                self._close(account)
 
     def _follow_mirrored(self) -> None:
         """Let the mirrors of groups of MCommunity have the names and members that these have."""
@@ -77,7 +78,7 @@ class Days:
         crowd = max(1, len(accounts.present) // 1000)
         # Nobody deletes accounts of people who are there.
         left = (key for key in some if isinstance(subject_of(accounts[key]), Alumnus))
-        opened = list(settled(accounts, self._closed))[: day % 3 == 2]
+        opened = list(islice(settled(accounts, self._closed), 1 if day % 3 == 2 else 0))
         for key in islice(left, crowd):
             self._close(accounts[key])
             self._closed.append(key)
