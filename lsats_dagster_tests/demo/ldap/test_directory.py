@@ -99,6 +99,7 @@ def test_an_entry_takes_the_place_of_the_one_of_its_name() -> None:
     for dn in (f"uid=u2,{PEOPLE}", ANN):
         assert content.put(dn.upper(), made).attributes == made
     assert names(content)[3:] == [f"uid=u2,{PEOPLE}".upper(), f"uid=u1,{PEOPLE}", ANN.upper()]
+    assert [entry.place for entry in content.entries] == list(range(6))
     with pytest.raises(ValueError, match="no entry stands above"):
         content.put(f"uid=x,ou=Nowhere,{ROOT}", made)
     below = f"cn=x,{ANN}"
