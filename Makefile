@@ -69,7 +69,7 @@ load-check: $(DEV) ## Whether Dagster can load the hub, by both of its ways
 		&& DAGSTER_HOME=$$home $(BIN)/dg check defs \
 		&& DAGSTER_HOME=$$home $(BIN)/dagster definitions validate -w workspace.yaml
 
-bench: $(DEV) ## How fast the engines are, beside plain COPY and INSERT; some minutes, never part of the tests
+bench: $(DEV) ## How fast the engines are, beside plain COPY, INSERT and ldap3; some minutes, never part of the tests
 	@$(BIN)/python -m benchmarks
 
 docs: $(RUNTIME) ## Write the data dictionary and .env.example from the code

@@ -12,7 +12,7 @@ import tempfile
 from collections.abc import Callable
 from pathlib import Path
 
-from benchmarks import bronze, history, hub_tables, quiet_job, silver
+from benchmarks import bronze, directories, history, hub_tables, quiet_job, silver
 from benchmarks.common import Report
 from lsats_dagster.demo.campus.sizes import SIZES
 from lsats_dagster.demo.postgres import embedded_postgres, remove_cluster
@@ -32,6 +32,7 @@ def measure(records: int, size: str, binaries: Path | None) -> Report:
             with embedded_postgres(home, binaries=binaries) as server:
                 benchmarks: dict[str, Callable[[], Report]] = {
                     "bronze": lambda: bronze.benchmark(server, records),
+                    "directories": lambda: directories.benchmark(server, records // 20),
                     "silver": lambda: silver.benchmark(server, records // 4),
                     "tables of the hub": lambda: hub_tables.benchmark(server, size),
                     "history": lambda: history.benchmark(server, records // 20),
@@ -73,7 +74,10 @@ def main() -> int:
     parser = argparse.ArgumentParser(prog="python -m benchmarks", description=__doc__)
     parser.add_argument("--json", action="store_true", help="print the report as JSON")
     parser.add_argument(
-        "--records", type=int, default=RECORDS, help="records of the bronze benchmark; silver: a quarter"
+        "--records",
+        type=int,
+        default=RECORDS,
+        help="records of the bronze benchmark; silver: a quarter, directories: a twentieth and a half",
     )
     parser.add_argument(
         "--size", choices=SIZES, default="college", help="campus whose records fill the hub's own tables"

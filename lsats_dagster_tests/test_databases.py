@@ -14,7 +14,10 @@ from lsats_dagster.demo.postgres import EmbeddedPostgres
 from lsats_dagster.runs import Origin
 from lsats_dagster.transforms.engine import refresh
 from lsats_dagster_tests.conftest import Hub, new_database
-from lsats_dagster_tests.contracts.stream_cases import quick, roomy
+from lsats_dagster_tests.contracts.stream_cases import (
+    quick,
+    roomy,
+)
 from lsats_dagster_tests.contracts.stream_states import dump
 from lsats_dagster_tests.databases import HubDatabases, shape
 from lsats_dagster_tests.hubs import FEW_STREAMS, FEW_TABLES

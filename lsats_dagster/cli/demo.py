@@ -34,28 +34,41 @@ from lsats_dagster.cli.output import console, typed
 from lsats_dagster.cli.run import Outcome, execute, show
 from lsats_dagster.demo.campus import BAD_RECORD, SIZES, Campus, exports_beside, running_campus
 from lsats_dagster.demo.postgres import cluster_folder, remove_cluster
+from lsats_dagster.ingestion.stream import ListStream
 from lsats_dagster.runs import status
 from lsats_dagster.settings import ConfigurationError, Settings, load_settings
 from lsats_dagster.transforms.explain import explain as explain_row
 
 EVERYTHING = "hub_daily"
+# Days of a campus take minutes, so that no stream is due for the whole read that it has once a week.
+WEEK = 7
 Size = StrEnum("Size", {name: name for name in SIZES})  # type: ignore[misc]
 FIGURES_SHOWN = {"created": "new", "updated": "updated", "removed": "removed", "failed": "quarantined"}
 
 
 @dataclass
 class Day:
-    """One day of a demo: the run, and for each stream what the hub saw and what the campus did (new, updated, removed)."""
+    """One day of a demo: the run, and for each stream what the hub saw and what the campus did (new, updated, removed).
+
+    weekly: the run that read whole, and so found removed, what is read by changes otherwise.
+    """
 
     day: int
     run: Outcome
+    weekly: Outcome | None = None
     seen: dict[str, list[int]] = field(default_factory=dict)
     done: dict[str, list[int]] = field(default_factory=dict)
 
     @property
     def whole(self) -> bool:
         """Whether everything ran, and the hub saw all that happened and nothing else."""
-        return self.run.success and self.seen == self.done
+        return self.run.success and (self.weekly is None or self.weekly.success) and self.seen == self.done
+
+    def figures(self, label: str) -> list[int]:
+        """What was seen of a stream: new, updated, removed."""
+        daily = self.run.tables.get(label, {})
+        last = self.weekly.tables.get(label, daily) if self.weekly else daily
+        return [daily.get("created", 0), daily.get("updated", 0), last.get("removed", 0)]
 
 
 def register(app: typer.Typer) -> None:
@@ -181,12 +194,20 @@ def live(campus: Campus, instance: dg.DagsterInstance, days: int, say: Callable[
         changes = campus.live_one_day()
         say(f"\n🔄 Campus day {campus.day()}: a day has passed; the incremental run")
         day = Day(campus.day(), execute(EVERYTHING, instance, {}))
+        if campus.day() % WEEK == 0 and (by_changes := read_by_changes()):
+            say("🔄 A week has passed; reading whole what is read by changes otherwise")
+            day.weekly = execute(" or ".join(f'key:"{label}"+' for label in by_changes), instance, {"full": True})
         for stream in (stream for stream in hub().streams if stream.name in changes):
-            seen = day.run.tables.get(stream.label, {})
             done = changes[stream.name]
-            day.seen[stream.name] = [seen.get(figure, 0) for figure in ("created", "updated", "removed")]
+            day.seen[stream.name] = day.figures(stream.label)
             day.done[stream.name] = [len(done.new) + len(done.returned), len(done.changed), len(done.removed)]
         yield day
+
+
+def read_by_changes() -> list[str]:
+    """Asset keys of the streams of which only a whole read tells what is gone."""
+    lists = (stream for stream in hub().streams if isinstance(stream, ListStream))
+    return [stream.label for stream in lists if stream.whole_every is not None]
 
 
 def show_day(day: Day, *, verbose: bool) -> None:
@@ -198,7 +219,8 @@ def show_day(day: Day, *, verbose: bool) -> None:
         told = ", ".join(f"{number} {name}" for name, number in sums.items() if number) or "nothing has changed"
         print(f"✅ {len(day.run.tables)} tables: {told}" + ("; exactly what the campus did" if day.seen else ""))
         return
-    show(day.run, as_json=False, dry_run=False)
+    for run in filter(None, (day.run, day.weekly)):
+        show(run, as_json=False, dry_run=False)
     for name, seen in day.seen.items():
         done = day.done[name]
         mark = "✅" if seen == done else "❌"
@@ -226,9 +248,9 @@ def print_directions(settings: Settings, own_server: bool) -> None:
         "make ui": "Dagster; prints its address",
         f"{lsats} status": "how fresh, what needs an answer",
         f"{lsats} explain {' '.join(EXAMPLE)}": "the whole row above",
-        f"{lsats} quarantine list": "what could not be stored today",
-        f"{lsats} quarantine replay": "tries it again; it is still bad",
-        f"{lsats} run {table}": "the source has repaired it since",
+        f"{lsats} quarantine list": "what was refused, and why",
+        f"{lsats} quarantine replay": "no rule was fixed, so it stays",
+        f"{lsats} run {table}": "its source sends it no more",
         f"{lsats} verify": "incremental and full agree",
         "docs/tables/README.md": "what every silver column means",
     }

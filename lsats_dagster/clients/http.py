@@ -84,6 +84,11 @@ class Ceilings:
     def of(self, content: Content) -> int:
         return {"list": self.list_bytes, "record": self.record_bytes, "login": self.login_bytes}[content]
 
+    def excess(self, what: str, content: Literal["list", "record"]) -> str:
+        """The sentence about something that is larger, with the setting that allows more."""
+        setting = {"list": "HTTP_LIST_MEGABYTES", "record": "HTTP_RECORD_MEGABYTES"}[content]
+        return f"{what} is larger than {self.of(content) / 2**20:g} MB, the limit that {setting} sets"
+
 
 DEFAULT_CEILINGS = Ceilings()
 
@@ -291,7 +296,7 @@ class HttpClient:
         self._report_limit(call.allowance, answer)
         if status == 200 and answer.size > most:
             answer.body.close()
-            return _oversized(call.content, most)
+            return _oversized(call.content, self._ceilings)
         return answer
 
     def _report_limit(self, allowance: Allowance, answer: Answer) -> None:
@@ -336,12 +341,11 @@ class _Authorization(AuthBase):
         return request
 
 
-def _oversized(content: Content, most: int) -> SourceError:
+def _oversized(content: Content, ceilings: Ceilings) -> SourceError:
     if content == "login":  # a page of something in between, which passes
-        return UnreadableAnswerError(f"HTTP 200 without a token (more than {most} bytes)")
-    setting = {"list": "HTTP_LIST_MEGABYTES", "record": "HTTP_RECORD_MEGABYTES"}[content]
+        return UnreadableAnswerError(f"HTTP 200 without a token (more than {ceilings.login_bytes} bytes)")
     kind = PermanentSourceError if content == "list" else OversizedAnswerError
-    return kind(f"the answer is larger than {most / 2**20:g} MB, the limit that {setting} sets")
+    return kind(ceilings.excess("the answer", content))
 
 
 def _past_proxies(url: str) -> dict[str, str] | None:

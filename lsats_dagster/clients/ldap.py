@@ -3,7 +3,6 @@
 import logging
 import math
 import random
-import re
 from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from datetime import datetime
@@ -18,9 +17,19 @@ from lsats_dagster.clients.errors import (
     SourceError,
     TransientSourceError,
 )
-from lsats_dagster.clients.http import DEFAULT_TIMEOUTS, FIRST_PAUSE, LONGEST_PAUSE, TRIES, Probe, Timeouts
-from lsats_dagster.clients.ldap_connection import WHOLE, Entry, Found, LdapConnection, Login, Scope, trust_in
-from lsats_dagster.clients.ldap_intervals import HIGHEST, gaps, halves, intervals
+from lsats_dagster.clients.http import (
+    DEFAULT_CEILINGS,
+    DEFAULT_TIMEOUTS,
+    FIRST_PAUSE,
+    LONGEST_PAUSE,
+    TRIES,
+    Ceilings,
+    Probe,
+    Timeouts,
+)
+from lsats_dagster.clients.ldap_connection import WHOLE, Found, LdapConnection, Login, Scope, trust_in
+from lsats_dagster.clients.ldap_intervals import HIGHEST, gaps, halves, intervals, numbers_of
+from lsats_dagster.clients.ldap_messages import Entry
 from lsats_dagster.clients.ldap_ranges import SIGNALS, all_values, ranged
 from lsats_dagster.clients.ldap_values import Attributes, generalized_time
 from lsats_dagster.clients.window import SYSTEM_CLOCK, Clock
@@ -37,7 +46,6 @@ OUTSIDE = "outside"  # name of the part with all numbers that are in no interval
 NO_ATTRIBUTES = ("1.1",)
 UNWILLING = 53  # what servers say of a cookie that they do not know, too
 _EVERYTHING = "(objectClass=*)"
-_NUMBER = re.compile(rb"-?[0-9]{1,20}")
 
 
 @dataclass(frozen=True)
@@ -53,8 +61,8 @@ class LdapClient:
 
     A connection that is lost is replaced where nothing is lost with it: a paged read begins again, or a part does. After
     bounded tries a read raises TransientSourceError, UnreadableAnswerError, PermanentSourceError or, where it cannot be shown
-    to be whole, PartialFetchError. title: what messages call the directory. ca_file: the authorities that may sign its
-    certificate; default: those of the system.
+    to be whole, PartialFetchError. What is larger than the ceilings allow is a PermanentSourceError at once. title: what messages
+    call the directory. ca_file: the authorities that may sign its certificate; default: those of the system.
     """
 
     def __init__(
@@ -68,6 +76,7 @@ class LdapClient:
         ca_file: Path | None = None,
         page_size: int = PAGE_SIZE,
         timeouts: Timeouts = DEFAULT_TIMEOUTS,
+        ceilings: Ceilings = DEFAULT_CEILINGS,
         clock: Clock = SYSTEM_CLOCK,
     ) -> None:
         if page_size < 1:
@@ -84,6 +93,7 @@ class LdapClient:
         self._trust = trust_in(title, ca_file)
         self._page_size = page_size
         self._timeouts = timeouts
+        self._ceilings = ceilings
         self._clock = clock
         self._connection: LdapConnection | None = None
         # The controller to connect to before the host, and whether no other may answer.
@@ -157,7 +167,7 @@ class LdapClient:
                 self._check_places(found.entries, by, range(lo, hi + 1))
                 yield self._part(f"{lo}-{hi}", found.entries, attributes)
             else:
-                two = halves((lo, hi), [number for entry in found.entries for number in _numbers(entry, by)])
+                two = halves((lo, hi), [number for entry in found.entries for number in numbers_of(entry, by)])
                 if two is None:
                     raise PermanentSourceError(
                         f"{self._title}: more entries have one {by} than the server gives in one search"
@@ -267,7 +277,7 @@ class LdapClient:
         """
         first = self._once(base, f"(&{filter}({by}=*))", (by,), scope, most=1)
         for entry in first.entries[:1]:
-            number = next(iter(_numbers(entry, by)), None)
+            number = next(iter(numbers_of(entry, by)), None)
             own = f"(&{filter}({by}>={number})({by}<={number}))"
             if number is None or not self._once(base, own, (by,), scope, most=1).entries:
                 raise self._unordered(by)
@@ -275,7 +285,7 @@ class LdapClient:
     def _check_places(self, entries: Sequence[Entry], by: str, numbers: range, *, are_inside: bool = True) -> None:
         """PartialFetchError where an interval gave an entry that is not of it: the server orders texts, and others are lost."""
         for entry in entries:
-            if not any((number in numbers) is are_inside for number in _numbers(entry, by)):
+            if not any((number in numbers) is are_inside for number in numbers_of(entry, by)):
                 raise self._unordered(by)
 
     def _unordered(self, by: str) -> PartialFetchError:
@@ -292,11 +302,11 @@ class LdapClient:
         base = dn.decode("utf-8", "replace")
 
         def ask(name: str) -> Found:
-            return self._ask(connection, base, _EVERYTHING, (name,), "base", signals=SIGNALS)
+            return self._ask(connection, base, _EVERYTHING, (name,), "base", signals=SIGNALS, is_further=True)
 
         folded = {name.lower() for name in partial}
         plain = {name: values for name, values in found.items() if name.partition(";")[0].lower() not in folded}
-        return dn, plain | {name: all_values(name, ask) for name in partial}
+        return dn, plain | {name: all_values(name, ask, self._ceilings) for name in partial}
 
     def _root(self, connection: LdapConnection) -> Controller | None:
         """What the root of a server tells of it, None where it does not tell name and time."""
@@ -368,7 +378,9 @@ class LdapClient:
 
     def _to(self, host: str) -> LdapConnection:
         try:
-            connection = LdapConnection(self._title, host, self._port, self._login, self._trust, self._timeouts)
+            connection = LdapConnection(
+                self._title, host, self._port, self._login, self._trust, self._timeouts, self._ceilings
+            )
         except LoginRefusedError as error:
             self._refusal = str(error)
             raise
@@ -384,9 +396,3 @@ class LdapClient:
         if self._connection is not None:
             self._connection.close()
             self._connection = None
-
-
-def _numbers(entry: Entry, by: str) -> list[int]:
-    """The numbers that an entry has of an attribute, one as a rule."""
-    given = [value for name, values in entry[1].items() if name.lower() == by.lower() for value in values]
-    return [int(value) for value in given if _NUMBER.fullmatch(value)]

@@ -1,7 +1,8 @@
 """One bound connection to a directory: what ldap3 leaves open is closed here.
 
 ldap3 ends a search that was cut short (codes 3 and 4) like one that is whole, waits for ever, accepts any certificate and puts
-DNs and values into the texts of its errors. Everything that crosses this border as an error is one of ours, without its cause.
+DNs and values into the texts of its errors. It reads messages of any size and number. Everything that crosses this border as an
+error is one of ours, without its cause.
 """
 
 import contextlib
@@ -9,7 +10,7 @@ import math
 import socket
 import ssl
 import threading
-from collections.abc import Callable, Collection, Mapping, Sequence
+from collections.abc import Callable, Collection
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Literal, TypeVar
@@ -30,13 +31,12 @@ from lsats_dagster.clients.errors import (
     TransientSourceError,
     UnreadableAnswerError,
 )
-from lsats_dagster.clients.http import Timeouts
+from lsats_dagster.clients.http import Ceilings, Timeouts
+from lsats_dagster.clients.ldap_messages import Entry, Messages
 
 T = TypeVar("T")
 
 Scope = Literal["base", "level", "subtree"]
-# A DN and its values by attribute, as received.
-Entry = tuple[bytes, Mapping[str, Sequence[bytes]]]
 
 WHOLE, SIZE_LIMIT, LOGIN_REFUSED = 0, 4, 49
 # Time limit, busy, unavailable, other, and the time limit of clients: a later try can help.
@@ -79,12 +79,20 @@ class LdapConnection:
     """A connection over TLS, verified and bound when it is made. One thread uses it.
 
     title: what messages call the directory. trust: the authorities that may sign its certificate, which must be for `host`.
+    ceilings: a message may be as large as a record, all messages of one answer together as a list.
     Every method may raise TransientSourceError, UnreadableAnswerError and PermanentSourceError; after any of them, and after an
     interrupt, the connection is of no further use.
     """
 
     def __init__(
-        self, title: str, host: str, port: int, login: Login, trust: ssl.SSLContext, timeouts: Timeouts
+        self,
+        title: str,
+        host: str,
+        port: int,
+        login: Login,
+        trust: ssl.SSLContext,
+        timeouts: Timeouts,
+        ceilings: Ceilings,
     ) -> None:
         self._title = title
         self._timeouts = timeouts
@@ -107,6 +115,8 @@ class LdapConnection:
             return_empty_attributes=False,
             receive_timeout=math.ceil(timeouts.read),
         )
+        self._messages = Messages(title, ceilings, lambda most: bytes(self._connection.socket.recv(most)))
+        self._connection.strategy.receiving = self._messages.receive
         try:
             self._raise_for(self._answer(self._bind), (WHOLE,))
         except BaseException:
@@ -124,11 +134,14 @@ class LdapConnection:
         cookie: bytes = b"",
         most: int = 0,
         signals: Collection[int] = (),
+        is_further: bool = False,
     ) -> Found:
         """One search, or a page of one. Code 4 (size limit) is an answer, as are `signals`; other codes than 0 are errors.
 
         page_size: of a paged search, each of which ends the one before on servers that keep one. most: a size limit of our own.
+        is_further: of a search for more of what the one before gave: to the ceilings both are one answer.
         """
+        self._messages.begin(is_further=is_further)
 
         def ask() -> Found:
             try:
@@ -145,14 +158,8 @@ class LdapConnection:
             except LDAPOperationResult as error:
                 return Found(error.result, [], b"")
             result = self._connection.result
-            # References to other servers (searchResRef) come in between.
-            entries: list[Entry] = [
-                (item["raw_dn"], {name: values or [] for name, values in item["raw_attributes"].items()})
-                for item in self._connection.response
-                if item["type"] == "searchResEntry"
-            ]
             control = result.get("controls", {}).get(_PAGES)
-            return Found(result["result"], entries, control["value"]["cookie"] if control else b"")
+            return Found(result["result"], self._messages.entries, control["value"]["cookie"] if control else b"")
 
         found = self._answer(ask)
         self._raise_for(found.code, (WHOLE, SIZE_LIMIT, *signals))
@@ -198,6 +205,8 @@ class LdapConnection:
 
     def _translated(self, error: Exception) -> SourceError:
         """Our error for one of ldap3, whose texts hold DNs, values and addresses."""
+        if isinstance(error, SourceError):
+            return error
         if self._tls.refusal is not None:
             return PermanentSourceError(
                 f"{self._title}: the certificate of the server does not verify: {self._tls.refusal}"

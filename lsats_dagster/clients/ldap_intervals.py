@@ -5,9 +5,12 @@ from collections.abc import Iterable, Sequence
 from itertools import pairwise
 from statistics import median_low
 
+from lsats_dagster.clients.ldap_messages import Entry
+
 Interval = tuple[int, int]
 
 HIGHEST = 2**31 - 1
+_NUMBER = re.compile(rb"-?[0-9]{1,20}")
 _NAME = re.compile(r"([0-9]{1,10})-([0-9]{1,10})", re.ASCII)
 
 
@@ -44,3 +47,9 @@ def intervals(names: Iterable[str]) -> list[Interval]:
     matches = filter(None, map(_NAME.fullmatch, names))
     found = [(int(match[1]), int(match[2])) for match in matches]
     return [(lo, hi) for lo, hi in found if lo <= hi <= HIGHEST]
+
+
+def numbers_of(entry: Entry, by: str) -> list[int]:
+    """The numbers that an entry has of an attribute, one as a rule."""
+    given = [value for name, values in entry[1].items() if name.lower() == by.lower() for value in values]
+    return [int(value) for value in given if _NUMBER.fullmatch(value)]

@@ -7,7 +7,8 @@ until two readings of it agree.
 import re
 from collections.abc import Callable, Iterable
 
-from lsats_dagster.clients.errors import PartialFetchError
+from lsats_dagster.clients.errors import PartialFetchError, PermanentSourceError
+from lsats_dagster.clients.http import Ceilings
 from lsats_dagster.clients.ldap_connection import Found
 
 READINGS = 6  # of one list, until two agree
@@ -27,20 +28,24 @@ def ranged(names: Iterable[str]) -> set[str]:
     return {match["name"] for name in names if (match := _RANGED.fullmatch(name))}
 
 
-def all_values(name: str, ask: Ask) -> list[bytes]:
-    """All values of an attribute; PartialFetchError where its entry is gone, or where they never stay for two readings."""
+def all_values(name: str, ask: Ask, ceilings: Ceilings) -> list[bytes]:
+    """All values of an attribute; PartialFetchError where its entry is gone, or where they never stay for two readings.
+
+    PermanentSourceError where they are together larger than a record may be.
+    """
     former: list[bytes] | None = None
     for _ in range(READINGS):
-        values = _reading(name, ask)
+        values = _reading(name, ask, ceilings)
         if values is not None and values == former:
             return values
         former = values
     raise PartialFetchError(f"the values of {name} changed each time that they were read")
 
 
-def _reading(name: str, ask: Ask) -> list[bytes] | None:
+def _reading(name: str, ask: Ask, ceilings: Ceilings) -> list[bytes] | None:
     """The values, range by range; None where one is not what was asked for, as some went meanwhile."""
     values: list[bytes] = []
+    size = 0
     for _ in range(MOST_RANGES):
         found = ask(f"{name};range={len(values)}-*")
         if found.code == NO_SUCH_OBJECT or (found.is_whole and not found.entries):
@@ -55,6 +60,9 @@ def _reading(name: str, ask: Ask) -> list[bytes] | None:
             return None
         _, last, given = received[0]
         values += given
+        size += sum(map(len, given))
+        if size > ceilings.record_bytes:
+            raise PermanentSourceError(ceilings.excess(f"the list of {name}", "record"))
         if last == "*":
             return values
     raise PartialFetchError(f"no end of {name} after {MOST_RANGES} ranges")

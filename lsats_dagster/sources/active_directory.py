@@ -113,6 +113,7 @@ def open_client(settings: ActiveDirectorySettings, terms: Terms) -> LdapClient:
         password=settings.ad_password.get_secret_value(),
         ca_file=settings.ad_ca_file,
         timeouts=terms.timeouts,
+        ceilings=terms.ceilings,
         clock=terms.clock,
     )
 
@@ -164,14 +165,16 @@ def account_key(record: Record) -> str:
 def read_accounts(client: LdapClient, extract: Extract) -> Iterator[list[Any]]:
     """All accounts, or those that changed since the last read: whenChanged is that of one controller, whose own clock counts.
 
-    What another controller has changed is not known by that time: then everything is read.
+    What another controller has changed is not known by that time, nor what a controller changes whose clock went back behind it:
+    then everything is read.
     """
     memory = extract.before.memory
     controller = client.controller(memory.get("controller"))
     extract.remember(controller=controller.name, read_at=controller.time.isoformat())
     since = extract.before.since
     if since is None and extract.before.changes_only and memory.get("controller") == controller.name:
-        since = datetime.fromisoformat(memory["read_at"]) - OVERLAP
+        last = datetime.fromisoformat(memory["read_at"]) - OVERLAP
+        since = last if last <= controller.time else None
     if since is None:
         yield from whole(client, extract, [UNIVERSITY], ACCOUNTS, ACCOUNT)
         return

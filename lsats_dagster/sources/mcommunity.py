@@ -75,6 +75,7 @@ def open_client(settings: McommunitySettings, terms: Terms) -> LdapClient:
         password=settings.mcommunity_ldap_password.get_secret_value(),
         ca_file=settings.mcommunity_ldap_ca_file,
         timeouts=terms.timeouts,
+        ceilings=terms.ceilings,
         clock=terms.clock,
     )
 

@@ -30,7 +30,10 @@ UNCHANGED = {
 }
 PERSON = "Quillon Vantreight"
 # Not one of them may be told. What a test adds is its own.
-CREDENTIALS = ("TDX_BEID", "TDX_WEB_SERVICES_KEY", "TDX_USERNAME", "TDX_PASSWORD", "UM_CLIENT_KEY", "UM_CLIENT_SECRET")
+CREDENTIALS = (
+    "TDX_BEID", "TDX_WEB_SERVICES_KEY", "TDX_USERNAME", "TDX_PASSWORD", "UM_CLIENT_KEY", "UM_CLIENT_SECRET",
+    "MCOMMUNITY_LDAP_PASSWORD", "AD_PASSWORD",
+)  # fmt: skip
 
 
 @dataclass

@@ -6,6 +6,7 @@ from pathlib import Path
 from lsats_dagster_tests.cli.aids import environment, in_process
 from lsats_dagster_tests.contracts.histories import Change, World
 from lsats_dagster_tests.contracts.records import mac, uid
+from lsats_dagster_tests.contracts.records_directories import guid
 
 AWARD = "AWD000001-person1-100001-UM Principal Investigator"
 # Table, as people may write it, and key -> the records that the row is made of.
@@ -17,11 +18,19 @@ EXPLAINED = {
         (f"bronze/keyconfigure_{table}", mac(number)) for table in ("computers", "usage") for number in (1, 2)
     },
     ("silver.lab_awards", AWARD): {("bronze/lab_awards", AWARD)},
+    ("mcommunity_user", "1"): {("bronze/mcommunity_users", "1")},
+    ("mcommunity_groups", "1"): {("bronze/mcommunity_groups", "1")},
+    **{
+        (f"ad_{table}", guid(1)): {(f"bronze/ad_{table}", guid(1))}
+        for table in ("users", "groups", "organizational_units", "computers")
+    },
 }
 STREAMS = {
     "tdx/department": ["1"], "tdx/user": [uid(1)], "tdx/user_detail": [uid(1)], "tdx/asset": ["1"], "tdx/asset_detail": ["1"],
     "umich_api/user": ["00000001:0", "00000001:1"], "key_client/computer": [mac(1), mac(2)],
     "key_client/computer_usage": [mac(1), mac(2)], "lab_awards/lab_award": [AWARD],
+    "mcommunity_ldap/user": ["1"], "mcommunity_ldap/group": ["1"],
+    **{f"active_directory/{kind}": [guid(1)] for kind in ("user", "group", "organizational_unit", "computer")},
 }  # fmt: skip
 
 

@@ -1,4 +1,7 @@
-"""Bad records as raw JSON texts, made from a good record of any stream, and what must become of each."""
+"""Bad records as raw texts, made from a good record of any stream, and what must become of each.
+
+They are JSON: of records that come as JSON the text itself, of a directory the raw values of an entry by attribute.
+"""
 
 import json
 from collections.abc import Callable
@@ -8,7 +11,11 @@ from typing import Any
 from lsats_dagster.ingestion.stream import DetailStream
 from lsats_dagster.ingestion.views import StreamDeclaration
 from lsats_dagster_tests.conftest import Hub
-from lsats_dagster_tests.contracts.stream_cases import content_field, key_field, keys
+from lsats_dagster_tests.contracts.stream_cases import (
+    content_field,
+    key_field,
+    keys,
+)
 
 # No reason, message or log line may quote a record; only meta.quarantine.payload may.
 QUOTED = "quoted-record-content"
@@ -28,6 +35,15 @@ class Good:
 
     def keyed(self, value: Any) -> str:
         return self.text(**{self.key_field: value})
+
+    def entry(self, **values: Any) -> str:
+        """The record as an entry of a directory, with these values of some attributes; None leaves one out."""
+        entry = {name: raw_values(value) for name, value in self.payload.items() if name != "dn"}
+        entry |= {self.content_field: [QUOTED]} | values
+        return json.dumps({name: value for name, value in entry.items() if value is not None})
+
+    def entry_keyed(self, *values: Any) -> str:
+        return self.entry(**{self.key_field: list(values)})
 
 
 @dataclass(frozen=True)
@@ -56,6 +72,12 @@ class Odd:
 
     def raw(self, good: Good) -> str:
         return good.text()[:-1] + f', "Odd": {self.sent}}}'
+
+
+def raw_values(value: Any) -> list[str]:
+    """What a directory sends of a value that its client decodes to this one, or to another that is as good."""
+    values = value if isinstance(value, list) else [value]
+    return ["0" if one is None else str(one).upper() if isinstance(one, bool) else str(one) for one in values]
 
 
 def without_key(good: Good) -> str:
@@ -88,9 +110,14 @@ POISON = (
     Poison("a name twice", lambda good: good.text()[:-1] + ', "Odd": 5, "Odd": 6}', "read"),
     Poison("names equal without NUL", lambda good: good.text(**{"we\x00ird": 1, "weird": 2}), "convert", has_key=True),
 )
-# By transport: the rows of a file hold texts and nothing else.
+# By transport: the rows of a file hold texts and nothing else, and of a directory's entries any attribute may have any values.
 POISON_OF = {
     "https": POISON,
+    "ldap": (
+        Poison("key twice", lambda good: good.entry_keyed("8", "9"), "read"),
+        Poison("key too long", lambda good: good.entry_keyed("9" * 30), "key"),
+        Poison("key nothing", lambda good: good.entry_keyed("0"), "key"),
+    ),
     "file": (
         Poison("short row", lambda good: json.dumps([QUOTED]), "read"),
         Poison("long row", lambda good: json.dumps([*good.payload.values(), "x", "y", QUOTED]), "read"),

@@ -16,7 +16,7 @@ from typing import Any
 from lsats_dagster.database import Database
 from lsats_dagster.demo.campus import Campus
 from lsats_dagster.ingestion import detail_calls
-from lsats_dagster.ingestion.stream import DetailStream, Extract
+from lsats_dagster.ingestion.stream import DetailStream, Extract, Part
 from lsats_dagster.ingestion.views import StreamDeclaration
 from lsats_dagster.sources import STREAMS
 from lsats_dagster_tests.conftest import Hub
@@ -47,6 +47,13 @@ def pausing(stream: StreamDeclaration, after: int) -> StreamDeclaration:
     def slow_read(client: Any, extract: Extract) -> Iterator[list[Any]]:
         given = 0
         for page in whole_read(client, extract):
+            if isinstance(page, Part):
+                # One that is read whole or not at all.
+                if given >= after:
+                    pause()
+                given += len(page)
+                yield page
+                continue
             for record in page:
                 if given == after:
                     pause()

@@ -30,6 +30,7 @@ from lsats_dagster_tests.contracts.records import (
 from lsats_dagster_tests.contracts.shape import ABSENT as ABSENT
 from lsats_dagster_tests.contracts.shape import LONG as LONG
 from lsats_dagster_tests.contracts.shape import Shape
+from lsats_dagster_tests.contracts.shapes_directories import DIRECTORY_SHAPES
 
 # Values that no field should hold, and that any field may hold: none of them may fail a refresh.
 HOSTILE: tuple[Any, ...] = (
@@ -178,6 +179,7 @@ SHAPES: Mapping[str, Shape] = {
             "Last Audit": ("2025-04-23 21:00:00", ""), "Base Audit": ("2022-01-01 08:00:00", "soon"), "Free": ("8.0", "x"),
         },
     ),
+    **DIRECTORY_SHAPES,
     # The invented ones (forms).
     "directory/login": Shape(
         ("Key",),

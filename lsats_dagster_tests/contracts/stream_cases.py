@@ -1,7 +1,6 @@
-"""Aids of the stream suite: what every stream has in common, derived from its declaration and from the campus.
+"""Aids of the stream suite: what is done to every stream, derived from its declaration and from the campus.
 
-Every stream meets all faults of its transport (TRANSPORTS). What no declaration says of a stream stands in CAPABILITIES;
-routes and logins are those that the campus sees called.
+Routes and logins are those that the campus sees called.
 """
 
 import functools
@@ -10,136 +9,26 @@ from dataclasses import dataclass, replace
 from datetime import timedelta
 from typing import Any
 
-import pytest
-from _pytest.mark import ParameterSet
-
 from lsats_dagster.clients.window import LocalCallWindow
 from lsats_dagster.demo.campus import Campus
 from lsats_dagster.ingestion.stream import (
     Before,
     DetailStream,
     Extract,
-    ListStream,
     SkippedRecordError,
-    Stream,
     UnkeyedRecordError,
 )
 from lsats_dagster.ingestion.views import StreamDeclaration
 from lsats_dagster.runs import Run
 from lsats_dagster.source import Source
-from lsats_dagster.sources import SOURCES, STREAMS
-from lsats_dagster_tests import depth
+from lsats_dagster.sources import SOURCES, active_directory
 from lsats_dagster_tests.clients.aids import SILENCE
 from lsats_dagster_tests.clocks import SharedClock
 from lsats_dagster_tests.conftest import Hub, make_client, source_named, source_of
+from lsats_dagster_tests.contracts.stream_kinds import BY_CHANGES, LIMITED, transport
 
-LISTS = [stream for stream in STREAMS if isinstance(stream, ListStream)]
-DETAILS = [stream for stream in STREAMS if isinstance(stream, DetailStream)]
 # A read of several pages where the source has pages, at the size of the small campus.
 PAGE_ROWS = 40
-
-
-@dataclass(frozen=True)
-class Transport:
-    """How records come. `unreadable` faults answer with something else than a record or a list; of an `oversized` answer
-    no further try is made.
-
-    says: words of the error of the first broken fault. evidence: what a client tells of its reading. outlasts: another try
-    within a read can bring what the one before did not. waits: faults of a source that asks for patience.
-    """
-
-    broken: tuple[str, ...]
-    unreadable: tuple[str, ...]
-    oversized: tuple[str, ...]
-    says: str
-    evidence: frozenset[str]
-    outlasts: bool = False
-    waits: tuple[str, ...] = ()
-
-    @property
-    def faults(self) -> tuple[str, ...]:
-        return self.broken + self.unreadable
-
-    @property
-    def breaks(self) -> str:
-        """The fault that stands for all of them."""
-        return self.broken[0]
-
-
-# By what the sources declare as their transport. Clients of one that `outlasts` log in and make calls, which have limits.
-TRANSPORTS = {
-    "https": Transport(
-        ("status", "reset", "truncate", "hang"), ("cut_json", "html"), ("endless", "gzip_bomb"),
-        says="503", evidence=frozenset({"login", "calls"}), outlasts=True, waits=("storm",),
-    ),
-    "file": Transport(
-        ("half", "removed"), ("bad_bytes", "other_header"), ("large",),
-        says="still being copied", evidence=frozenset({"address"}),
-    ),
-}  # fmt: skip
-# announces_limit: answers tell the limit before it is used up. pages: read by offset, so rows can move between pages.
-# doubles: the campus can show a key of it twice.
-CAPABILITIES: dict[str, frozenset[str]] = {
-    "tdx/department": frozenset({"announces_limit", "doubles"}),
-    "tdx/department_detail": frozenset({"announces_limit"}),
-    "tdx/user": frozenset({"announces_limit", "doubles"}),
-    "tdx/user_detail": frozenset({"announces_limit"}),
-    "tdx/asset": frozenset({"announces_limit", "doubles"}),
-    "tdx/asset_detail": frozenset({"announces_limit"}),
-    "umich_api/department": frozenset({"pages", "doubles"}),
-    "umich_api/user": frozenset({"pages", "doubles"}),
-    "lab_awards/lab_award": frozenset(),
-    "key_client/computer": frozenset(),
-    "key_client/computer_usage": frozenset(),
-}
-
-
-def able(capability: str) -> list[StreamDeclaration]:
-    """The streams that have a capability."""
-    return [stream for stream in STREAMS if capability in CAPABILITIES[stream.name]]
-
-
-PAGED, DOUBLED = able("pages"), able("doubles")
-# What proves the engine is proved once per kind of stream: a list in one answer, a list in pages, details.
-ENGINE_LISTS = [*[stream for stream in LISTS if stream not in PAGED][:1], *PAGED[:1]]
-ENGINE_DETAILS = DETAILS[:1]
-ENGINE_STREAMS: list[StreamDeclaration] = [*ENGINE_LISTS, *ENGINE_DETAILS]
-# What proves a client is proved once per source and kind: its first list, its first details.
-CLIENT_STREAMS: list[StreamDeclaration] = [
-    stream
-    for source in SOURCES
-    for kind in (ListStream, DetailStream)
-    for stream in [stream for stream in source.streams if isinstance(stream, kind)][:1]
-]
-
-
-def in_depth(few: list[StreamDeclaration]) -> list[StreamDeclaration]:
-    """What hardly depends on the declaration is asked of these streams, and in `make proof` of every stream."""
-    return list(STREAMS) if depth.PROOF else few
-
-
-def transport(stream: StreamDeclaration) -> Transport:
-    return TRANSPORTS[source_of(stream).transport]
-
-
-# Those whose clients log in and make calls.
-REMOTE = [source for source in SOURCES if TRANSPORTS[source.transport].outlasts]
-REMOTE_STREAMS = [stream for stream in CLIENT_STREAMS if source_of(stream) in REMOTE]
-# Every transport shows all its faults on one stream, as those do that prove the engine.
-ALL_FAULTS = [*ENGINE_STREAMS, *{source.transport: source.streams[0] for source in reversed(SOURCES)}.values()]
-
-
-def fault_cases(streams: Sequence[StreamDeclaration] = STREAMS) -> list[ParameterSet]:
-    """(stream, fault): every stream meets a broken and an unreadable answer; those of ALL_FAULTS meet all faults."""
-
-    def own(stream: StreamDeclaration) -> tuple[str, str]:
-        return transport(stream).breaks, transport(stream).unreadable[0]
-
-    return [
-        pytest.param(stream, fault, marks=() if fault in own(stream) else pytest.mark.engine)
-        for stream in streams
-        for fault in (transport(stream).faults if stream in ALL_FAULTS else own(stream))
-    ]
 
 
 def login_route(campus: Campus, source: Source) -> str:
@@ -188,11 +77,6 @@ class Routes:
         return sum(calls(self.campus, route, status) for route in self.whole)
 
 
-def name(value: Any) -> str:
-    """Test ids: streams by name, other parameters as they are."""
-    return value.name if isinstance(value, Stream) else str(value)
-
-
 def quick(hub: Hub, **terms: Any) -> Hub:
     """Give the hub clients that move the campus ahead where others wait."""
     clock = SharedClock(hub.campus)
@@ -207,6 +91,16 @@ def quick(hub: Hub, **terms: Any) -> Hub:
     return hub
 
 
+def refuse_login(hub: Hub, source: Source) -> None:
+    """From now on the source lets nobody in, whoever was before."""
+    if source in LIMITED:
+        hub.campus.expire_tokens(campus_source(hub.campus, source))
+        hub.campus.fault(login_route(hub.campus, source), "status", times=None, status=403)
+    else:
+        hub.campus.refuse_login(campus_source(hub.campus, source))
+        quick(hub)
+
+
 def beside_a_silent_source(hub: Hub, fault: str) -> None:
     """Where the fault is silence, clients that wait for a short time only; a slow answer is tried again."""
     if fault == "hang":
@@ -215,9 +109,10 @@ def beside_a_silent_source(hub: Hub, fault: str) -> None:
 
 def roomy(campus: Campus) -> Campus:
     """Limits that no test meets by accident, and several pages."""
-    for source in REMOTE:
+    for source in LIMITED:
         campus.limit(campus_source(campus, source), 100_000, 60.0)
     campus.page_size(PAGE_ROWS)
+    campus.directory_limits(campus_source(campus, active_directory.SOURCE), page=PAGE_ROWS)
     return campus
 
 
@@ -237,6 +132,20 @@ def read(hub: Hub, stream: StreamDeclaration, **request: Any) -> Run:
     return hub.run(stream, **request)
 
 
+def read_whole(hub: Hub, stream: StreamDeclaration, **request: Any) -> Run:
+    """One run of the stream that shows what is gone: of everything, also where the day brings a look at what changed."""
+    return read(hub, stream, full=stream in BY_CHANGES, **request)
+
+
+def plan_of(hub: Hub, stream: StreamDeclaration) -> dict[str, int]:
+    """The parts of the last complete read, by which the next begins."""
+    rows = hub.rows(
+        "select part, records from meta.read_parts where source_system || '/' || entity_type = :stream and planned",
+        stream=stream.name,
+    )
+    return {row.part: row.records for row in rows}
+
+
 def data_routes(hub: Hub, stream: StreamDeclaration) -> Routes:
     """The routes of a whole read now, seen from one read past the hub, or from one detail. Counts start anew."""
     client = hub.client(stream)
@@ -246,7 +155,7 @@ def data_routes(hub: Hub, stream: StreamDeclaration) -> Routes:
         times = len(hub.campus.truth(stream.list_stream.name))
     else:
         parents = [] if stream.parent is None else keys(hub.campus, stream.parent)
-        extract = Extract(Before(parent_keys=lambda: parents))
+        extract = Extract(Before(parent_keys=lambda: parents, parts=plan_of(hub, stream)))
         for _ in stream.read(client, extract):
             pass
         if "file" in extract.evidence:
@@ -306,7 +215,9 @@ def key_field(stream: StreamDeclaration, payload: dict[str, Any]) -> str:
 
 
 def content_field(stream: StreamDeclaration, payload: dict[str, Any]) -> str:
-    """A text field that is content, and not of the key."""
+    """A field that is content, takes a text, and is not of the key."""
+    if texts := transport(stream).texts:
+        return next(field for field in texts if field in (stream.hash_rule.known or texts))
     key = stream.key(payload)
     content = stable(stream, {key: stored(stream, payload)})[key]
     texts = (
@@ -317,7 +228,18 @@ def content_field(stream: StreamDeclaration, payload: dict[str, Any]) -> str:
 
 def change_content(campus: Campus, stream: StreamDeclaration, key: str, value: str = "Changed") -> None:
     """Let the source say something else about one record."""
-    campus.put(stream.name, key, {content_field(stream, campus.truth(stream.name)[key]): value})
+    field = content_field(stream, campus.truth(stream.name)[key])
+    campus.put(stream.name, key, {field: [value] if field in stream.hash_rule.sets else value})
+
+
+def other_values(campus: Campus, stream: StreamDeclaration, key: str, fields: Sequence[str]) -> dict[str, Any]:
+    """Other values of these fields than one record has, as others have them: of the right kind, whatever that is."""
+    truth = campus.truth(stream.name)
+    own = truth.pop(key)
+    others = ((field, record[field]) for record in truth.values() for field in fields if field in record)
+    found = {field: value for field, value in others if value is not None and value != own.get(field)}
+    assert found
+    return found
 
 
 def stored(stream: StreamDeclaration, payload: Any) -> Any:

@@ -147,4 +147,4 @@ def test_a_log_that_can_be_overwritten_in_place(source_hub: Hub) -> None:
         )
     database.dispose()
     with pytest.raises((AssertionError, pytest.fail.Exception)):
-        test_streams_log.test_the_log_is_append_only("update bronze.raw_entities set change = 'new'", source_hub)
+        test_streams_log.test_a20_the_log_is_append_only("update bronze.raw_entities set change = 'new'", source_hub)

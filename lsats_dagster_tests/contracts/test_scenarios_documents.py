@@ -9,7 +9,12 @@ from lsats_dagster.clients.errors import PermanentSourceError
 from lsats_dagster.ingestion.stream import ListStream
 from lsats_dagster.sources.documents import COMPUTERS, LAB_AWARDS, USAGE
 from lsats_dagster_tests.conftest import Hub
-from lsats_dagster_tests.contracts.stream_cases import assert_mirrors, keys, name, shown
+from lsats_dagster_tests.contracts.stream_cases import (
+    assert_mirrors,
+    keys,
+    shown,
+)
+from lsats_dagster_tests.contracts.stream_kinds import name
 from lsats_dagster_tests.contracts.stream_states import changes, log, run_row
 
 every_stream = pytest.mark.parametrize("stream", [LAB_AWARDS, COMPUTERS, USAGE], ids=name)

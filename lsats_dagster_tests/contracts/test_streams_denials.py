@@ -10,15 +10,14 @@ from lsats_dagster.ingestion.removals import removal_limit
 from lsats_dagster.ingestion.stream import DetailStream
 from lsats_dagster_tests.conftest import Hub
 from lsats_dagster_tests.contracts.stream_cases import (
-    ENGINE_DETAILS,
     assert_mirrors,
     change_content,
     data_routes,
     keys,
-    name,
     prepare,
     read,
 )
+from lsats_dagster_tests.contracts.stream_kinds import ENGINE_DETAILS, name
 from lsats_dagster_tests.contracts.stream_states import changes, check, log, run_row
 
 # The queue is the engine's; what a stream declares for its details is proved with the log, the faults and the poison.

@@ -13,17 +13,16 @@ from lsats_dagster.ingestion.stream import DetailStream, ListStream, UnansweredC
 from lsats_dagster.runs import Origin, record_failure, status
 from lsats_dagster_tests.conftest import Hub
 from lsats_dagster_tests.contracts.stream_cases import (
-    ENGINE_DETAILS,
     assert_mirrors,
     change_content,
     data_routes,
     expected,
     keys,
-    name,
     prepare,
     read,
     shown,
 )
+from lsats_dagster_tests.contracts.stream_kinds import ENGINE_DETAILS, name
 from lsats_dagster_tests.contracts.stream_states import changes, log, quarantine, run_row
 
 # The queue is the engine's; what a stream declares for its details is proved with the log, the faults and the poison.

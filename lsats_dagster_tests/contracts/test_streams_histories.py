@@ -14,25 +14,27 @@ from lsats_dagster.demo.postgres import EmbeddedPostgres
 from lsats_dagster.ingestion.stream import ListStream
 from lsats_dagster_tests import depth
 from lsats_dagster_tests.conftest import Hub, new_database
-from lsats_dagster_tests.contracts.poison_cases import good_record
+from lsats_dagster_tests.contracts.poison_cases import POISON_OF, good_record
 from lsats_dagster_tests.contracts.stream_cases import (
-    ENGINE_LISTS,
-    content_field,
+    change_content,
     data_routes,
     expected,
     keys,
-    name,
+    other_values,
     quick,
     roomy,
     shown,
+    source_of,
     stable,
 )
+from lsats_dagster_tests.contracts.stream_kinds import BY_CHANGES, LIST_KINDS, name, transport
 from lsats_dagster_tests.contracts.stream_states import assert_runs_ended, log
 
 EXAMPLES = 10 * depth.FACTOR
 # What a history is made of; several of them happen before each read. The number chooses the record.
 CHANGES = ("new", "change", "volatile", "delete", "restore", "poison", "poison without key", "cure", "reorder")
-READS = ("whole", "whole", "whole", "limited", "failed", "dry")
+# daily: as the day brings it, which for some is a look at what changed.
+READS = ("whole", "whole", "daily", "limited", "failed", "dry")
 Step = tuple[list[tuple[str, int]], str]
 STEPS = st.lists(
     st.tuples(st.lists(st.tuples(st.sampled_from(CHANGES), st.integers(0, 5)), max_size=4), st.sampled_from(READS)),
@@ -80,7 +82,7 @@ class History:
         self.unkeyed = self.ordinary = 0
         self.stamps = 0
         # Made before the first read: the hub never sees it but as poison.
-        self.bad = good_record(hub, stream)
+        self.bad, self.poisons = good_record(hub, stream), POISON_OF[source_of(stream).transport]
 
     def happen(self, change: str, number: int) -> None:
         present = keys(self.campus, self.stream)
@@ -89,20 +91,20 @@ class History:
             case "new":
                 self.campus.add(self.stream.name)
             case "change":
-                text = content_field(self.stream, self.campus.truth(self.stream.name)[key])
-                self.campus.put(self.stream.name, key, {text: f"Changed {self.stamps}"})
-            case "volatile":
-                volatile = dict.fromkeys(self.stream.hash_rule.volatile, f"2031-01-01T00:00:{self.stamps:02}Z")
-                self.campus.put(self.stream.name, key, volatile, touch=False)
+                change_content(self.campus, self.stream, key, f"Changed {self.stamps}")
+            case "volatile" if volatile := sorted(self.stream.hash_rule.volatile):
+                moved = other_values(self.campus, self.stream, key, volatile)
+                self.campus.put(self.stream.name, key, moved, touch=False)
             case "delete" if len(self.deleted) < 8:
                 self.campus.delete(self.stream.name, key)
                 self.deleted.append(key)
             case "restore" if self.deleted:
                 self.campus.restore(self.stream.name, self.deleted.pop(number % len(self.deleted)))
             case "poison":
-                self._poisoned([self.bad.text(Odd="\ud800")], unkeyed=0)
+                self._poisoned([poison.raw(self.bad) for poison in self.poisons if poison.has_key][:1], unkeyed=0)
             case "poison without key":
-                self._poisoned([self.bad.keyed(None), "null"], unkeyed=2)
+                unkeyed = [poison.raw(self.bad) for poison in self.poisons if not poison.has_key][:2]
+                self._poisoned(unkeyed, unkeyed=len(unkeyed))
             case "cure":
                 self._poisoned([], unkeyed=0)
             case "reorder":
@@ -116,6 +118,8 @@ class History:
         """One run, and what must have come of it."""
         hub, stream = self.hub, self.stream
         truth = {k: json.dumps(p, sort_keys=True) for k, p in stable(stream, expected(hub, stream)).items()}
+        if kind == "daily" and stream not in BY_CHANGES:
+            kind = "whole"
         may_remove = kind in ("whole", "dry") and self.unkeyed <= self.ordinary
         if kind == "whole" and (may_remove or not self.model.live.keys() - self.model.gone - truth.keys()):
             self.ordinary = self.unkeyed
@@ -123,17 +127,19 @@ class History:
         before = log(hub, stream)
         match kind:
             case "failed":
-                data_routes(hub, stream).fault_half_way("status", times=None)
-                with pytest.raises(Exception, match="503"):
-                    hub.run(stream)
+                data_routes(hub, stream).fault_half_way(transport(stream).breaks, times=None)
+                with pytest.raises(Exception, match=transport(stream).says):
+                    hub.run(stream, full=True)
                 self.campus.clear_faults()
             case "limited":
                 hub.run(stream, limit=30)
+            case "daily":
+                hub.run(stream)
             case "dry":
-                counts = hub.run(stream, dry_run=True).counts
+                counts = hub.run(stream, dry_run=True, full=True).counts
                 assert (counts.created + counts.updated + counts.removed, counts.failed) == (len(due), len(self.poison))
             case _:
-                assert hub.run(stream).counts.failed == len(self.poison)
+                assert hub.run(stream, full=True).counts.failed == len(self.poison)
         rows = log(hub, stream)
         written = {key: change for key, change, _ in rows[len(before) :]}
         assert rows[: len(before)] == before
@@ -154,7 +160,7 @@ class History:
 @pytest.mark.engine
 @pytest.mark.deep
 @pytest.mark.budget(10, "random histories of several reads each")
-@pytest.mark.parametrize("stream", ENGINE_LISTS, ids=name)
+@pytest.mark.parametrize("stream", LIST_KINDS, ids=name)
 def test_every_history_is_logged_as_the_model_says(
     stream: ListStream[Any], server: EmbeddedPostgres, campus_process: Campus
 ) -> None:

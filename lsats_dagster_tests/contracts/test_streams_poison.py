@@ -18,19 +18,16 @@ from lsats_dagster_tests.contracts.poison_cases import (
     put_on_the_wire,
 )
 from lsats_dagster_tests.contracts.stream_cases import (
-    ENGINE_LISTS,
-    ENGINE_STREAMS,
-    PAGED,
     assert_mirrors,
     content_field,
     expected,
     keys,
-    name,
     quick,
     read,
     shown,
     stored,
 )
+from lsats_dagster_tests.contracts.stream_kinds import ENGINE_LISTS, ENGINE_STREAMS, PAGED, name
 from lsats_dagster_tests.contracts.stream_states import changes, check, dump, log, quarantine, run_row
 
 pytestmark = pytest.mark.engine

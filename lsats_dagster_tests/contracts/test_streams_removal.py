@@ -12,18 +12,17 @@ from lsats_dagster.ingestion.stream import ListStream
 from lsats_dagster.runs import Run
 from lsats_dagster_tests.conftest import Hub
 from lsats_dagster_tests.contracts.stream_cases import (
-    ENGINE_LISTS,
     assert_mirrors,
     change_content,
     keys,
-    name,
-    read,
+    read_whole,
     shown,
 )
+from lsats_dagster_tests.contracts.stream_kinds import LIST_KINDS, name
 from lsats_dagster_tests.contracts.stream_states import changes, check, dump, log, run_row
 
 pytestmark = pytest.mark.engine
-every_list = pytest.mark.parametrize("stream", ENGINE_LISTS, ids=name)
+every_list = pytest.mark.parametrize("stream", LIST_KINDS, ids=name)
 
 
 @pytest.mark.parametrize(
@@ -62,10 +61,10 @@ def delete(hub: Hub, stream: ListStream[Any], count: int) -> list[str]:
 
 @every_list
 def test_up_to_the_limit_goes(stream: ListStream[Any], source_hub: Hub) -> None:
-    read(source_hub, stream)
+    read_whole(source_hub, stream)
     before = len(log(source_hub, stream))
     gone = delete(source_hub, stream, removal_limit(before))
-    run = read(source_hub, stream)
+    run = read_whole(source_hub, stream)
     assert changes(source_hub, stream, before) == [(key, "removed") for key in gone]
     assert check(run, "removal_guard").passed
     assert run.row_count == before - len(gone)
@@ -73,14 +72,14 @@ def test_up_to_the_limit_goes(stream: ListStream[Any], source_hub: Hub) -> None:
 
 @every_list
 def test_beyond_the_limit_nothing_goes_until_a_person_says_so(stream: ListStream[Any], source_hub: Hub) -> None:
-    read(source_hub, stream)
+    read_whole(source_hub, stream)
     before = len(log(source_hub, stream))
     limit = removal_limit(before)
     gone = delete(source_hub, stream, limit + 2)
     changed = keys(source_hub.campus, stream)[0]
     change_content(source_hub.campus, stream, changed)
 
-    run = read(source_hub, stream)
+    run = read_whole(source_hub, stream)
     assert changes(source_hub, stream, before) == [(changed, "changed")], "the guard holds removals only"
     guard = check(run, "removal_guard")
     assert not guard.passed
@@ -92,7 +91,7 @@ def test_beyond_the_limit_nothing_goes_until_a_person_says_so(stream: ListStream
     assert set(gone) < shown(source_hub, stream).keys()
 
     further = delete(source_hub, stream, 1)
-    approved = read(source_hub, stream, approve_removals=run.run_id)
+    approved = read_whole(source_hub, stream, approve_removals=run.run_id)
     assert changes(source_hub, stream, before + 1) == sorted((key, "removed") for key in gone + further)
     assert check(approved, "removal_guard").passed
     assert_mirrors(source_hub, stream)
@@ -100,40 +99,40 @@ def test_beyond_the_limit_nothing_goes_until_a_person_says_so(stream: ListStream
 
 @every_list
 def test_an_approval_covers_the_listed_ids_and_no_more(stream: ListStream[Any], source_hub: Hub) -> None:
-    read(source_hub, stream)
+    read_whole(source_hub, stream)
     before = len(log(source_hub, stream))
     limit = removal_limit(before)
     gone = delete(source_hub, stream, limit + 2)
-    run = read(source_hub, stream)
+    run = read_whole(source_hub, stream)
     further = delete(source_hub, stream, limit + 1)
-    second = read(source_hub, stream, approve_removals=run.run_id)
+    second = read_whole(source_hub, stream, approve_removals=run.run_id)
     assert changes(source_hub, stream, before) == [(key, "removed") for key in gone]
     assert not check(second, "removal_guard").passed
     assert refused(source_hub, second) == further
     # The first approval is spent: it says nothing about what left later.
-    third = read(source_hub, stream, approve_removals=run.run_id)
+    third = read_whole(source_hub, stream, approve_removals=run.run_id)
     assert (third.counts.removed, refused(source_hub, third)) == (0, further)
-    read(source_hub, stream, approve_removals=third.run_id)
+    read_whole(source_hub, stream, approve_removals=third.run_id)
     assert_mirrors(source_hub, stream)
 
 
 @every_list
 def test_an_approval_does_not_remove_what_came_back(stream: ListStream[Any], source_hub: Hub) -> None:
-    read(source_hub, stream)
+    read_whole(source_hub, stream)
     before = len(log(source_hub, stream))
     gone = delete(source_hub, stream, removal_limit(before) + 1)
-    run = read(source_hub, stream)
+    run = read_whole(source_hub, stream)
     source_hub.campus.restore(stream.name, gone[0])
-    read(source_hub, stream, approve_removals=run.run_id)
+    read_whole(source_hub, stream, approve_removals=run.run_id)
     assert changes(source_hub, stream, before) == [(key, "removed") for key in gone[1:]]
 
 
 @every_list
 def test_an_approval_of_another_stream_says_nothing(stream: ListStream[Any], source_hub: Hub) -> None:
-    read(source_hub, stream)
+    read_whole(source_hub, stream)
     before = log(source_hub, stream)
     gone = delete(source_hub, stream, removal_limit(len(before)) + 1)
-    read(source_hub, stream)
+    read_whole(source_hub, stream)
     with source_hub.database.transaction() as connection:
         connection.exec_driver_sql(
             "insert into meta.ingestion_runs (source_system, entity_type, mode, status, completed_at) "
@@ -144,17 +143,17 @@ def test_an_approval_of_another_stream_says_nothing(stream: ListStream[Any], sou
         ).one()
         for key in gone:
             connection.exec_driver_sql("insert into meta.refused_removals values (%s, %s)", (foreign, key))
-    run = read(source_hub, stream, approve_removals=foreign)
+    run = read_whole(source_hub, stream, approve_removals=foreign)
     assert run.counts.removed == 0
     assert log(source_hub, stream) == before
 
 
 @every_list
 def test_a_dry_run_shows_the_guard_and_keeps_no_list(stream: ListStream[Any], source_hub: Hub) -> None:
-    read(source_hub, stream)
+    read_whole(source_hub, stream)
     limit = removal_limit(len(log(source_hub, stream)))
     delete(source_hub, stream, limit + 1)
     before = dump(source_hub)
-    run = read(source_hub, stream, dry_run=True)
+    run = read_whole(source_hub, stream, dry_run=True)
     assert not check(run, "removal_guard").passed
     assert dump(source_hub) == before

@@ -12,24 +12,28 @@ from lsats_dagster.ingestion.views import StreamDeclaration
 from lsats_dagster.runs import Origin, Run
 from lsats_dagster_tests.conftest import Hub
 from lsats_dagster_tests.contracts.stream_cases import (
-    DOUBLED,
-    ENGINE_DETAILS,
-    ENGINE_LISTS,
-    ENGINE_STREAMS,
     assert_mirrors,
     change_content,
     expected,
     keys,
-    name,
     read,
+    read_whole,
     shown,
+)
+from lsats_dagster_tests.contracts.stream_kinds import (
+    DOUBLED,
+    ENGINE_DETAILS,
+    ENGINE_LISTS,
+    LIST_KINDS,
+    STREAM_KINDS,
+    name,
 )
 from lsats_dagster_tests.contracts.stream_states import check, current, log, quarantine, run_row, state
 
 pytestmark = pytest.mark.engine
-every_stream = pytest.mark.parametrize("stream", ENGINE_STREAMS, ids=name)
+every_stream = pytest.mark.parametrize("stream", STREAM_KINDS, ids=name)
 # A detail read is never partial for a key it has asked for.
-every_list = pytest.mark.parametrize("stream", ENGINE_LISTS, ids=name)
+every_list = pytest.mark.parametrize("stream", LIST_KINDS, ids=name)
 every_detail = pytest.mark.parametrize("stream", ENGINE_DETAILS, ids=name)
 every_doubled = pytest.mark.parametrize("stream", [s for s in ENGINE_LISTS if s in DOUBLED], ids=name)
 
@@ -91,7 +95,7 @@ def test_what_a_later_read_brought_anew_is_superseded(stream: StreamDeclaration,
     unlucky = keys(source_hub.campus, stream)[7]
     read(source_hub, broken_for(stream, unlucky))
     change_content(source_hub.campus, stream, unlucky)
-    read(source_hub, stream)
+    read_whole(source_hub, stream)
     assert [row.resolution for row in quarantine(source_hub, stream)] == ["superseded"]
     before = log(source_hub, stream)
     assert replayed(source_hub, stream).counts.processed == 0
@@ -104,7 +108,7 @@ def test_what_has_left_the_source_is_superseded(stream: StreamDeclaration, sourc
     unlucky = keys(source_hub.campus, stream)[7]
     read(source_hub, broken_for(stream, unlucky))
     source_hub.campus.delete(stream.name, unlucky)
-    read(source_hub, stream)
+    read_whole(source_hub, stream)
     replayed(source_hub, stream)
     assert_mirrors(source_hub, stream)
 

@@ -20,20 +20,22 @@ from lsats_dagster.runs import Run
 from lsats_dagster_tests.conftest import Hub
 from lsats_dagster_tests.contracts.poison_cases import good_record
 from lsats_dagster_tests.contracts.stream_cases import (
-    DETAILS,
-    ENGINE_DETAILS,
-    ENGINE_LISTS,
-    ENGINE_STREAMS,
     assert_mirrors,
     change_content,
     data_routes,
     keys,
-    name,
     prepare,
     quick,
     read,
     shown,
     with_steps,
+)
+from lsats_dagster_tests.contracts.stream_kinds import (
+    DETAILS,
+    ENGINE_DETAILS,
+    ENGINE_LISTS,
+    ENGINE_STREAMS,
+    name,
 )
 from lsats_dagster_tests.contracts.stream_states import as_superuser, changes, dump, log, run_row, state
 

@@ -1,6 +1,6 @@
 """Bad values become flags and never fail: every field of every stream holds every hostile value once."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from typing import Any
 
 import pytest
@@ -11,6 +11,7 @@ from lsats_dagster_tests.contracts import readings
 from lsats_dagster_tests.contracts import table_checks as checks
 from lsats_dagster_tests.contracts.forms import SUITE_DEFINITIONS, SUITE_STREAMS
 from lsats_dagster_tests.contracts.histories import Change, World
+from lsats_dagster_tests.contracts.readings_directories import DIRECTORY_READINGS
 from lsats_dagster_tests.contracts.shapes import ABSENT, HOSTILE, SHAPES, UNSTORABLE
 
 Reading = Callable[[Any], Any]
@@ -199,6 +200,7 @@ READINGS: dict[str, dict[str, tuple[str, Reading, str | None]]] = {
         "person_appt_department": ("Person Appt Department", readings.text, None),
         "person_appt_school_college": ("Person Appt School/College", readings.text, None),
     },
+    **DIRECTORY_READINGS,
 }
 # Flags that a value raises because it cannot be read; a day that is none is flagged as other times are.
 UNREADABLE = ("bad_", "invalid_", "unparsed_")
@@ -216,23 +218,19 @@ LOCATION = {
 @pytest.fixture(scope="module")
 def fuzzed(suite_world: World) -> World:
     """A hub in which each stream has met every hostile value in every field, after one refresh of everything."""
-    return fuzz(suite_world.reset(), SUITE_STREAMS)
-
-
-def fuzz(world: World, streams: Sequence[StreamDeclaration]) -> World:
-    """Let these streams meet every hostile value, and refresh everything."""
-    changes = [change for stream in streams for change in hostile_changes(stream)]
+    world = suite_world.reset()
+    changes = [change for stream in SUITE_STREAMS for change in hostile_changes(stream)]
     for change in changes:
         # Ordinary at first, in every stream that keys this entity: then the newer one of list and detail is hostile.
         stream = world.streams[change.stream]
         lists = [stream.list_stream] if isinstance(stream, DetailStream) else []
-        details = [other for other in streams if isinstance(other, DetailStream) and other.list_stream is stream]
+        details = [other for other in SUITE_STREAMS if isinstance(other, DetailStream) and other.list_stream is stream]
         world.apply(*(Change(other.name, change.key) for other in (stream, *lists, *details)))
     world.read_all()
     for change in changes:
         # A volatile field alone would not make a new version.
         world.apply(change, Change(change.stream, change.key, "NotRead", "moved"))
-    for stream in sorted(streams, key=lambda stream: isinstance(stream, DetailStream)):
+    for stream in sorted(SUITE_STREAMS, key=lambda stream: isinstance(stream, DetailStream)):
         world.read(stream.name, "full")
     world.administer("analyze bronze.raw_entities, bronze.current_entities")
     world.refresh_all()

@@ -20,6 +20,7 @@ from lsats_dagster_tests.contracts.examples import (
     USAGE,
     USER,
     USER_DETAIL,
+    Example,
     moment,
 )
 from lsats_dagster_tests.contracts.examples_others import AWARDS, COMPUTERS, EMPLOYEES
@@ -77,18 +78,27 @@ def test_examples(world: World, table: str) -> None:
     for name in ("tdx_departments", table):
         world.refresh(name)
     check_rules(world, world.definition(table))
+    assert_as_told(world, table, dict(zip(keys, EXAMPLES[table], strict=True)))
+
+
+def assert_as_told(world: World, table: str, examples: Mapping[str, Example]) -> None:
+    """Each row is as the example with its key says; {n} in what is expected stands for the place of the example."""
     unlike = {}
-    for n, (key, example) in enumerate(zip(keys, EXAMPLES[table], strict=True), start=1):
+    for n, (key, example) in enumerate(examples.items(), start=1):
         found = row(world, table, key)
-        expected = {
-            name: value.replace("{n}", str(n)) if isinstance(value, str) else value
-            for name, value in example.expected.items()
-        }
+        expected = {name: numbered(value, str(n)) for name, value in example.expected.items()}
         shown = {name: getattr(found, name) for name in expected}
         if (shown, set(found.quality_flags)) != (expected, set(example.flags)):
             wrong = {name: (shown[name], value) for name, value in expected.items() if shown[name] != value}
             unlike[n, key, str(example.said)[:80]] = (wrong, set(found.quality_flags) ^ set(example.flags))
     assert not unlike, f"(is, should be), and flags that only one of both has: {unlike}"
+
+
+def numbered(value: Any, number: str) -> Any:
+    """The value with its number in place of {n}."""
+    if isinstance(value, list):
+        return [numbered(member, number) for member in value]
+    return value.replace("{n}", number) if isinstance(value, str) else value
 
 
 def live(world: World, *events: Change, streams: tuple[str, ...]) -> None:

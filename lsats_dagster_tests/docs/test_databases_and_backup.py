@@ -20,7 +20,10 @@ from lsats_dagster.runs import Origin
 from lsats_dagster.transforms.engine import refresh
 from lsats_dagster_tests.cli.aids import environment, in_process
 from lsats_dagster_tests.conftest import Hub
-from lsats_dagster_tests.contracts.stream_cases import quick, roomy
+from lsats_dagster_tests.contracts.stream_cases import (
+    quick,
+    roomy,
+)
 from lsats_dagster_tests.docs.guide import blocks
 from lsats_dagster_tests.hubs import FEW_STREAMS, FEW_TABLES
 

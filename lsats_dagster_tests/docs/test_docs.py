@@ -171,5 +171,5 @@ def test_the_operators_page_names_all_that_runs_by_itself() -> None:
 
 def test_every_setting_of_alerts_and_sources_is_explained() -> None:
     named = {span for page in PAGES[1:] for span in spans(page)}
-    groups = ("TDX_", "UM_", "ALERT_", "DETAIL_", "HTTP_", "DATABASE_", "LSATS_DATA_")
+    groups = ("TDX_", "UM_", "MCOMMUNITY_", "AD_", "ALERT_", "DETAIL_", "HTTP_", "DATABASE_", "LSATS_DATA_")
     assert {name for name in SETTINGS if name.startswith(groups)} <= named

@@ -159,6 +159,19 @@ def test_of_another_controller_everything_is_read(accounts: Reads, forest: Fores
     assert len(accounts.log()) == 3
 
 
+def test_of_a_controller_whose_clock_went_back_everything_is_read(accounts: Reads, forest: Forest) -> None:
+    """What it has changed since has times from before the last read. Within the overlap these are asked for."""
+    forest.now = NOW - timedelta(minutes=15)
+    accounts.run()
+    assert asked_since(accounts) == NOW - timedelta(minutes=15)
+    forest.now = NOW - timedelta(hours=1)
+    forest.change(1, forest.now, displayName="New")
+    assert accounts.run().metadata["extract"]["state"] == "complete"
+    assert accounts.log()[3:] == [("1", "changed")]
+    accounts.run()
+    assert asked_since(accounts) == NOW - timedelta(hours=1, minutes=15)
+
+
 def test_everything_is_read_once_a_week(hub: Database, accounts: Reads, forest: Forest) -> None:
     """N9: who left the unit is still there after a window, gone after the next whole read, and the same when they return."""
     forest.accounts[guid(2)].is_there = False

@@ -1,4 +1,4 @@
-"""A simulated campus that answers over the wire as TeamDynamix and the UMich API gateway do, and its handle.
+"""A simulated campus that answers over the wire as TeamDynamix, the UMich API gateway and two directories do, and its handle.
 
 The campus runs as a process of its own. A hub that reads it knows `environment` and nothing else; demo and
 tests hold a `Campus`, which reaches behind it through a side door.
@@ -10,7 +10,7 @@ import os
 import subprocess
 import sys
 from collections.abc import Iterator
-from contextlib import ExitStack, contextmanager
+from contextlib import contextmanager
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any
@@ -48,6 +48,9 @@ class Campus:
     Streams of exports show the newest export that was dropped: `lab_awards/lab_award` (key: award, uniqname, department
     and role), `key_client/computer` and `key_client/computer_usage` (key: MAC address in lower case with colons). What is
     done to them here is dropped at once, as an export of today; the next one that is due shows the truth again.
+    Streams of directories: `mcommunity_ldap/user` (key: uidNumber) and `mcommunity_ldap/group` (key: gidNumber);
+    `active_directory/user`, `/group`, `/organizational_unit` and `/computer` (key: objectGUID). Their records are a `dn` and
+    decoded values by attribute, and memberOf follows from the lists of members.
     """
 
     def __init__(self, environment: dict[str, str], admin_url: str, admin_token: str, exports: str) -> None:
@@ -94,7 +97,7 @@ class Campus:
         return str(self._ask("add", stream=stream))
 
     def delete(self, stream: str, key: str) -> None:
-        """Let an entity disappear: lists lack it, its detail answers 404."""
+        """Let an entity disappear: lists lack it, its detail answers 404. Active Directory moves it to its deleted objects."""
         self._ask("delete", stream=stream, key=key)
 
     def restore(self, stream: str, key: str) -> None:
@@ -112,7 +115,7 @@ class Campus:
     def reorder(self, stream: str, seed: int) -> None:
         """Let lists of the stream come in another order, determined by `seed` (0: that of the start).
 
-        With an odd seed the second record of a doubled key comes first.
+        With an odd seed the second record of a doubled key comes first. Streams of directories have no doubled keys.
         """
         self._ask("reorder", stream=stream, seed=seed)
 
@@ -128,6 +131,10 @@ class Campus:
         """Add these raw texts to every list answer of the stream, after its records; an empty list clears.
 
         In an export an object is a row by its columns, and a list a row as it stands there.
+
+        In a directory an object is an entry like any other, which filters find by its values: `{"dn": "...", "cn": ["x"],
+        "objectGUID": [{"base64": "AAE="}]}`. A text is sent as UTF-8, with escaped octets (PEP 383) as what they stand for.
+        Without `dn` it stands in the stream's branch.
         """
         self._ask("poison", stream=stream, records=records)
 
@@ -148,15 +155,25 @@ class Campus:
         The newest export of a kind is the route `exports/<kind>`, and its faults stand until they are cleared: `half` (as
         it is while it is copied), `removed`, `bad_bytes`, `other_header`, `empty` (the header alone), `large` (once it is
         unpacked, by megabytes=4).
+
+        Of the directories `mcommunity` and `active_directory`, these routes meet these faults. `/connect`: `drop`, `hang`.
+        `/bind`: `code` (code=51), `drop`, `hang`. `/search`, which every further page is too: `code` (code=51) and `drop` after
+        entries=0 of them, `hang`, `slow` (each entry late by seconds=1), `empty` (success without entries, as a right that was
+        taken away looks), `garbage` (after entries=0 octets that are no LDAP message, and the end), `truncate` (after entries=0
+        the connection ends in the middle of one), `large` (behind the true entries comes one whose `description` has
+        megabytes=4). `/page`: `cookie` (all cookies of the connection are forgotten).
         """
         self._ask("fault", route=route, kind=kind, times=times, after=after, options=options)
 
     def clear_faults(self) -> None:
-        """Switch every fault off."""
+        """Switch every fault off, and take every login again."""
         self._ask("clear_faults")
 
     def calls(self) -> dict[str, dict[str, int]]:
-        """Route (`unknown` for other paths) -> status, or `fault` where no whole answer was sent -> calls."""
+        """Route (`unknown` for other paths) -> status, or `fault` where no whole answer was sent -> calls.
+
+        Of directories, logins (`mcommunity/bind`) and searches (`mcommunity/search`, further pages among them) by result code.
+        """
         calls: dict[str, dict[str, int]] = self._ask("calls")
         return calls
 
@@ -187,6 +204,33 @@ class Campus:
     def page_size(self, rows: int) -> None:
         """The gateway's cap of `$count`."""
         self._ask("page_size", rows=rows)
+
+    def refuse_login(self, source: str) -> None:
+        """Let `mcommunity` or `active_directory` answer 49 to logins of the hub and 50 to its searches, until `clear_faults`."""
+        self._ask("refuse_login", source=source)
+
+    def directory_limits(
+        self, source: str, *, entries: int | None = None, page: int | None = None, values: int | None = None
+    ) -> None:
+        """What one search of `mcommunity` or `active_directory` brings at most; None means everything.
+
+        entries: over all of its pages. page: at once. values: of an attribute, of which a longer one comes in ranges. At the
+        start MCommunity has entries=350, Active Directory page=1000 and values=1500.
+        """
+        self._ask("directory_limits", source=source, entries=entries, page=page, values=values)
+
+    def controller(self, number: int) -> None:
+        """Let controller 1 or 2 of Active Directory answer from now on: the same objects with what each has its own.
+
+        That is whenChanged, uSNChanged, uSNCreated, lastLogon, logonCount, badPwdCount, badPasswordTime and
+        dSCorePropagationData; `truth` shows those of the first one. The root DSE names them `localhost` and `127.0.0.1`, and the
+        time on the campus calendar by the clock of each.
+        """
+        self._ask("controller", number=number)
+
+    def publish_schema(self, source: str, on: bool) -> None:
+        """Whether `mcommunity` or `active_directory` publishes its schema, as at the start."""
+        self._ask("publish_schema", source=source, on=on)
 
     def api_token(self) -> str:
         """A ready token of TDX, as a person would paste it into TDX_API_TOKEN."""
@@ -244,13 +288,12 @@ def running_campus(*, seed: int = 7, size: str = "tiny", state: Path | None = No
     Raises CampusError if the campus does not start.
     """
     command = [sys.executable, "-m", __name__, "--seed", str(seed), "--size", size]
-    with ExitStack() as stack:
-        if state is None:
-            exports = Path(stack.enter_context(TemporaryDirectory(prefix="campus-")))
-        else:
-            exports = exports_beside(state)
+    with TemporaryDirectory(prefix="campus-") as passing:
+        exports = Path(passing, "exports") if state is None else exports_beside(state)
+        if state is not None:
             command += ["--state", str(state.absolute())]
-        yield stack.enter_context(_started([*command, "--exports", str(exports)]))
+        with _started([*command, "--exports", str(exports), "--passing", passing]) as campus:
+            yield campus
 
 
 @contextmanager

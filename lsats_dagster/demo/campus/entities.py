@@ -69,6 +69,10 @@ class CampusTime:
         self.day += 1
         self._seconds = 0
 
+    def evening(self) -> None:
+        """Go on to the evening: whoever reads now reads later than the day by more than clocks of directories differ."""
+        self._seconds += 12 * 3600
+
     def advance(self, seconds: float) -> None:
         """Let what happens from now on be later by `seconds`, on this day and on the following ones."""
         self._advanced += seconds
@@ -81,6 +85,16 @@ class CampusTime:
     def now(self) -> datetime:
         """The moment of the last thing that happened."""
         return EPOCH + timedelta(days=self.day, seconds=self._seconds + self._advanced)
+
+
+def iso_date(moment: datetime) -> str:
+    """`moment` in whole seconds, as a directory knows it (sources.md 4.7)."""
+    return f"{moment:%Y-%m-%dT%H:%M:%SZ}"
+
+
+def mixed(number: int, salt: int) -> int:
+    """A number below 1000 that says nothing of `number`, but always the same of it."""
+    return (number * 2_654_435_761 + salt * 40_503_001) % 4_294_967_296 // 4_295 % 1000
 
 
 def tdx_date(moment: datetime, spelling: int = 0) -> str:
@@ -98,7 +112,7 @@ class Shown(dict[str, Any]):
         self.subject = subject
 
     def __reduce__(self) -> tuple[Any, ...]:
-        return (Shown, (self.subject, dict(self)))
+        return (Shown, (self.subject, dict(self)) if self else (self.subject,))
 
 
 def subject_of(entity: Payload) -> Any:
@@ -112,9 +126,14 @@ class Table:
     """The entities of one source: those it has, and those that left (kept, so that they can come back).
 
     While a day is lived, a table notes what each entity was before it changed.
+
+    related: the entities that show the name of the one of a key, or are shown in it by their names.
     """
 
-    def __init__(self) -> None:
+    def __init__(self, related: Callable[[str], Iterable["tuple[Table, str]"]] | None = None) -> None:
+        self._related = related
+        # None: nobody has asked yet.
+        self._touched: set[str] | None = None
         self.present: dict[str, Payload] = {}
         self.gone: dict[str, Payload] = {}
         self.streams: list[Stream] = []
@@ -122,6 +141,10 @@ class Table:
         self._doubled: dict[str, Payload] = {}
         self._sorted: list[Entry] | None = None
         self._journal: dict[str, Before] | None = None
+
+    def __getstate__(self) -> dict[str, Any]:
+        # Whoever looks at a copy has seen nothing of it.
+        return vars(self) | {"_touched": None}
 
     def __getitem__(self, key: str) -> Payload:
         try:
@@ -133,6 +156,10 @@ class Table:
         self.changing(key)
         self.present[key] = entity
         self._sorted = None
+
+    def known(self, key: str) -> Payload:
+        """The entity, also one that left."""
+        return self.present[key] if key in self.present else self.gone[key]
 
     def ordered(self) -> list[Entry]:
         """What lists show, in an order that is stable and means nothing (the sources promise none)."""
@@ -153,7 +180,7 @@ class Table:
 
     def remove(self, key: str) -> None:
         """Let the entity leave."""
-        self.changing(key)
+        self.moving(key)
         self.gone[key] = self[key]
         del self.present[key]
         self._sorted = None
@@ -172,12 +199,42 @@ class Table:
         """Let an entity that left return exactly as it was."""
         if key not in self.gone:
             raise UnknownEntityError(f"no entity {key!r} has left")
-        self.changing(key)
+        self.moving(key)
         self.present[key] = self.gone.pop(key)
         self._sorted = None
 
+    def put(self, key: str, fields: Payload) -> None:
+        """Set fields of an entity."""
+        self.moving(key)
+        self.write(self[key], fields)
+        # What it is related to now may be new.
+        self.moving(key)
+
+    def write(self, entity: Payload, fields: Payload) -> None:
+        """Set the fields; for tables that keep some of them elsewhere."""
+        entity.update(fields)
+
+    def moving(self, key: str) -> None:
+        """As `changing`, where its name, its presence or its relations change: for what is related to it too."""
+        self.changing(key)
+        for table, other in self._related(key) if self._related else ():
+            table.changing(other)
+
+    def noted(self, key: str) -> bool:
+        """Whether the day that is being lived has changed the entity."""
+        return self._journal is not None and key in self._journal
+
+    def take_touched(self) -> set[str]:
+        """The keys of what changed, came or left since the last call; at first all there are."""
+        touched, self._touched = self._touched, set()
+        if touched is None:
+            return set(self.present)
+        return {key for key in touched if key in self.present or key in self.gone}
+
     def changing(self, key: str) -> None:
         """Note what the entity is, for it is about to change."""
+        if self._touched is not None:
+            self._touched.add(key)
         if self._journal is not None and key not in self._journal:
             contents = {s.name: s.content(key) for s in self.streams} if key in self.present else None
             self._journal[key] = Before(contents, key in self.gone)
@@ -245,6 +302,11 @@ class Stream:
     def content(self, key: str) -> str:
         """A text that is equal exactly when nothing has changed that a hub must notice."""
         return json.dumps(self.compared(self.shown(self.table[key])), sort_keys=True)
+
+
+def settled(table: Table, keys: Iterable[str]) -> Iterator[str]:
+    """Those of the keys that are there and that the day has not changed, as it is when the next one is taken."""
+    return (key for key in keys if key in table.present and not table.noted(key))
 
 
 def touch_nothing(entity: Payload) -> None:

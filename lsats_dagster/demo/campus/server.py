@@ -1,9 +1,9 @@
-"""The listeners of the campus: two ports on loopback, one for the sources and one for the side door."""
+"""The listeners of the campus on loopback: one port for the sources, one for the side door, and those of the directories."""
 
 import asyncio
 import re
-import socket
 from collections.abc import Callable
+from contextlib import ExitStack
 from email.utils import formatdate
 
 import uvicorn
@@ -14,6 +14,7 @@ from uvicorn.protocols.http.h11_impl import H11Protocol
 
 from lsats_dagster.demo.campus.faces import gateway, tdx
 from lsats_dagster.demo.campus.faults import TRANSPORT
+from lsats_dagster.demo.campus.ldap.server import loopback_socket
 from lsats_dagster.demo.campus.sidedoor import side_door
 from lsats_dagster.demo.campus.simulation import Simulation
 
@@ -30,14 +31,6 @@ class CampusProtocol(H11Protocol):
             await application(scope, receive, send)
 
         self.app = with_transport
-
-
-def loopback_socket() -> socket.socket:
-    """A bound socket on a free port of 127.0.0.1."""
-    # The protocol is named because asyncio sends without delay only then (40 ms an answer otherwise).
-    bound = socket.socket(socket.AF_INET, socket.SOCK_STREAM, socket.IPPROTO_TCP)
-    bound.bind(("127.0.0.1", 0))
-    return bound
 
 
 def application(simulation: Simulation, admin_port: int, admin_token: str) -> ASGIApp:
@@ -93,8 +86,11 @@ async def serve_campus(simulation: Simulation, admin_token: str, ready: Callable
         timeout_graceful_shutdown=1,
     )
     server = uvicorn.Server(config)
-    serving = asyncio.create_task(server.serve([sources, door]))
-    while not server.started and not serving.done():
-        await asyncio.sleep(0.005)
-    ready(port, admin_port)
-    await serving
+    with ExitStack() as directories:
+        for directory in simulation.directories.values():
+            directories.enter_context(directory.server)
+        serving = asyncio.create_task(server.serve([sources, door]))
+        while not server.started and not serving.done():
+            await asyncio.sleep(0.005)
+        ready(port, admin_port)
+        await serving

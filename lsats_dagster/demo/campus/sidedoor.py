@@ -23,7 +23,8 @@ def side_door(simulation: Simulation, token: str) -> Router:
         if operation is None:
             return _reply(404, error=f"there is no operation {asked['operation']!r}")
         try:
-            return _reply(200, result=operation(**asked["arguments"]))
+            with simulation.lock:
+                return _reply(200, result=operation(**asked["arguments"]))
         except UnknownEntityError as error:
             return _reply(404, error=str(error))
         except ValueError as error:

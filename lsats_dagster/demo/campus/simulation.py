@@ -1,10 +1,12 @@
 """The running campus: the world, how its sources answer, and every operation that the side door offers."""
 
 import functools
+import gc
 import hashlib
 import json
 import pickle
 import secrets
+import threading
 import uuid
 from collections.abc import Callable, Sequence
 from dataclasses import asdict
@@ -14,8 +16,11 @@ from typing import Any
 
 from lsats_dagster.demo.campus.clock import Clock
 from lsats_dagster.demo.campus.entities import EPOCH, Behaviour, Payload
+from lsats_dagster.demo.campus.faces.directories import ActiveDirectory, CampusDirectory, Mcommunity, certified
 from lsats_dagster.demo.campus.faces.files import DropFolder, dated_name, file_name, rendered
 from lsats_dagster.demo.campus.faults import FaultBoard
+from lsats_dagster.demo.campus.ldap.faults import KINDS as LDAP_FAULTS
+from lsats_dagster.demo.campus.ldap.identities import Limits
 from lsats_dagster.demo.campus.limits import FixedWindows, GatewayTokens, TdxTokens
 from lsats_dagster.demo.campus.populations.exports import DAYS, Cell, Row
 from lsats_dagster.demo.campus.sizes import SIZES
@@ -31,7 +36,11 @@ class StateError(Exception):
 
 
 class Simulation:
-    """One campus with its credentials, limits, faults and counters."""
+    """One campus with its credentials, limits, faults and counters.
+
+    ca_file: where the authority is written that signs for the directories. lock: held while an operation is at work, see
+    `CampusDirectory`.
+    """
 
     world: World
     clock: Clock
@@ -40,7 +49,9 @@ class Simulation:
     tdx_tokens: TdxTokens
     gateway_tokens: GatewayTokens
 
-    def __init__(self, seed: int, size: str, exports: Path, *, day: int = 0, state: Path | None = None) -> None:
+    def __init__(
+        self, seed: int, size: str, exports: Path, ca_file: Path, *, day: int = 0, state: Path | None = None
+    ) -> None:
         self.seed = seed
         self.size = size
         self.beid = str(uuid.uuid4())
@@ -54,6 +65,13 @@ class Simulation:
         self.routes: dict[str, bool] = {}
         self.folder = DropFolder(exports)
         self._state = state
+        self.lock = threading.RLock()
+        shared = self._first_world, self.lock, certified(ca_file), ca_file
+        self.active_directory = ActiveDirectory(*shared)
+        self.directories: dict[str, CampusDirectory] = {
+            directory.name: directory
+            for directory in (Mcommunity(self.active_directory, *shared), self.active_directory)
+        }
         # A copy, because it takes a quarter of the time that building a world does, and tests reset often.
         self._first_day = pickle.dumps(World(seed, size))
         kept = self._kept_world()
@@ -67,7 +85,7 @@ class Simulation:
     def environment(self, port: int) -> dict[str, str]:
         """The hub's variables for this campus."""
         origin = f"http://127.0.0.1:{port}"
-        return {
+        told = {
             "TDX_BASE_URL": f"{origin}/TDWebApi/api",
             "TDX_BEID": self.beid,
             "TDX_WEB_SERVICES_KEY": self.web_services_key,
@@ -81,6 +99,9 @@ class Simulation:
             "UM_CALLS_PER_MINUTE": str(SIZES[self.size].gateway_calls),
             "LSATS_DATA_FOLDER": str(self.folder.path),
         }
+        for directory in self.directories.values():
+            told |= directory.environment()
+        return told
 
     @property
     def behaviour(self) -> Behaviour:
@@ -100,19 +121,19 @@ class Simulation:
             "advance": self.advance,
             "truth": lambda stream: self.world.stream(stream).truth(),
             "dirt": lambda: self.world.truth.dirt,
-            "put": self._dropping(self.world.put),
+            "put": self._dropping(self.put),
             "add": self._dropping(lambda stream: self.world.stream(stream).newcomer()),
             "delete": self._dropping(lambda stream, key: self.world.stream(stream).table.remove(key)),
             "restore": self._dropping(lambda stream, key: self.world.stream(stream).table.bring_back(key)),
             "double": self._dropping(self.world.double),
-            "reorder": self._dropping(self.world.reorder),
+            "reorder": self._dropping(self.reorder),
             "export": self.export,
             "poison": self._dropping(self.poison),
             "poison_detail": self.poison_detail,
             "fault": self.fault,
             "clear_faults": self.clear_faults,
-            "calls": lambda: self.counts,
-            "reset_calls": self.counts.clear,
+            "calls": self.calls,
+            "reset_calls": self.reset_calls,
             "limit": self.limit,
             "token_lifetime": self.token_lifetime,
             "expire_tokens": lambda source: self._tokens(source).revoke_all(),
@@ -120,6 +141,10 @@ class Simulation:
             "single_as_object": self.single_as_object,
             "page_size": self.page_size,
             "api_token": self.tdx_tokens.issue,
+            "refuse_login": lambda source: self._directory(source).refuse_login(),
+            "directory_limits": self.directory_limits,
+            "controller": self.active_directory.controller,
+            "publish_schema": self.publish_schema,
             "reset": self.reset,
         }
 
@@ -157,8 +182,22 @@ class Simulation:
         self.folder.put(kind, name, rendered(kind, exports.columns(kind), rows, half=half, **style), moment)
         return name
 
+    def put(self, stream: str, key: str, fields: Payload, *, touch: bool) -> None:
+        """Set fields of one entity."""
+        if "dn" in fields and (directory := self._showing(stream)) is not None:
+            directory.check_name((stream, key), fields["dn"])
+        self.world.put(stream, key, fields, touch=touch)
+
+    def reorder(self, stream: str, seed: int) -> None:
+        """Let lists come in another order."""
+        self.world.reorder(stream, seed)
+        if (directory := self._showing(stream)) is not None:
+            directory.rebuild()
+
     def poison(self, stream: str, records: list[str]) -> None:
         """Add raw JSON texts to the list answers of a stream."""
+        if (directory := self._showing(stream)) is not None:
+            directory.check_poison(stream, records)
         self.behaviour.poison[self.world.listed(stream).name] = list(records)
 
     def poison_detail(self, stream: str, key: str, raw: str | None) -> None:
@@ -175,8 +214,18 @@ class Simulation:
         if route in FILE_ROUTES:
             self.folder.spoil(FILE_ROUTES[route], kind, options)
             return
+        source, _, struck = route.partition("/")
+        if source in self.directories and struck in LDAP_FAULTS:
+            given = {name: value for name, value in options.items() if value is not None}
+            self.directories[source].server.faults.add(struck, kind, times, after, **given)
+            return
         if route not in self.routes:
-            raise ValueError(f"route {route!r} is not one of {', '.join([*self.routes, *FILE_ROUTES])}")
+            routes = [
+                *self.routes,
+                *FILE_ROUTES,
+                *(f"{name}/{struck}" for name in self.directories for struck in LDAP_FAULTS),
+            ]
+            raise ValueError(f"route {route!r} is not one of {', '.join(routes)}")
         if kind == "shift" and not self.routes[route]:
             paged = [name for name, pages in self.routes.items() if pages]
             raise ValueError(f"only {', '.join(paged)} have pages that can shift")
@@ -186,6 +235,31 @@ class Simulation:
         """Switch every fault off."""
         self.faults.clear()
         self.folder.restore()
+        for directory in self.directories.values():
+            directory.server.faults.clear()
+
+    def calls(self) -> dict[str, dict[str, int]]:
+        """How many calls of each route had which outcome."""
+        of_directories = [directory.calls() for directory in self.directories.values()]
+        return {route: calls for counts in (self.counts, *of_directories) for route, calls in counts.items()}
+
+    def reset_calls(self) -> None:
+        """Count from zero again."""
+        self.counts.clear()
+        for directory in self.directories.values():
+            directory.server.log.clear()
+
+    def directory_limits(
+        self, source: str, *, entries: int | None = None, page: int | None = None, values: int | None = None
+    ) -> None:
+        """What one search of a directory brings at most."""
+        if any(most is not None and most < 1 for most in (entries, page, values)):
+            raise ValueError("a limit is at least one")
+        self._directory(source).server.limits = Limits(entries, page, values)
+
+    def publish_schema(self, source: str, on: bool) -> None:
+        """Whether a directory tells of its attributes."""
+        self._directory(source).directory.publishes_schema = on
 
     def limit(self, source: str, calls: int, seconds: float) -> None:
         """Grant another number of calls per window, beginning anew."""
@@ -214,13 +288,13 @@ class Simulation:
 
     def reset(self) -> None:
         """The campus as it was on day 0, and everything else as it was at the start; no token was issued yet."""
-        self._start(self._world_of(0))
+        self._start(self._first_world(), is_first_day=True)
         self._keep_world()
         self.folder.empty()
         for kind, content in self._first_exports.items():
             self.folder.put(kind, dated_name(kind, 0), content, EPOCH)
 
-    def _start(self, world: World) -> None:
+    def _start(self, world: World, *, is_first_day: bool = False) -> None:
         self.clock = Clock()
         self.faults = FaultBoard()
         self.counts.clear()
@@ -232,6 +306,8 @@ class Simulation:
         self.tdx_tokens = TdxTokens(self.clock)
         self.gateway_tokens = GatewayTokens(self.clock)
         self.world = world
+        for directory in self.directories.values():
+            directory.show(world, is_first_day=is_first_day)
 
     def _dropping(self, change: Callable[..., Any]) -> Callable[..., Any]:
         """The operation; where it concerns a stream of exports, a file of it as it is then is dropped."""
@@ -269,14 +345,33 @@ class Simulation:
     @functools.cached_property
     def _first_exports(self) -> dict[str, bytes]:
         """The files of day 0 by kind, kept because tests reset often."""
-        exports = self._world_of(0).exports
+        exports = self._first_world().exports
         return {kind: rendered(kind, exports.columns(kind), exports.newest[kind]) for kind in DAYS}
 
+    def _first_world(self) -> World:
+        # Nothing of it is garbage yet: to look for some while it is made takes a third of the time.
+        gc.disable()
+        try:
+            world: World = pickle.loads(self._first_day)
+        finally:
+            gc.enable()
+        return world
+
     def _world_of(self, day: int) -> World:
-        world: World = pickle.loads(self._first_day)
+        world = self._first_world()
         for _ in range(day):
             world.live_one_day()
         return world
+
+    def _showing(self, stream: str) -> CampusDirectory | None:
+        """The directory that shows a stream, if one does."""
+        return next((directory for directory in self.directories.values() if stream in directory.branches), None)
+
+    def _directory(self, source: str) -> CampusDirectory:
+        try:
+            return self.directories[source]
+        except KeyError:
+            raise ValueError(f"source {source!r} is not one of {', '.join(self.directories)}") from None
 
     def _tokens(self, source: str) -> TdxTokens | GatewayTokens:
         if source == "tdx":

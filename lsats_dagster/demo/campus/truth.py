@@ -13,7 +13,7 @@ from random import Random
 from typing import Any, Protocol, TypeVar
 
 from lsats_dagster.demo.campus import words
-from lsats_dagster.demo.campus.entities import Table
+from lsats_dagster.demo.campus.entities import Table, mixed
 
 # Share of the things that it concerns which have the dirt, at least.
 DIRT: Mapping[str, float] = {
@@ -37,10 +37,31 @@ DIRT: Mapping[str, float] = {
     "name unlike that in Active Directory": 0.05,
     "duplicate name": 0.01,
     "asset without tag": 0.02,
+    "mail group in a cycle": 0.1,
+    "empty mail group": 0.06,
+    "mail group without owner": 0.05,
+    "expired mail group": 0.06,
+    "group in a cycle": 0.05,
+    "empty group": 0.08,
+    "group with a comma in its name": 0.04,
+    "account without uniqname": 0.055,
+    "account of a conflict": 0.002,
+    "disabled account": 0.02,
+    "disabled computer": 0.058,
+    "computer without asset": 0.08,
 }
 JUNK_SERIALS = ("To be filled by O.E.M.", "None", "N/A", "0", "System Serial Number", "Default string", "123456789")
 
 T = TypeVar("T")
+
+
+def _letters(name: str) -> str:
+    """The letters that a login name takes from a name."""
+    return "".join(sign for sign in unicodedata.normalize("NFKD", name).lower() if "a" <= sign <= "z")
+
+
+# Last names, and what login names of alumni have of them.
+BORN_AS = [(begin + end, _letters(begin)[:3]) for begin in words.LAST_BEGIN for end in words.LAST_END]
 
 
 @dataclass(slots=True, eq=False)
@@ -98,6 +119,62 @@ class Person:
 
 
 @dataclass(slots=True, eq=False)
+class Alumnus:
+    """Somebody who left long ago and whom only the directories still know; `number` is the place in `Truth.alumni`.
+
+    All but the last name follows from the number, because there are twice as many of them as of people.
+    """
+
+    number: int
+    last: str
+
+    @property
+    def first(self) -> str:
+        """The first name."""
+        return words.ALUMNI[mixed(self.number, 21) % len(words.ALUMNI)]
+
+    @property
+    def name(self) -> str:
+        """First and last name."""
+        return f"{self.first} {self.last}"
+
+    @property
+    def uniqname(self) -> str:
+        """What nobody else has: first names of alumni begin with letters that those of people do not."""
+        # As many as four letters can say, each once.
+        place = (self.number * 7919 + 12_345) % 26**4
+        letters = "".join(chr(97 + place // 26**digit % 26) for digit in range(4))
+        return self.first[0].lower() + BORN_AS[mixed(self.number, 22) % len(BORN_AS)][1] + letters
+
+
+Somebody = Person | Alumnus
+
+
+@dataclass(slots=True, eq=False)
+class MailGroup:
+    """A group of MCommunity; `number` is the place in `Truth.groups`. Its members are people, groups, and addresses elsewhere."""
+
+    number: int
+    name: str
+    aliases: list[str]
+    people: list[Somebody] = field(default_factory=list)
+    groups: list["MailGroup"] = field(default_factory=list)
+    owners: "list[Somebody | MailGroup]" = field(default_factory=list)
+    outside: list[str] = field(default_factory=list)
+
+    def everybody(self) -> list[Somebody]:
+        """Its members and those of the groups in it, each once, also where groups are members of each other."""
+        found: dict[Somebody, None] = {}
+        seen, ahead = {self}, [self]
+        while ahead:
+            group = ahead.pop()
+            found.update(dict.fromkeys(group.people))
+            ahead += (fresh := [inner for inner in group.groups if inner not in seen])
+            seen.update(fresh)
+        return list(found)
+
+
+@dataclass(slots=True, eq=False)
 class Device:
     """One machine or other thing of value; `number` is the place in `Truth.devices`.
 
@@ -147,6 +224,8 @@ class Truth:
 
     def __init__(self, random: Random, people: int) -> None:
         self.people: list[Person] = []
+        self.alumni: list[Alumnus] = []
+        self.groups: list[MailGroup] = []
         self.units: list[Unit] = []
         self.devices: list[Device] = []
         self.awards: list[Award] = []
@@ -176,6 +255,13 @@ class Truth:
         self.people.append(person)
         return person
 
+    def new_alumnus(self) -> Alumnus:
+        """One more of those who left."""
+        number = len(self.alumni)
+        alumnus = Alumnus(number, BORN_AS[mixed(number, 22) % len(BORN_AS)][0])
+        self.alumni.append(alumnus)
+        return alumnus
+
     def changing(self, *subjects: Any) -> None:
         """Tell every table that shows one of the subjects that it is about to change."""
         for subject in subjects:
@@ -198,8 +284,7 @@ class Truth:
         return umid
 
     def _new_uniqname(self, random: Random, first: str, last: str) -> str:
-        letters = [sign for sign in unicodedata.normalize("NFKD", first[0] + last).lower() if "a" <= sign <= "z"]
-        uniqname = "".join(letters)[:8].ljust(3, "x")
+        uniqname = _letters(first[0] + last)[:8].ljust(3, "x")
         while uniqname in self._uniqnames:
             uniqname = uniqname[:5] + "".join(random.choice("abcdefghijklmnopqrstuvwxyz") for _ in range(3))
         self._uniqnames.add(uniqname)

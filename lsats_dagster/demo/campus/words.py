@@ -68,6 +68,11 @@ LAST_END = (
     "by", "lin", "wick", "fray", "moor", "wake", "tree", "ly", "stone", "croft", "worthy", "mere", "ington", "shaw",
     "berg", "dale", "ford", "ham",
 )  # fmt: skip
+# They begin as no FIRST_BEGIN and no LAST_BEGIN does.
+ALUMNI = (
+    "Dalla", "Denno", "D\u00f6rka", "Dysso", "Ilvo", "Irmund", "Islette", "In\u00easo", "Xandra", "Ximmo", "Yrva", "Yol\u00edn",
+    "Ysbert",
+)  # fmt: skip
 TITLES = (
     ("Research Lab Specialist Inter", "102945"), ("Lecturer of Imaginary Matters", "201060"),
     ("Professor of Folded Subjects", "201000"), ("Administrative Specialist Senior", "100411"),
@@ -95,6 +100,10 @@ MODELS = (
 SUBJECTS = ("Structures", "Migrations", "Acoustics", "Histories", "Surfaces", "Catalysis", "Grammars", "Currents")
 REGIONS = tuple(f"{quality} Desk" for quality in QUALITIES) + tuple(f"{quality} Workshop" for quality in QUALITIES)
 SERVICES = tuple(f"{field} Service" for field in FIELDS)
+# Regions of the organizational units of a directory, some of which could be login names.
+UNIT_REGIONS = ("RSN", "Lantern", "EHTS", "Shore", "Quiet Desk", "QTS", "Moss", "North")
+UNIT_WORDS = ("Standard", "Loaner", "Current", "Teaching", "Storage", "Kiosk", "Testing", "Retired")
+CIRCLES = ("Reading Circle", "Announcements", "Seminar", "Kiln Users", "Friends", "Search Committee")
 HOURS = tuple(f"{hour:02d}:00 shift" for hour in range(24))
 
 

@@ -11,15 +11,19 @@ from lsats_dagster.demo.campus.entities import (
     Table,
     UnknownEntityError,
 )
+from lsats_dagster.demo.campus.populations.active_directory import ActiveDirectory
 from lsats_dagster.demo.campus.populations.assets import Assets
 from lsats_dagster.demo.campus.populations.departments import Departments
 from lsats_dagster.demo.campus.populations.exports import Exports
+from lsats_dagster.demo.campus.populations.mcommunity import Mcommunity
 from lsats_dagster.demo.campus.populations.people import People
 from lsats_dagster.demo.campus.sizes import SIZES
 from lsats_dagster.demo.campus.truth import Population, Truth
 
 # Streams that are read one entity at a time end so.
 DETAIL = "_detail"
+# In a directory, a name is there once.
+DIRECTORIES = ("mcommunity_ldap/", "active_directory/")
 
 
 class World:
@@ -39,7 +43,11 @@ class World:
         self.people = People(origin, self.truth, self.departments, self.time, self.behaviour)
         self.assets = Assets(origin, self.truth, self.departments, self.time, self.behaviour)
         self.exports = Exports(origin, self.truth, self.time)
-        populations: list[Population] = [self.departments, self.people, self.assets, self.exports]
+        self.mcommunity = Mcommunity(origin, volume.alumni, self.truth, self.time)
+        self.active_directory = ActiveDirectory(origin, self.truth, self.time)
+        populations: list[Population] = [
+            self.departments, self.people, self.assets, self.exports, self.mcommunity, self.active_directory
+        ]  # fmt: skip
         self.truth.populations += populations
         self._streams: dict[str, Stream] = {s.name: s for population in populations for s in population.streams()}
         self._tables: list[Table] = []
@@ -69,6 +77,7 @@ class World:
         self.time.next_day()
         for population in self.truth.populations:
             population.live()
+        self.time.evening()
         brought = {name: changes for table in self._tables for name, changes in table.end_day().items()}
         return {name: brought[name] for name in self._streams}
 
@@ -78,10 +87,12 @@ class World:
         entity = found.table[key]
         if touch:
             found.touch(entity)
-        entity.update(fields)
+        found.table.put(key, fields)
 
     def double(self, stream: str, key: str, fields: Payload | None) -> None:
         """Let lists show a key twice, the second time with other `fields`; None ends it."""
+        if stream.startswith(DIRECTORIES):
+            raise ValueError(f"{stream} is of a directory, in which nothing is there twice")
         self.listed(stream).table.double(key, fields)
 
     def reorder(self, stream: str, seed: int) -> None:

@@ -189,6 +189,18 @@ def wire(server: LdapServer) -> Iterator[Wire]:
         yield made
 
 
+def silent(raw: Wire) -> bool:
+    """Whether nothing comes."""
+    raw.socket.settimeout(0.1)
+    try:
+        raw.socket.recv(1)
+    except TimeoutError:
+        return True
+    finally:
+        raw.socket.settimeout(PATIENCE)
+    return False
+
+
 # Messages, written out by hand: each has the number given, below 128.
 
 

@@ -9,8 +9,18 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from lsats_dagster.demo.campus.ldap.directory import Directory
-from lsats_dagster.demo.campus.ldap.filters import And, Attributes, Filter, Not, Or, Present, Substrings, Within
-from lsats_dagster.demo.campus.ldap.identities import Identity
+from lsats_dagster.demo.campus.ldap.filters import (
+    And,
+    Attribute,
+    Attributes,
+    Filter,
+    Not,
+    Or,
+    Present,
+    Substrings,
+    Within,
+)
+from lsats_dagster.demo.campus.ldap.identities import Identity, Limits
 from lsats_dagster.demo.campus.ldap.syntaxes import COMPARABLE, Syntax, comparable_dn, parent_of
 from lsats_dagster_tests import depth
 from lsats_dagster_tests.demo.ldap.aids import (
@@ -83,6 +93,55 @@ def test_only_what_exists_and_bears_nothing_is_removed() -> None:
     assert names(content) == [ROOT, GROUPS]
 
 
+def test_an_entry_takes_the_place_of_the_one_of_its_name() -> None:
+    content = directory(2)
+    made = {"shoesize": Attribute("shoeSize", (b"44",))}
+    for dn in (f"uid=u2,{PEOPLE}", ANN):
+        assert content.put(dn.upper(), made).attributes == made
+    assert names(content)[3:] == [f"uid=u2,{PEOPLE}".upper(), f"uid=u1,{PEOPLE}", ANN.upper()]
+    assert [entry.place for entry in content.entries] == list(range(6))
+    with pytest.raises(ValueError, match="no entry stands above"):
+        content.put(f"uid=x,ou=Nowhere,{ROOT}", made)
+    below = f"cn=x,{ANN}"
+    content.put(below, made)
+    assert [content.bears(comparable_dn(dn)) for dn in (ANN, PEOPLE, GROUPS, below)] == [True, True, False, False]
+    content.remove(below)
+    assert not content.bears(comparable_dn(ANN))
+
+
+def test_what_was_in_a_directory_can_be_put_back_again_and_again() -> None:
+    content = directory(3)
+    kept, before = content.contents, names(content)
+    query = Within("uidnumber", Syntax.INTEGER, 2, 3, "")
+    for _ in range(2):
+        content.remove(f"uid=u2,{PEOPLE}")
+        content.replace(f"uid=u3,{PEOPLE}", attributes(uid="u3", uidNumber="9"))
+        content.add(ANN, attributes(uid="asmith", uidNumber="2"))
+        assert [entry.dn for entry in content.candidates(query)] == [ANN]
+        content.contents = kept
+        assert names(content) == before
+        assert [entry.dn for entry in content.candidates(query)] == [f"uid=u{n},{PEOPLE}" for n in (3, 2)]
+    content.clear()
+    assert (names(content), content.candidates(query), content.bears("dc=edu")) == ([], [], False)
+    content.add(ROOT, attributes())
+
+
+def test_a_directory_is_brought_up_to_date_before_each_search() -> None:
+    content = directory(1)
+    asked = itertools.count()
+    content.refresh = lambda: content.replace(PEOPLE, attributes(ou=str(next(asked))))
+    with serving(content) as server, client(server) as connection:
+        for number in range(3):
+            assert search(connection, base=PEOPLE, search_scope="BASE")[PEOPLE]["ou"] == [str(number).encode()]
+
+
+def test_limits_may_change_while_the_server_runs() -> None:
+    with serving(directory(9), limits=Limits(entries=5)) as server, client(server) as connection:
+        assert len(search(connection, "(uid=*)")) == 5
+        server.limits = Limits()
+        assert len(search(connection, "(uid=*)")) == 9
+
+
 def test_two_identities_do_not_share_a_name_and_all_have_passwords() -> None:
     with (
         pytest.raises(ValueError, match="one name"),
@@ -113,6 +172,15 @@ def test_two_identities_do_not_share_a_name_and_all_have_passwords() -> None:
 )
 def test_names_that_are_equal(one: str, other: str) -> None:
     assert comparable_dn(one) == comparable_dn(other)
+
+
+@given(st.from_regex(r"[a-zA-Z0-9._ -]{1,9}(,[a-zA-Z0-9._ -]{1,9}){0,2}", fullmatch=True))
+def test_a_name_is_equal_to_one_in_which_every_sign_is_escaped(text: str) -> None:
+    plain, escaped = (
+        ",".join(f"Cn={''.join(form % sign for sign in value.encode())}" for value in text.split(","))
+        for form in ("%c", "\\%02x")
+    )
+    assert comparable_dn(plain) == comparable_dn(escaped)
 
 
 @pytest.mark.parametrize(

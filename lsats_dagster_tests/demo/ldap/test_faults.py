@@ -6,6 +6,7 @@ import ldap3
 import pytest
 from ldap3.core.exceptions import (
     LDAPBusyResult,
+    LDAPExceptionError,
     LDAPInsufficientAccessRightsResult,
     LDAPInvalidCredentialsResult,
     LDAPOperationResult,
@@ -20,8 +21,6 @@ from lsats_dagster_tests.demo.ldap.aids import (
     HUB,
     HUB_IDENTITY,
     PASSWORD,
-    PATIENCE,
-    Wire,
     bind,
     client,
     directory,
@@ -29,6 +28,7 @@ from lsats_dagster_tests.demo.ldap.aids import (
     result,
     search,
     serving,
+    silent,
     until,
     whole_subtree,
     wire,
@@ -98,6 +98,77 @@ def test_a_code_comes_once_instead_of_entries_or_after_some(
         assert result(answers[-1]) == (1, 0x65, code)
 
 
+def test_success_without_entries_looks_like_a_right_that_was_taken_away(server: LdapServer) -> None:
+    with client(server) as connection:
+        server.faults.add("search", "empty", times=2)
+        assert search(connection, QUERY) == {}
+        assert list(pages(connection, 5)) == [[]]
+        assert connection.result["result"] == 0
+        assert len(search(connection, QUERY)) == 20
+
+
+@pytest.mark.parametrize("entries", [0, 3, 99])
+@pytest.mark.parametrize("kind", ["garbage", "truncate"])
+def test_an_answer_ends_in_what_is_no_whole_message(server: LdapServer, kind: str, entries: int) -> None:
+    server.faults.add("search", kind, entries=entries)
+    with wire(server) as raw:
+        raw.send(whole_subtree(1, query=b"\x87\x09uidNumber"))
+        whole = [raw.message()[5] for _ in range(min(entries, 20))]
+        rest = raw.end()
+    assert whole == [ENTRY] * min(entries, 20)
+    if kind == "garbage":
+        assert rest.startswith(b"HTTP/1.1 400")
+    else:
+        # It says how long it is: 6 octets around what it announces at the most.
+        announced = int.from_bytes(rest[2:4], "big") if rest[1] == 0x82 else rest[1]
+        assert 0 < len(rest) < announced
+    with client(server) as connection:
+        server.faults.add("search", kind, entries=entries)
+        with pytest.raises(LDAPExceptionError):
+            search(connection, QUERY)
+    with client(server) as connection:
+        assert len(search(connection, QUERY)) == 20
+
+
+@pytest.mark.parametrize("query", [QUERY, "(uid=nobody)"])
+def test_a_large_entry_comes_behind_the_true_ones(server: LdapServer, query: str) -> None:
+    with client(server) as connection:
+        truth = search(connection, query)
+        server.faults.add("search", "large", megabytes=2)
+        found = search(connection, query)
+        (dn, large), *_ = reversed(found.items())
+        assert {name: found[name] for name in truth} == truth
+        assert len(found) == len(truth) + 1
+        assert dn.startswith("cn=large")
+        assert large.pop("description") == [b"x" * (2 << 20)]
+        assert large == (list(truth.values())[-1] if truth else {})
+        assert search(connection, query) == truth
+
+
+def test_outcomes_are_counted_before_somebody_sees_them(server: LdapServer) -> None:
+    with client(server) as connection:
+        search(connection, QUERY)
+        list(pages(connection, 15))
+        server.faults.add("search", "code", code=52)
+        with pytest.raises(LDAPUnavailableResult):
+            search(connection)
+        assert server.log.outcomes == {("bind", "0"): 1, ("search", "0"): 3, ("search", "52"): 1}
+    server.log.clear()
+    for kind in ("drop", "hang", "garbage", "truncate"):
+        server.faults.add("search", kind)
+        with wire(server) as raw:
+            raw.send(whole_subtree(1))
+            until(lambda kind=kind: server.log.outcomes["search", "fault"] > 0)
+        server.log.clear()
+    server.faults.add("bind", "drop")
+    with wire(server) as raw:
+        raw.send(bind())
+        assert raw.end() == b""
+    with pytest.raises(LDAPInvalidCredentialsResult), client(server, password="wrong"):
+        pass
+    assert server.log.outcomes == {("bind", "fault"): 1, ("bind", "49"): 1}
+
+
 def test_a_login_can_meet_a_code(server: LdapServer) -> None:
     server.faults.add("bind", "code", code=52)
     with pytest.raises(LDAPUnavailableResult), client(server):
@@ -145,17 +216,6 @@ def test_no_answer_comes_while_others_are_served(server: LdapServer, struck: str
             assert len(search(connection, QUERY)) == 20
             # Who hangs can still leave.
             assert raw.ends() == b""
-
-
-def silent(raw: Wire) -> bool:
-    raw.socket.settimeout(0.1)
-    try:
-        raw.socket.recv(1)
-    except TimeoutError:
-        return True
-    finally:
-        raw.socket.settimeout(PATIENCE)
-    return False
 
 
 def test_entries_are_late_while_others_are_served(server: LdapServer) -> None:

@@ -45,7 +45,8 @@ def octets(value: bytes | str, tag: int = OCTET_STRING) -> bytes:
 
 def attribute(name: str, values: Iterable[bytes]) -> bytes:
     """An attribute description with its values (PartialAttribute of RFC 4511 4.1.7)."""
-    return sequence(octets(name), sequence(*(octets(value) for value in values), tag=SET))
+    content = b"".join([element(OCTET_STRING, value) for value in values])
+    return element(SEQUENCE, element(OCTET_STRING, name.encode()) + element(SET, content))
 
 
 def message_length(buffer: bytes | bytearray, most: int) -> int | None:

@@ -7,6 +7,7 @@ import ssl
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from math import inf
+from typing import Any
 
 from lsats_dagster.demo.campus.ldap import ber, messages
 from lsats_dagster.demo.campus.ldap.directory import Directory
@@ -42,11 +43,14 @@ from lsats_dagster.demo.campus.ldap.syntaxes import comparable_dn
 LARGEST_MESSAGE = 1 << 18
 MOST_SEARCHES = 16
 BATCH = 1 << 16
+# What a program answers that does not speak LDAP.
+NO_LDAP = b"HTTP/1.1 400 Bad Request\r\nContent-Length: 0\r\n\r\n"
+LARGE_ATTRIBUTE = "description"
 
 
-@dataclass(frozen=True)
+@dataclass
 class Service:
-    """What all connections of a server share. `patience`: seconds in which a client must end what it began."""
+    """What all connections of a server share. Limits may change. `patience`: seconds in which a client must end what it began."""
 
     directory: Directory
     identities: Mapping[str, Identity]
@@ -170,14 +174,14 @@ class Connection:
         # Whoever fails is nobody (RFC 4511 4.2.1).
         self._identity = self._service.anonymous
         bind = messages.read_bind(message.body)
-        await self._meet(self._service.faults.strike("bind"))
+        await self._meet(self._service.faults.strike("bind"), message)
         if bind.version != 3:
             raise RequestError(Code.PROTOCOL_ERROR, "only version 3 is spoken")
         if bind.password is None:
             raise RequestError(Code.AUTH_METHOD_NOT_SUPPORTED, "only simple logins are taken")
         if bind.name or bind.password:
             self._identity = self._login(bind.name, bind.password)
-        await self._send(self._result(message, Code.SUCCESS))
+        await self._answer(message, Code.SUCCESS)
 
     def _login(self, name: str, password: bytes) -> Identity:
         if not password:
@@ -234,7 +238,7 @@ class Connection:
         except RequestError as refused:
             await self._refuse(message, refused)
             return
-        await self._send(self._result(message, code, controls=said))
+        await self._answer(message, code, controls=said)
 
     async def _found(self, message: Message, request: Search, asked: Mapping[str, Control]) -> tuple[Code, list[bytes]]:
         """Send what a search finds, or one page of it; the code and the controls that end it."""
@@ -249,7 +253,11 @@ class Connection:
             self._pages.clear()
         fault = faults.strike("search")
         if fault is not None and fault.kind == "hang":
+            self._count(message, "fault")
             await asyncio.Event().wait()
+        # What the root tells is everybody's.
+        if fault is not None and fault.kind == "empty" and request.base:
+            return Code.SUCCESS, [page_control(b"")] if PAGED in asked else []
 
         limits = identity.limits or self._service.limits
         at_once = min(size, limits.page or inf)
@@ -303,8 +311,12 @@ class Connection:
         seconds = options.get("seconds", 0)
         batch: list[bytes] = []
         size = 0
+
+        def encoded(entry: Entry) -> bytes:
+            return messages.entry(number, entry.name, selection.of(identity.seen(entry)))
+
         for entry in entries[: int(options.get("entries", len(entries)))]:
-            batch.append(messages.entry(number, entry.name, selection.of(identity.seen(entry))))
+            batch.append(encoded(entry))
             size += len(batch[-1])
             if size >= BATCH or seconds:
                 await asyncio.sleep(seconds)
@@ -312,26 +324,45 @@ class Connection:
                 batch, size = [], 0
         await self._send(b"".join(batch))
         if fault is not None and "entries" in options:
-            await self._meet(fault)
+            if fault.kind == "truncate":
+                rest = entries[int(options["entries"]) :]
+                whole = encoded(rest[0]) if rest else self._result(message, Code.SUCCESS)
+                self._writer.write(whole[: len(whole) // 2])
+            await self._meet(fault, message)
+        if fault is not None and fault.kind == "large":
+            # But for its name and text it is the last one, so that it belongs there.
+            last = identity.seen(entries[-1]) if entries else {}
+            others = selection.of({name: last[name] for name in last if name != LARGE_ATTRIBUTE})
+            text = ber.attribute(LARGE_ATTRIBUTE, [b"x" * (int(options["megabytes"]) << 20)])
+            above = f",{entries[-1].dn}" if entries else ""
+            await self._send(messages.entry(number, ber.octets(f"cn=large{above}"), others + text))
 
     # What goes
 
-    async def _meet(self, fault: Fault | None) -> None:
-        """Do what a fault says in the place of an answer."""
+    async def _meet(self, fault: Fault | None, message: Message | None = None) -> None:
+        """Do what a fault says in the place of an answer, or of the rest of it."""
         if fault is None:
             return
-        match fault.kind:
-            case "code":
-                raise RequestError(int(fault.options["code"]), "a fault is switched on")
-            case "drop":
-                raise ConnectionAbortedError
-            case "hang":
-                while await self._more():
-                    self._buffer.clear()
-                raise ConnectionAbortedError
+        if fault.kind == "code":
+            raise RequestError(int(fault.options["code"]), "a fault is switched on")
+        if message is not None:
+            self._count(message, "fault")
+        if fault.kind == "garbage":
+            self._writer.write(NO_LDAP)
+        while fault.kind == "hang" and await self._more():
+            self._buffer.clear()
+        raise ConnectionAbortedError
 
     async def _refuse(self, message: Message, refused: RequestError) -> None:
-        await self._send(self._result(message, refused.code, refused.text, matched=refused.matched))
+        await self._answer(message, refused.code, refused.text, matched=refused.matched)
+
+    async def _answer(self, message: Message, code: int, text: str = "", **said: Any) -> None:
+        """Send what ends an answer; it is counted before somebody sees it."""
+        self._count(message, str(code))
+        await self._send(self._result(message, code, text, **said))
+
+    def _count(self, message: Message, outcome: str) -> None:
+        self._service.log.outcomes[message.operation.name.lower(), outcome] += 1
 
     def _result(
         self,

@@ -4,10 +4,11 @@ import threading
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
+from dataclasses import dataclass
 from functools import cached_property
 
-from lsats_dagster.demo.campus.ldap.entries import Entry, make_entry
-from lsats_dagster.demo.campus.ldap.filters import Filter
+from lsats_dagster.demo.campus.ldap.entries import Entry, made_attributes, make_entry
+from lsats_dagster.demo.campus.ldap.filters import Attributes, Filter
 from lsats_dagster.demo.campus.ldap.indexes import Index, candidates
 from lsats_dagster.demo.campus.ldap.syntaxes import Syntax, comparable_dn, parent_of
 
@@ -20,13 +21,24 @@ ATTRIBUTE_ARC = "2.25.297486151420174633802471109482736451209"
 STANDARD: Mapping[str, Syntax] = {"objectClass": Syntax.TEXT, "isDeleted": Syntax.BOOLEAN}
 
 
+@dataclass(frozen=True)
+class Contents:
+    """What a directory held at some moment."""
+
+    entries: dict[str, Entry]
+    children: Counter[str]
+    added: int
+    indexes: dict[str, Index]
+
+
 class Directory:
     """Entries below naming contexts, in the order in which they were added. Any thread may change and read it.
 
     schema: the syntax of each attribute that entries may have. operational: attributes that come only when they are asked
     for. indexed: attributes by whose values entries are found without looking at all of them. about: what the root DSE says
     besides what the server knows. referrals: URLs of other servers, told to who searches all below a naming context.
-    publishes_schema: whether the subschema entry is there; may change at any time.
+    publishes_schema: whether the subschema entry is there; may change at any time. refresh: called before each search, so
+    that a directory which shows something else is brought up to date.
     """
 
     def __init__(
@@ -39,6 +51,7 @@ class Directory:
         about: Callable[[], Values] = dict,
         referrals: Sequence[str] = (),
         publishes_schema: bool = True,
+        refresh: Callable[[], None] = lambda: None,
     ) -> None:
         self.naming_contexts = tuple(naming_contexts)
         self.declared = {**STANDARD, **schema}
@@ -47,6 +60,7 @@ class Directory:
         self.about = about
         self.referrals = tuple(referrals)
         self.publishes_schema = publishes_schema
+        self.refresh = refresh
         self.roots = frozenset(comparable_dn(name) for name in naming_contexts)
         names = [name.lower() for name in indexed]
         if unknown := (self.operational | set(names)) - self.schema.keys():
@@ -65,34 +79,76 @@ class Directory:
 
     def add(self, dn: str, attributes: Values) -> None:
         """A new entry behind all others; ValueError if there is one of its name or none above, or it breaks the schema."""
+        made = self._made(attributes)
         with self._lock:
-            entry = self._made(dn, self._added, attributes)
-            parent = parent_of(entry.key)
-            if entry.key in self._entries:
+            if comparable_dn(dn) in self._entries:
                 raise ValueError("an entry of this name exists")
-            if entry.key not in self.roots and parent not in self._entries:
-                raise ValueError("no entry stands above")
-            self._added += 1
-            self._children[parent] += 1
-            self._put(entry)
+            self.put(dn, made)
 
     def replace(self, dn: str, attributes: Values) -> None:
         """Other attributes for an entry, which keeps its place; LookupError if there is none, ValueError as for `add`."""
+        made = self._made(attributes)
         with self._lock:
-            old = self._existing(dn)
-            entry = self._made(old.dn, old.place, attributes)
-            self._forget(old)
-            self._put(entry)
+            self.put(self._existing(dn).dn, made)
+
+    def put(self, dn: str, attributes: Attributes) -> Entry:
+        """An entry with attributes that are made, whatever their names; it takes the place of the one of its name.
+
+        ValueError if there is none and none stands above.
+        """
+        key = comparable_dn(dn)
+        parent = parent_of(key)
+        with self._lock:
+            old = self._entries.get(key)
+            if old is not None:
+                self._forget(old)
+                place = old.place
+            elif key in self.roots or parent in self._entries:
+                place = self._added
+                self._added += 1
+                self._children[parent] += 1
+            else:
+                raise ValueError("no entry stands above")
+            entry = Entry(dn, key, place, attributes)
+            self._entries[key] = entry
+            for index in self._indexes.values():
+                index.add(entry)
+            return entry
 
     def remove(self, dn: str) -> None:
         """An entry less; LookupError if there is none, ValueError if others stand below it."""
         with self._lock:
             old = self._existing(dn)
-            if self._children[old.key]:
+            if self.bears(old.key):
                 raise ValueError("other entries stand below")
             self._children[parent_of(old.key)] -= 1
             self._forget(old)
             del self._entries[old.key]
+
+    def bears(self, key: str) -> bool:
+        """Whether entries stand directly below the one of a comparable DN."""
+        return self._children[key] > 0
+
+    def clear(self) -> None:
+        """Remove all entries."""
+        with self._lock:
+            self._entries.clear()
+            self._children.clear()
+            for index in self._indexes.values():
+                index.clear()
+
+    @property
+    def contents(self) -> Contents:
+        """What is in it now, to be put back later."""
+        with self._lock:
+            indexes = {name: index.copy() for name, index in self._indexes.items()}
+            return Contents(self._entries.copy(), self._children.copy(), self._added, indexes)
+
+    @contents.setter
+    def contents(self, kept: Contents) -> None:
+        with self._lock:
+            self._entries, self._children, self._added = kept.entries.copy(), kept.children.copy(), kept.added
+            self._indexes = {name: index.copy() for name, index in kept.indexes.items()}
 
     @property
     def entries(self) -> list[Entry]:
@@ -135,21 +191,16 @@ class Directory:
         contexts = {"namingContexts": [name.encode() for name in self.naming_contexts]}
         return make_entry("", -1, {"objectClass": [b"top"], **contexts, **published, **features, **self.about()})
 
-    def _made(self, dn: str, place: int, attributes: Values) -> Entry:
+    def _made(self, attributes: Values) -> Attributes:
         if unknown := {name for name in attributes if name.lower() not in self.schema}:
             raise ValueError(f"the schema does not declare {', '.join(sorted(unknown))}")
-        return make_entry(dn, place, attributes)
+        return made_attributes(attributes)
 
     def _existing(self, dn: str) -> Entry:
         key = comparable_dn(dn)
         if key not in self._entries:
             raise LookupError("no entry has this name")
         return self._entries[key]
-
-    def _put(self, entry: Entry) -> None:
-        self._entries[entry.key] = entry
-        for index in self._indexes.values():
-            index.add(entry)
 
     def _forget(self, entry: Entry) -> None:
         for index in self._indexes.values():

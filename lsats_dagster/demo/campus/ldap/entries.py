@@ -15,13 +15,20 @@ EVERY_USER_ATTRIBUTE, EVERY_OPERATIONAL_ATTRIBUTE, NO_ATTRIBUTE = "*", "+", "1.1
 
 @dataclass(frozen=True, slots=True)
 class Entry:
-    """One entry; it never changes. `place`: its number in the order in which entries were added. `name`: its DN as sent."""
+    """One entry; it never changes. `place`: its number in the order in which entries were added.
+
+    What is sent of it is made when it is sent: entries that are ready to be sent would take twice the memory.
+    """
 
     dn: str
     key: str
     place: int
-    name: bytes
-    attributes: dict[str, Attribute]
+    attributes: Attributes
+
+    @property
+    def name(self) -> bytes:
+        """Its DN as it is sent."""
+        return ber.octets(self.dn.encode(errors="surrogateescape"))
 
     @property
     def deleted(self) -> bool:
@@ -30,12 +37,14 @@ class Entry:
 
 
 def make_entry(dn: str, place: int, attributes: Mapping[str, Iterable[bytes]]) -> Entry:
-    """An entry with its encoding; attributes without values are left out. ValueError for a DN that is none."""
-    made = {}
-    for name, given in attributes.items():
-        if values := tuple(given):
-            made[name.lower()] = Attribute(name, values, ber.attribute(name, values))
-    return Entry(dn, comparable_dn(dn), place, ber.octets(dn), made)
+    """An entry of these values; ValueError for a DN that is none."""
+    return Entry(dn, comparable_dn(dn), place, made_attributes(attributes))
+
+
+def made_attributes(attributes: Mapping[str, Iterable[bytes]]) -> Attributes:
+    """Attributes of these values; those without values are left out."""
+    made = {name: tuple(values) for name, values in attributes.items()}
+    return {name.lower(): Attribute(name, values) for name, values in made.items() if values}
 
 
 class Selection:
@@ -74,9 +83,7 @@ class Selection:
             return self._slice(attribute, *self._ranges[name])
         if self._most is not None and len(attribute.values) > self._most:
             return self._slice(attribute, 0, "*")
-        if self._types_only:
-            return ber.attribute(attribute.name, ())
-        return attribute.encoded
+        return ber.attribute(attribute.name, () if self._types_only else attribute.values)
 
     def _slice(self, attribute: Attribute, low: int, high: str) -> bytes:
         """The values of a range, as many as come at once: the name tells which they are, `*` that no more follow."""

@@ -17,6 +17,10 @@ KINDS: Mapping[str, Mapping[str, Mapping[str, float]]] = {
         "drop": {"entries": 0},
         "hang": {},
         "slow": {"seconds": 1.0},
+        "empty": {},
+        "garbage": {"entries": 0},
+        "truncate": {"entries": 0},
+        "large": {"megabytes": 4},
     },
     "page": {"cookie": {}},
 }
@@ -33,7 +37,10 @@ class FaultBoard:
     """The faults that are switched on, and the logins that are refused. Any thread may switch them.
 
     drop: the connection ends after `entries` entries. code: `code` ends the answer, a search after `entries` entries of
-    it. hang: no answer. slow: each entry is `seconds` late. cookie: every cookie of the connection is forgotten.
+    it. hang: no answer. slow: each entry is `seconds` late. empty: success without entries, as a right that was taken away
+    looks; the root answers all the same. garbage: after `entries` entries come octets that are no LDAP message, and the end.
+    truncate: after `entries` entries the connection ends in the middle of the next one. large: behind the true entries comes one
+    whose `description` holds `megabytes` of text. cookie: every cookie of the connection is forgotten.
     """
 
     def __init__(self) -> None:

@@ -17,11 +17,10 @@ INITIAL, ANYWHERE, FINAL = 0x80, 0x81, 0x82
 
 
 class Attribute(NamedTuple):
-    """An attribute of an entry: its name as it is spelled, its values, and both as they are sent."""
+    """An attribute of an entry: its name as it is spelled, and its values."""
 
     name: str
     values: tuple[bytes, ...]
-    encoded: bytes
 
 
 # The attributes of an entry that someone may see, by lower-case name; the syntax of each attribute that there is.

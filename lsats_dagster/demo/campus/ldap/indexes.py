@@ -2,6 +2,7 @@
 
 from bisect import bisect_left, bisect_right, insort
 from collections.abc import Iterable, Mapping
+from copy import copy
 from itertools import chain
 from math import inf
 from typing import Any
@@ -38,6 +39,18 @@ class Index:
         self._several -= len(rows) > 1
         for row in rows:
             del self._rows[bisect_left(self._rows, row[:2])]
+
+    def copy(self) -> "Index":
+        """Another one of the same entries."""
+        self._sort()
+        other = copy(self)
+        other._rows = self._rows.copy()
+        other._new = []
+        return other
+
+    def clear(self) -> None:
+        """Forget all entries."""
+        self._rows, self._new, self._several = [], [], 0
 
     def between(self, low: Any, high: Any) -> list[Entry]:
         """The entries with a value from `low` to `high`; None leaves an end open."""

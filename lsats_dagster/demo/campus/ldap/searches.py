@@ -64,6 +64,7 @@ class View:
 
     async def find(self, request: Search, query: Filter, most: float) -> list[Entry]:
         """The entries that a search finds, of one moment and in their order; not many more than `most`."""
+        self.directory.refresh()
         with self.directory.locked():
             base = self.base(request.base)
             if request.scope is not Scope.BASE and not base.key:

@@ -21,7 +21,7 @@ MOST_CONNECTIONS = 500
 
 def loopback_socket() -> socket.socket:
     """A bound socket on a free port of loopback."""
-    # The protocol is named because asyncio sends without delay only then.
+    # The protocol is named because asyncio sends without delay only then (40 ms an answer otherwise).
     bound = socket.socket(socket.AF_INET, socket.SOCK_STREAM, socket.IPPROTO_TCP)
     bound.bind((LOOPBACK, 0))
     return bound
@@ -58,6 +58,15 @@ class LdapServer:
     def faults(self) -> FaultBoard:
         """The faults, to be switched."""
         return self._service.faults
+
+    @property
+    def limits(self) -> Limits:
+        """The limits of identities without limits of their own; they may change at any time."""
+        return self._service.limits
+
+    @limits.setter
+    def limits(self, limits: Limits) -> None:
+        self._service.limits = limits
 
     @property
     def log(self) -> RequestLog:

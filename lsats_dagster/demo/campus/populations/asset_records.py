@@ -4,7 +4,7 @@ from datetime import timedelta
 from zlib import crc32
 
 from lsats_dagster.demo.campus import words
-from lsats_dagster.demo.campus.entities import EPOCH, NO_DATE, NO_GUID, Payload, subject_of, tdx_date
+from lsats_dagster.demo.campus.entities import EPOCH, NO_DATE, NO_GUID, Payload, mixed, subject_of, tdx_date
 from lsats_dagster.demo.campus.populations.attributes import AssetDefinitions
 from lsats_dagster.demo.campus.populations.departments import Departments
 from lsats_dagster.demo.campus.truth import Device, Truth
@@ -46,7 +46,7 @@ class AssetRecords:
         device: Device = subject_of(asset)
         found = self.plain(asset)
         found["Attributes"] = self._attributes(device)
-        found["Attachments"] = [_attachment(device)] if _mixed(device.number, 7) < 383 else []
+        found["Attachments"] = [_attachment(device)] if mixed(device.number, 7) < 383 else []
         return found | asset
 
     def plain(self, asset: Payload) -> Payload:
@@ -56,13 +56,13 @@ class AssetRecords:
         form, form_name = FORMS[device.kind]
         maker, model, _ = words.MODELS[device.model]
         status = status_of(asset)
-        supplier = _mixed(number, 1) % len(SUPPLIERS)
+        supplier = mixed(number, 1) % len(SUPPLIERS)
         owner = None if device.owner is None else self._truth.people[device.owner]
         account = int(device.unit.account or 0)
-        parent = number - 1 if device.kind == "monitor" and _mixed(number, 2) < 80 else None
+        parent = number - 1 if device.kind == "monitor" and mixed(number, 2) < 80 else None
         above = None if parent is None else self._truth.devices[parent]
-        officer = self._truth.people[_mixed(number, 3) % 10]
-        bought = EPOCH - timedelta(days=_mixed(number, 4) * 2 + 30)
+        officer = self._truth.people[mixed(number, 3) % 10]
+        bought = EPOCH - timedelta(days=mixed(number, 4) * 2 + 30)
         return {
             "ID": identifier,
             "AppID": APP_ID,
@@ -84,9 +84,9 @@ class AssetRecords:
             "Tag": f"EX-{identifier}",
             "SerialNumber": device.serial,
             "Name": device.name,
-            "PurchaseCost": 0 if device.kind == "license" else 199.5 + _mixed(number, 5) * 12,
+            "PurchaseCost": 0 if device.kind == "license" else 199.5 + mixed(number, 5) * 12,
             "AcquisitionDate": tdx_date(bought),
-            "ExpectedReplacementDate": tdx_date(bought + timedelta(days=1825)) if _mixed(number, 6) < 700 else NO_DATE,
+            "ExpectedReplacementDate": tdx_date(bought + timedelta(days=1825)) if mixed(number, 6) < 700 else NO_DATE,
             "RequestingCustomerID": NO_GUID,
             "RequestingCustomerName": "None",
             "OwningCustomerID": owner.uid if owner else NO_GUID,
@@ -109,13 +109,13 @@ class AssetRecords:
             "CreatedFullName": officer.name,
             "ModifiedUid": officer.uid,
             "ModifiedFullName": officer.name,
-            "ExternalID": f"host{number}.campus.example" if _mixed(number, 8) < 7 else None,
+            "ExternalID": f"host{number}.campus.example" if mixed(number, 8) < 7 else None,
             "Uri": f"api/{APP_ID}/assets/{identifier}",
         }
 
     def _attributes(self, device: Device) -> list[Payload]:
         def has(name: str) -> bool:
-            return _mixed(number, crc32(name.encode())) < FILLED[name]
+            return mixed(number, crc32(name.encode())) < FILLED[name]
 
         number, owner = device.number, device.owner
         known = self.definitions
@@ -132,7 +132,7 @@ class AssetRecords:
         if has("financial_owner") and owner is not None:
             found.append(known.financial_owner.filled(self._truth.people[owner].uid, self._truth.people[owner].name))
         if has("inventoried"):
-            seen = EPOCH - timedelta(days=_mixed(number, 9))
+            seen = EPOCH - timedelta(days=mixed(number, 9))
             day = f"{seen.month}/{seen.day}/{seen.year}" if number % 50 == 0 else tdx_date(seen)
             found.append(known.inventoried.filled(day, day))
         if has("shortcode"):
@@ -154,11 +154,6 @@ def key_of(device: Device) -> str:
 def status_of(asset: Payload) -> int:
     """The status of an asset, without making its record."""
     return int(asset.get("StatusID", min(STATUSES)))
-
-
-def _mixed(number: int, salt: int) -> int:
-    """A number below 1000 that says nothing of `number`, but always the same of it."""
-    return (number * 2_654_435_761 + salt * 40_503_001) % 4_294_967_296 // 4_295 % 1000
 
 
 def _spelled(cards: list[str], number: int) -> str:

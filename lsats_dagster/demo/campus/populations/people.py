@@ -1,6 +1,6 @@
 """People as users of TDX and as appointments of the gateway, and what their days bring."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from itertools import islice
 from random import Random
 from typing import Any
@@ -52,11 +52,12 @@ class People:
         self._added = 0
         random = Random(self._origin)
         self._accounts_open = [unit for unit in truth.units if self._has_open_account(unit)]
+        paying = self._paying_units()
         for person in truth.people:
             person.technician = random.random() < TECHNICIANS or person.number < 2
             on_payroll = random.random() < EMPLOYED
             in_tdx = not on_payroll or person.number < OFFICERS or random.random() >= PAYROLL_ONLY
-            self._settle(person, random, on_payroll=on_payroll, in_tdx=in_tdx)
+            self._settle(person, random, paying if on_payroll else (), in_tdx=in_tdx)
         self._spoil_users(random)
         self._spoil_appointments(random)
 
@@ -100,7 +101,7 @@ class People:
         random = Random(f"{self._origin}/day/{day}")
         settled = [person for person in self._truth.people if self._is_settled(person)]
         some = iter(random.sample(settled, len(settled)))
-        crowd = max(1, len(settled) // 1000)
+        crowd, paying = max(1, len(settled) // 1000), self._paying_units()
         ended_before, deleted_before = list(self._ended), list(self._deleted)
         for person in islice(some, crowd):
             self._truth.changing(person)
@@ -118,7 +119,7 @@ class People:
         for person in islice((p for p in some if p.appointments), 1):
             self._end(person.appointments[-1])
         for person in islice((p for p in some if p.appointments), 1):
-            self.appoint(person, random)
+            self._appoint(person, random, paying)
         for person in islice(some, 1):
             self._leave(person)
         for person in islice(some, 1):
@@ -128,27 +129,30 @@ class People:
             self._deleted.remove(back := random.choice(deleted_before))
             self.users.bring_back(back)
         for _ in range(max(2, crowd)):
-            self._settle(self._truth.new_person(random), random, on_payroll=True, in_tdx=True)
+            self._settle(self._truth.new_person(random), random, paying, in_tdx=True)
 
     # Making
 
-    def _settle(self, person: Person, random: Random, *, on_payroll: bool, in_tdx: bool) -> None:
-        """Give somebody a place, an account in TDX and an appointment."""
+    def _settle(self, person: Person, random: Random, paying: Sequence[Unit], *, in_tdx: bool) -> None:
+        """Give somebody a place, an account in TDX and an appointment in one of the units that pay."""
         person.unit = random.choice(self._accounts_open)
         if in_tdx:
             user = Shown(person)
             if person.technician:
                 user.update(self._collections(person, random))
             self.users[person.uid] = user
-        if on_payroll:
-            self.appoint(person, random)
+        if paying:
+            self._appoint(person, random, paying)
             if random.random() < SECOND_APPOINTMENT:
-                self.appoint(person, random)
+                self._appoint(person, random, paying)
 
-    def appoint(self, person: Person, random: Random) -> Appointment:
+    def _paying_units(self) -> list[Unit]:
+        """The units that the payroll knows."""
+        return [unit for unit in self._truth.units if unit.department in self._departments.departments.present]
+
+    def _appoint(self, person: Person, random: Random, paying: Sequence[Unit]) -> Appointment:
         """Begin another appointment of a person: the first in the unit, others elsewhere."""
         self._truth.changing(person)
-        paying = [unit for unit in self._truth.units if unit.department in self._departments.departments.present]
         unit = person.unit if not person.appointments and person.unit in paying else random.choice(paying)
         assert unit is not None
         title, jobcode = random.choice(words.TITLES)
@@ -171,13 +175,13 @@ class People:
         self._added += 1
         random = Random(f"{self._origin}/added/{self._added}")
         person = self._truth.new_person(random)
-        self._settle(person, random, on_payroll=False, in_tdx=True)
+        self._settle(person, random, (), in_tdx=True)
         return person.uid
 
     def _new_appointment(self) -> str:
         self._added += 1
         random = Random(f"{self._origin}/added/{self._added}")
-        return self._key(self.appoint(random.choice(self._truth.people), random))
+        return self._key(self._appoint(random.choice(self._truth.people), random, self._paying_units()))
 
     def _collections(self, person: Person, random: Random) -> Payload:
         carried = random.sample(self._definitions, random.randint(1, len(self._definitions)))

@@ -7,7 +7,6 @@ from typing import Any
 
 import pytest
 
-from lsats_dagster_tests.contracts.directories import directories as directories
 from lsats_dagster_tests.contracts.examples import APPOINTMENT, DEPARTMENT, USER, Example
 from lsats_dagster_tests.contracts.examples_active_directory import AD_COMPUTERS, AD_GROUPS, AD_USERS
 from lsats_dagster_tests.contracts.examples_directories import AD_UNITS, LAB, MCOMMUNITY_GROUPS, MCOMMUNITY_USERS
@@ -16,6 +15,7 @@ from lsats_dagster_tests.contracts.records import uid
 from lsats_dagster_tests.contracts.records_directories import guid
 from lsats_dagster_tests.contracts.shapes import ABSENT, SHAPES
 from lsats_dagster_tests.contracts.table_checks import check_rules
+from lsats_dagster_tests.contracts.test_value_examples import assert_as_told, row
 
 PERSON, MAIL_GROUP = "mcommunity_ldap/user", "mcommunity_ldap/group"
 ACCOUNT, GROUP, UNIT, COMPUTER = (
@@ -35,37 +35,22 @@ SOMEBODY = [
 
 
 @pytest.fixture
-def world(directories: World) -> World:
-    return directories.reset()
+def world(shared_world: World) -> World:
+    return shared_world.reset()
 
 
-def row(world: World, table: str, key: str) -> Any:
-    """The row of the record with this key."""
-    definition = world.definition(table)
-    (found,) = world.rows(f"select * from {definition.name} where ({definition.key_text}) = :key", key=key)
-    return found
-
-
-def live(world: World, *events: Change, full: bool = False) -> None:
-    """Something happens, every stream of it is read, and every table follows, and is what a full refresh gives."""
+def live(world: World, *events: Change) -> None:
+    """Something happens and is read, and the tables follow; those of directories are what a full refresh gives."""
     world.apply(*events)
     for stream in dict.fromkeys(event.stream for event in events):
         world.read(stream)
-    for definition in world.definitions:
-        world.refresh(definition.table, full=full)
+    world.refresh_all()
     for table in EXAMPLES:
         check_rules(world, world.definition(table))
 
 
 def said(stream: str, key: str, values: Mapping[str, Any]) -> list[Change]:
     return [Change(stream, key), *(Change(stream, key, name, value) for name, value in values.items())]
-
-
-def numbered(value: Any, number: str) -> Any:
-    """The value with its number in place of {n}."""
-    if isinstance(value, list):
-        return [numbered(member, number) for member in value]
-    return value.replace("{n}", number) if isinstance(value, str) else value
 
 
 @pytest.mark.parametrize("table", EXAMPLES)
@@ -79,15 +64,7 @@ def test_examples(world: World, table: str) -> None:
         in_lab = [f"CN=PC{n},{LAB.lower() if n == 1 else LAB}" for n in range(1, 4)]
         events += [event for n, dn in enumerate(in_lab, start=1) for event in said(COMPUTER, guid(n), {"dn": dn})]
     live(world, *events)
-    unlike = {}
-    for n, (key, example) in enumerate(zip(keys, examples, strict=True), start=1):
-        found = row(world, table, key)
-        expected = {name: numbered(value, str(n)) for name, value in example.expected.items()}
-        shown = {name: getattr(found, name) for name in expected}
-        if (shown, set(found.quality_flags)) != (expected, set(example.flags)):
-            wrong = {name: (shown[name], value) for name, value in expected.items() if shown[name] != value}
-            unlike[n, key, str(example.said)[:80]] = (wrong, set(found.quality_flags) ^ set(example.flags))
-    assert not unlike, f"(is, should be), and flags that only one of both has: {unlike}"
+    assert_as_told(world, table, dict(zip(keys, examples, strict=True)))
 
 
 def test_a_login_name_that_is_given_to_another(world: World) -> None:
