@@ -142,6 +142,10 @@ class Table:
         self._sorted: list[Entry] | None = None
         self._journal: dict[str, Before] | None = None
 
+    def __getstate__(self) -> dict[str, Any]:
+        # Whoever looks at a copy has seen nothing of it.
+        return vars(self) | {"_touched": None}
+
     def __getitem__(self, key: str) -> Payload:
         try:
             return self.present[key]
@@ -152,6 +156,10 @@ class Table:
         self.changing(key)
         self.present[key] = entity
         self._sorted = None
+
+    def known(self, key: str) -> Payload:
+        """The entity, also one that left."""
+        return self.present[key] if key in self.present else self.gone[key]
 
     def ordered(self) -> list[Entry]:
         """What lists show, in an order that is stable and means nothing (the sources promise none)."""

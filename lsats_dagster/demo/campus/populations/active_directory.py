@@ -204,7 +204,7 @@ class ActiveDirectory:
         if not key:
             return objects.COLLEGE
         # Of a unit that left too: what was in it keeps its name.
-        return self.dn_of(self.units.present[key] if key in self.units.present else self.units.gone[key])
+        return self.dn_of(self.units.known(key))
 
     def named(self, keys: Iterable[str]) -> list[str]:
         """The names of the objects that are present. A name of an object of somewhere else stands for itself."""
@@ -245,12 +245,11 @@ class ActiveDirectory:
         return ((table, key) for key in keys if (table := self._table_of(key)))
 
     def below(self, key: str) -> list[tuple[Table, str]]:
-        """The units and computers in a unit."""
-        known = self.units.present | self.units.gone
-        if key not in known:
+        """The units and computers in a unit, those that left and may come back too."""
+        units, computers = ({**table.present, **table.gone} for table in (self.units, self.computers))
+        if key not in units:
             return []
-        computers = self.computers.present
-        found: list[tuple[Table, str]] = [(self.units, k) for k, unit in known.items() if subject_of(unit).above == key]
+        found: list[tuple[Table, str]] = [(self.units, k) for k, unit in units.items() if subject_of(unit).above == key]
         return found + [(self.computers, k) for k, computer in computers.items() if subject_of(computer).unit == key]
 
     def set_members(self, guid: str, names: Iterable[str]) -> None:
@@ -394,8 +393,9 @@ class ActiveDirectory:
             [self.truth.people[random.choice(self.truth.awards).parts[0][0]]] if random.random() < 0.5 else []
         )
         name = next((person for person in (*investigators, *some) if person.appointments), some[0]).uniqname
-        unit = self.units.present[above] if above in self.units.present else self.units.gone[above]
-        short = "".join(sign for sign in subject_of(unit).name.split()[-1].lower() if "a" <= sign <= "z")[:4]
+        short = "".join(
+            sign for sign in subject_of(self.units.known(above)).name.split()[-1].lower() if "a" <= sign <= "z"
+        )[:4]
         return random.choice(
             (
                 *[f"{short}-{name}"] * 4,

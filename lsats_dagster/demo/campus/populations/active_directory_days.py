@@ -28,7 +28,7 @@ class Days:
     def __init__(self, directory: "ActiveDirectory", origin: str) -> None:
         self._directory = directory
         self._origin = origin
-        # Keys of what left, by kind, that may come back; accounts that were closed though their owners are there.
+        # Keys of what left, by kind, that may come back; accounts of alumni that were closed and may be opened again.
         self._removed: dict[str, list[str]] = {"accounts": [], "groups": [], "units": [], "computers": []}
         self._closed: list[str] = []
 
@@ -52,10 +52,11 @@ class Days:
         """Close the accounts of those who left, and open those of whoever is there again."""
         for person in self._directory.truth.people:
             account = self._directory.accounts.present.get(guid_of(person))
-            if account is not None and guid_of(person) not in self._closed:
-                closed = account.get("userAccountControl") == CLOSED
-                if person.active is closed:
-                    self._close(account) if not person.active else self._open(account)
+            closed = account is not None and account.get("userAccountControl") == CLOSED
+            if account is not None and person.active and closed:
+                self._open(account)
+            elif account is not None and not person.active and not closed:
+                self._close(account)
 
     def _follow_mirrored(self) -> None:
         """Let the mirrors of groups of MCommunity have the names and members that these have."""
@@ -77,7 +78,7 @@ class Days:
         crowd = max(1, len(accounts.present) // 1000)
         # Nobody deletes accounts of people who are there.
         left = (key for key in some if isinstance(subject_of(accounts[key]), Alumnus))
-        opened = list(settled(accounts, self._closed))[: day % 3 == 2]
+        opened = list(islice(settled(accounts, self._closed), 1 if day % 3 == 2 else 0))
         for key in islice(left, crowd):
             self._close(accounts[key])
             self._closed.append(key)
@@ -157,7 +158,13 @@ class Days:
             directory.date(units[key])
         for key in islice(some, 1):
             self._change(units, key, {"gPOptions": day % 2, "description": [f"Cleaned on day {day}"]})
-        self._remove("units", islice((key for key in some if not directory.below(key)), 1))
+        for key in islice((key for key in some if self._has_no_units(key)), 1):
+            # Whoever removes a unit has moved away what was in it.
+            for table, computer in directory.below(key):
+                table.moving(computer)
+                subject_of(table.known(computer)).unit = subject_of(units[key]).above
+                directory.date(table.known(computer))
+            self._remove("units", [key])
         for _ in range(2):
             directory.new_lab(random)
 
@@ -193,6 +200,9 @@ class Days:
             device = random.choice(pool) if pool else None
             directory.new_computer(random, device, homes)
             pool = [other for other in pool if directory.is_new(other)]
+
+    def _has_no_units(self, key: str) -> bool:
+        return all(table is self._directory.computers for table, _ in self._directory.below(key))
 
     # Events
 

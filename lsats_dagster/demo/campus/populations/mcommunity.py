@@ -84,7 +84,7 @@ class Mcommunity:
     def _related(self, key: str) -> Iterator[tuple[Table, str]]:
         """The groups that show somebody or a group, also as members of members."""
         table = self.people if key in self.people.present or key in self.people.gone else self.groups
-        ahead: set[Any] = {subject_of(table.present[key] if key in table.present else table.gone[key])}
+        ahead: set[Any] = {subject_of(table.known(key))}
         found: dict[MailGroup, None] = {}
         while ahead:
             showing = [
@@ -137,11 +137,13 @@ class Mcommunity:
         change(lambda group: group.people.append(random.choice([p for p in staff if p not in group.people])))
         change(lambda group: group.people.pop(), lambda group: group.people)
         change(lambda group: group.owners.append(random.choice([p for p in staff if p not in group.owners])))
-        change(lambda group: group.outside.append(f"guest{day}@elsewhere.example"))
+        change(lambda group: group.outside.append(f"visitor{day}@elsewhere.example"))
         change(lambda group: self._rename(group, f"{group.name.partition(' of ')[0]} of {day}"))
         others = self._truth.groups[1:]
         if day % 2 == 0:
-            change(lambda group: group.groups.append(random.choice([g for g in others if g is not group])))
+            change(
+                lambda group: group.groups.append(random.choice([g for g in others if g not in (group, *group.groups)]))
+            )
         for key in islice(some, 1):
             self.groups.put(key, {"joinable": not self.groups[key].get("joinable", False), "Membersonly": day % 2 == 0})
         for key in islice(some, 1):
