@@ -65,22 +65,17 @@ class Simulation:
         self.routes: dict[str, bool] = {}
         self.folder = DropFolder(exports)
         self._state = state
-        # A copy, because it takes a quarter of the time that building a world does, and tests reset often.
-        first = World(seed, size)
         self.lock = threading.RLock()
-        tls = certified(ca_file)
-        self.active_directory = ActiveDirectory(self._first_world, self.lock, tls, ca_file)
+        shared = self._first_world, self.lock, certified(ca_file), ca_file
+        self.active_directory = ActiveDirectory(*shared)
         self.directories: dict[str, CampusDirectory] = {
             directory.name: directory
-            for directory in (Mcommunity(self._first_world, self.lock, tls, ca_file), self.active_directory)
+            for directory in (Mcommunity(self.active_directory, *shared), self.active_directory)
         }
-        # From here on the tables of directories tell what changes.
-        for directory in self.directories.values():
-            for stream in directory.branches:
-                first.stream(stream).table.take_touched()
-        self._first_day = pickle.dumps(first)
+        # A copy, because it takes a quarter of the time that building a world does, and tests reset often.
+        self._first_day = pickle.dumps(World(seed, size))
         kept = self._kept_world()
-        self._start(kept or self._world_of(day), is_known=kept is None)
+        self._start(kept or self._world_of(day))
         self._keep_world()
         if kept is None:
             self.folder.empty()
@@ -293,13 +288,13 @@ class Simulation:
 
     def reset(self) -> None:
         """The campus as it was on day 0, and everything else as it was at the start; no token was issued yet."""
-        self._start(self._first_world(), is_known=True)
+        self._start(self._first_world(), is_first_day=True)
         self._keep_world()
         self.folder.empty()
         for kind, content in self._first_exports.items():
             self.folder.put(kind, dated_name(kind, 0), content, EPOCH)
 
-    def _start(self, world: World, *, is_known: bool) -> None:
+    def _start(self, world: World, *, is_first_day: bool = False) -> None:
         self.clock = Clock()
         self.faults = FaultBoard()
         self.counts.clear()
@@ -312,7 +307,7 @@ class Simulation:
         self.gateway_tokens = GatewayTokens(self.clock)
         self.world = world
         for directory in self.directories.values():
-            directory.show(world, is_known=is_known)
+            directory.show(world, is_first_day=is_first_day)
 
     def _dropping(self, change: Callable[..., Any]) -> Callable[..., Any]:
         """The operation; where it concerns a stream of exports, a file of it as it is then is dropped."""

@@ -99,6 +99,7 @@ def test_an_entry_takes_the_place_of_the_one_of_its_name() -> None:
     for dn in (f"uid=u2,{PEOPLE}", ANN):
         assert content.put(dn.upper(), made).attributes == made
     assert names(content)[3:] == [f"uid=u2,{PEOPLE}".upper(), f"uid=u1,{PEOPLE}", ANN.upper()]
+    assert [entry.place for entry in content.entries] == list(range(6))
     with pytest.raises(ValueError, match="no entry stands above"):
         content.put(f"uid=x,ou=Nowhere,{ROOT}", made)
     below = f"cn=x,{ANN}"
@@ -171,6 +172,15 @@ def test_two_identities_do_not_share_a_name_and_all_have_passwords() -> None:
 )
 def test_names_that_are_equal(one: str, other: str) -> None:
     assert comparable_dn(one) == comparable_dn(other)
+
+
+@given(st.from_regex(r"[a-zA-Z0-9._ -]{1,9}(,[a-zA-Z0-9._ -]{1,9}){0,2}", fullmatch=True))
+def test_a_name_is_equal_to_one_in_which_every_sign_is_escaped(text: str) -> None:
+    plain, escaped = (
+        ",".join(f"Cn={''.join(form % sign for sign in value.encode())}" for value in text.split(","))
+        for form in ("%c", "\\%02x")
+    )
+    assert comparable_dn(plain) == comparable_dn(escaped)
 
 
 @pytest.mark.parametrize(

@@ -8,7 +8,7 @@ import threading
 from collections.abc import Callable, Iterable, Mapping
 from datetime import timedelta
 from pathlib import Path
-from typing import ClassVar
+from typing import Any, ClassVar
 
 import trustme
 
@@ -24,10 +24,10 @@ from lsats_dagster.demo.campus.faces.directory_values import (
 )
 from lsats_dagster.demo.campus.ldap.directory import Contents, Directory
 from lsats_dagster.demo.campus.ldap.entries import Entry, made_attributes
-from lsats_dagster.demo.campus.ldap.filters import Attribute, Attributes
+from lsats_dagster.demo.campus.ldap.filters import Attribute, Attributes, Within
 from lsats_dagster.demo.campus.ldap.identities import Identity, Limits
 from lsats_dagster.demo.campus.ldap.server import LdapServer
-from lsats_dagster.demo.campus.ldap.syntaxes import comparable_dn, is_below, parent_of
+from lsats_dagster.demo.campus.ldap.syntaxes import COMPARABLE, Syntax, comparable_dn, is_below, parent_of
 from lsats_dagster.demo.campus.world import World
 
 HOST, ADDRESS = "localhost", "127.0.0.1"
@@ -91,6 +91,7 @@ class CampusDirectory:
     def __init__(
         self, first_day: Callable[[], World], lock: threading.RLock, tls: ssl.SSLContext, ca_file: Path
     ) -> None:
+        self._root = comparable_dn(self.root)
         self._first_day = first_day
         self._lock = lock
         self._ca_file = ca_file
@@ -128,15 +129,18 @@ class CampusDirectory:
 
     # Operations of the side door
 
-    def show(self, world: World, *, is_known: bool) -> None:
-        """Show a world from now on, as at the start. is_known: whether its tables tell all that was not so on the first day."""
+    def show(self, world: World, *, is_first_day: bool) -> None:
+        """Show a world from now on, as at the start. is_first_day: it is that of `first_day`."""
         self.server.faults.clear()
         self.server.log.clear()
         self.server.limits = self.limits
         self.directory.publishes_schema = True
         self._world = world
+        # From now on the tables tell what is not any more as it is here.
+        for stream in self.branches:
+            world.stream(stream).table.take_touched()
         self._now = world.time.now()
-        self._is_first, self._is_built = is_known, False
+        self._is_first, self._is_built = is_first_day, False
 
     def rebuild(self) -> None:
         """Make all entries anew, before the next search: in another order, or because they look otherwise."""
@@ -244,7 +248,7 @@ class CampusDirectory:
     def _key(self, dn: str) -> str:
         """The comparable form of a name; ValueError for one that is none of this directory."""
         key = comparable_dn(dn)
-        if not is_below(key, comparable_dn(self.root)):
+        if not is_below(key, self._root):
             raise ValueError(f"a name stands below {self.root}")
         return key
 
@@ -306,24 +310,22 @@ class Mcommunity(CampusDirectory):
     limits = Limits(entries=350)
     indexed = ("uid", "uidNumber", "gidNumber")
 
+    def __init__(self, accounts: "ActiveDirectory", *shared: Any) -> None:
+        super().__init__(*shared)
+        self._accounts = accounts
+
     def refresh(self) -> None:
+        self._accounts.refresh()
         super().refresh()
-        self._private_people: frozenset[str] | None = None
 
     def _anonymous(self) -> Identity:
         return Identity(hidden=frozenset(HIDDEN), hides=self._is_private)
 
     def _is_private(self, entry: Entry) -> bool:
         """Whether a group is private, or somebody is who said so in Active Directory."""
-        private = self._private_people
-        if private is None:
-            with self._lock:
-                accounts = self._world.stream(ActiveDirectory.accounts).truth().values()
-            hidden = (a for a in accounts if str(a.get("umichadHidePersonalInfo")).lower() in ("true", "yes"))
-            private = self._private_people = frozenset(uid for account in hidden for uid in account.get("uid", ()))
-        uids = entry.attributes.get("uid", NOTHING).values
+        # Called by searches, which hold the directory's own lock: so this looks at entries, not at the world.
         flags = entry.attributes.get("umichprivate", NOTHING).values
-        return flags == (b"TRUE",) or any(uid.decode(errors="replace") in private for uid in uids)
+        return flags == (b"TRUE",) or any(map(self._accounts.hides, entry.attributes.get("uid", NOTHING).values))
 
 
 class ActiveDirectory(CampusDirectory):
@@ -336,9 +338,8 @@ class ActiveDirectory(CampusDirectory):
     college = f"OU=LSA,OU=Organizations,{university}"
     # Each unit in these is a record.
     unit_branches = (f"OU=Research and Instrumentation,{college}", f"OU=Workstations,{college}")
-    accounts = "active_directory/user"
     branches: ClassVar = {
-        accounts: f"OU=People,{university}",
+        "active_directory/user": f"OU=People,{university}",
         "active_directory/group": f"OU=Users and Groups,{college}",
         "active_directory/organizational_unit": unit_branches[0],
         "active_directory/computer": unit_branches[1],
@@ -362,9 +363,19 @@ class ActiveDirectory(CampusDirectory):
         self._controller = number
         self.rebuild()
 
-    def show(self, world: World, *, is_known: bool) -> None:
-        super().show(world, is_known=is_known)
+    def show(self, world: World, *, is_first_day: bool) -> None:
+        super().show(world, is_first_day=is_first_day)
         self._controller = 1
+
+    def hides(self, uid: bytes) -> bool:
+        """Whether the account of this name says that its owner wants to be private."""
+        name = COMPARABLE[Syntax.TEXT](uid)
+        found = self.directory.candidates(Within("samaccountname", Syntax.TEXT, name, name, ""))
+        return any(
+            value.lower() in (b"true", b"yes")
+            for account in found
+            for value in account.attributes.get("umichadhidepersonalinfo", NOTHING).values
+        )
 
     def _about(self) -> Mapping[str, Iterable[bytes]]:
         name, ahead = self.controllers[self._controller]

@@ -147,11 +147,15 @@ class Sent(Mapping[str, Attribute]):
     __slots__ = ("_shape", "_values")
 
     def __init__(self, record: Payload) -> None:
-        there = {name: value for name, value in record.items() if name != "dn" and _is_there(name, value)}
+        there = {
+            name: value
+            for name, value in record.items()
+            if (value is not None or not _kind(name).absent) and value != [] and name != "dn"
+        }
         names = tuple(there)
         shape = _SHAPES.get(names)
         if shape is None:
-            shape = {name.lower(): (at, name, _OF_NAME.get(name.lower(), TEXT)) for at, name in enumerate(names)}
+            shape = {name.lower(): (at, name, _kind(name)) for at, name in enumerate(names)}
             _SHAPES[names] = shape
         self._shape = shape
         # Copies of lists, which the campus may change.
@@ -173,10 +177,8 @@ class Sent(Mapping[str, Attribute]):
         return len(self._shape)
 
 
-def _is_there(name: str, value: Any) -> bool:
-    if value is None:
-        return not _OF_NAME.get(name.lower(), TEXT).absent
-    return not isinstance(value, list) or bool(value)
+def _kind(name: str) -> Kind:
+    return _OF_NAME.get(name.lower(), TEXT)
 
 
 def _encoded(value: Any, kind: Kind) -> bytes:

@@ -16,6 +16,9 @@ TIME = re.compile(
 ESCAPED = re.compile(rb"\\([0-9a-fA-F]{2}|[ \"#+,;<=>\\])")
 # From one comma or plus to the next that no `\` stands before.
 PART = re.compile(r"((?:[^\\,+]|\\.)*)([,+]|\Z)", re.DOTALL)
+# A name of nothing but letters, digits and single blanks between them: as most are.
+_WORDS = r"[a-zA-Z][a-zA-Z0-9-]*=[a-zA-Z0-9._-]+(?: [a-zA-Z0-9._-]+)*"
+ORDINARY = re.compile(f"{_WORDS}(?:,{_WORDS})*")
 TYPE = re.compile(r"[a-zA-Z][a-zA-Z0-9-]*|[0-9]+(\.[0-9]+)*")
 
 
@@ -48,6 +51,8 @@ def comparable_dn(text: str) -> str:
 
     A comma stands in it only between a name and the one above. ValueError for what is no name.
     """
+    if ORDINARY.fullmatch(text):
+        return text.lower()
     if not text.strip():
         return ""
     names: list[list[str]] = [[]]
