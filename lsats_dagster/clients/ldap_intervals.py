@@ -10,7 +10,8 @@ from lsats_dagster.clients.ldap_messages import Entry
 Interval = tuple[int, int]
 
 HIGHEST = 2**31 - 1
-_NUMBER = re.compile(rb"-?[0-9]{1,20}")
+# As long as any that a server might find; a shorter limit would make an entry that is in no interval hide all others.
+_NUMBER = re.compile(rb"-?[0-9]{1,1000}")
 _NAME = re.compile(r"([0-9]{1,10})-([0-9]{1,10})", re.ASCII)
 
 

@@ -99,6 +99,19 @@ def everybody(parts: Parts) -> list[str]:
     return sorted(uid for part in parts.values() for uid in part)
 
 
+@pytest.mark.parametrize("number", [10**30, -(10**30)])
+def test_a_number_beyond_all_hinders_no_other(tmp_path: Path, number: int) -> None:
+    crowd = Crowd([number, *range(1, 11)])
+    # In the order of the people: what proves the order of numbers is the first of them.
+    crowd.chance.shuffle = lambda people: None  # type: ignore[method-assign]
+    with serving(tmp_path, crowd) as server:
+        client = server.client()
+        parts = read(client)
+        client.close()
+    assert parts[OUTSIDE] == ["p0"]
+    assert len(everybody(parts)) == 11
+
+
 def test_everybody_comes_once_and_the_plan_saves_the_search_for_intervals(tmp_path: Path) -> None:
     crowd = Crowd(numbers(300))
     with serving(tmp_path, crowd) as server:

@@ -108,7 +108,7 @@ BY_CHANGES = [stream for stream in LISTS if stream.whole_every is not None]
 ENGINE_LISTS = [*[stream for stream in LISTS if stream not in PAGED][:1], *PAGED[:1]]
 ENGINE_DETAILS = DETAILS[:1]
 # The same, and a list by parts and one by changes, where that makes a difference.
-LIST_KINDS = [*ENGINE_LISTS, *BY_PARTS[-1:], *BY_CHANGES[:1]]
+LIST_KINDS = [*ENGINE_LISTS, *BY_PARTS[:1], *BY_CHANGES[:1]]
 STREAM_KINDS: list[StreamDeclaration] = [*LIST_KINDS, *ENGINE_DETAILS]
 ENGINE_STREAMS: list[StreamDeclaration] = [*ENGINE_LISTS, *ENGINE_DETAILS]
 # What proves a client is proved once per source and kind: its first list, its first details.

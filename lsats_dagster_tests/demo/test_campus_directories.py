@@ -260,6 +260,7 @@ def test_days_of_directories_report_exactly_the_difference_and_bring_enough() ->
             if stream != AD_USERS:
                 assert len(brought.removed) >= 1
                 assert len(brought.returned) == (day % 3 == 0)
+        read = after[AD_USERS] if day % 7 == 0 else read
         assert bool(report[AD_USERS].removed) == (day % 7 == 0), "accounts are deleted once a week"
         assert len(report[AD_USERS].returned) == (day == 14)
         _check_dates(before[AD_USERS], after[AD_USERS], report[AD_USERS], started)

@@ -19,7 +19,7 @@ from lsats_dagster.demo.campus.entities import (
     subject_of,
 )
 from lsats_dagster.demo.campus.populations import active_directory_objects as objects
-from lsats_dagster.demo.campus.populations.active_directory_days import Days
+from lsats_dagster.demo.campus.populations.active_directory_days import WEEK, Days
 from lsats_dagster.demo.campus.populations.active_directory_objects import (
     Account,
     Computer,
@@ -65,14 +65,14 @@ class Objects(Table):
 
 
 class Accounts(Objects):
-    """Accounts, whose back-links a hub that reads by date has as they were when the account was dated last."""
+    """Accounts, whose back-links a hub has as they were when they were dated last: it reads by date, and all once a week."""
 
     def __init__(self, directory: "ActiveDirectory") -> None:
         super().__init__(directory)
-        # Key -> date, and the back-links then, of whoever changed since the campus began.
+        # Key -> date, and the back-links then, of whoever changed since all were read.
         self._read: dict[str, tuple[str, Payload]] = {}
 
-    def begin(self) -> None:
+    def read_all(self) -> None:
         """Let the hub read all accounts as they are now."""
         self._read.clear()
 
@@ -84,7 +84,10 @@ class Accounts(Objects):
     def end_day(self) -> dict[str, DayChanges]:
         for key in self._journal or ():
             self._reads(key)
-        return super().end_day()
+        changes = super().end_day()
+        if self._directory.time.day % WEEK == 0:
+            self.read_all()
+        return changes
 
     def compared(self, shown: Payload) -> Payload:
         """What a hub that reads by date compares."""
@@ -139,7 +142,7 @@ class ActiveDirectory:
         self._populate(random)
         self._spoil(random)
         self._begun = True
-        self.accounts.begin()
+        self.accounts.read_all()
 
     def streams(self) -> list[Stream]:
         """Accounts, groups, units, computers."""
