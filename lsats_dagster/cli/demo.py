@@ -250,7 +250,7 @@ def print_directions(settings: Settings, own_server: bool) -> None:
         f"{lsats} explain {' '.join(EXAMPLE)}": "the whole row above",
         f"{lsats} quarantine list": "what was refused, and why",
         f"{lsats} quarantine replay": "no rule was fixed, so it stays",
-        f"{lsats} run {table}": "its source sends it no more",
+        f"{lsats} run {table}": "its source no longer sends it",
         f"{lsats} verify": "incremental and full agree",
         "docs/tables/README.md": "what every silver column means",
     }
