@@ -14,18 +14,11 @@ from lsats_dagster.clients.http import DEFAULT_CEILINGS, DEFAULT_TIMEOUTS, Ceili
 from lsats_dagster.clients.window import SYSTEM_CLOCK, CallWindow, Clock
 from lsats_dagster.ingestion.stream import DetailStream
 from lsats_dagster.ingestion.views import StreamDeclaration
+from lsats_dagster.local_time import TIME_ZONE
 from lsats_dagster.settings import ConfigurationError, SourceSettings, load, needed
 
 # Times of schedules are local to the university.
-TIME_ZONE = "America/Detroit"
 NIGHTLY_AT = time(2)
-
-
-def local(moment: datetime, form: str = "%Y-%m-%d %H:%M") -> str:
-    """A moment by the clock of the university, as commands and alerts show it."""
-    return moment.astimezone(ZoneInfo(TIME_ZONE)).strftime(form)
-
-
 Weekday = IntEnum("Weekday", "MONDAY TUESDAY WEDNESDAY THURSDAY FRIDAY SATURDAY SUNDAY", start=0)
 
 

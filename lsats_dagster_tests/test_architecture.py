@@ -27,17 +27,18 @@ PRIVATE = re.compile(r"dagster\w*(\.\w+)*\._")
 
 # Room -> what of the package it may import, as prefixes of module names; its own files besides.
 DECLARATION = ("ingestion.stream", "ingestion.views")
-ENGINES = ("runs", "database", "ingestion", "transforms", "settings", "migrations")
+ENGINES = ("local_time", "runs", "database", "ingestion", "transforms", "settings", "migrations")
 SHELLS = (*ENGINES, "clients", "source", "watched", "resources", "assets", "automation")
 ROOMS: dict[str, tuple[str, ...]] = {
     "clients": (),
-    "source": ("clients", "settings", *DECLARATION),
+    "source": ("clients", "settings", "local_time", *DECLARATION),
     "sources": ("clients", "settings", "source", *DECLARATION),
     "ingestion": ("runs", "database"),
     "transforms": ("runs", "database"),
     "settings": ("clients.addresses",),
     "database": (),
-    "runs": ("database",),
+    "local_time": (),
+    "runs": ("database", "local_time"),
     "migrations": ("runs", "database", "ingestion", "transforms", "settings"),
     "watched": ("runs", "source", "transforms"),
     "resources": (*ENGINES, "clients", "source"),
@@ -52,6 +53,7 @@ OUTSIDE: dict[str, set[str]] = {
     "clients": {"requests", "urllib3", "ldap3"},
     "clients.documents": {"python_calamine"},
     "source": set(),
+    "local_time": set(),
     "sources": {"pydantic"},
     "ingestion": {"sqlalchemy", "psycopg", "orjson"},
     "transforms": {"sqlalchemy", "psycopg", "orjson", "sqlglot"},

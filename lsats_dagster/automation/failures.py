@@ -6,6 +6,7 @@ import dagster as dg
 
 from lsats_dagster.assets.common import ERROR_KIND, key_of
 from lsats_dagster.automation.alerts import Alert
+from lsats_dagster.automation.arrivals import outlook
 
 FAILURE = "failure:"
 # Dagster marks the failed attempt of a run that it means to start again; the second attempt speaks for both.
@@ -34,7 +35,7 @@ def failure(instance: dg.DagsterInstance, run: dg.DagsterRun) -> Alert:
     return Alert(
         f"{FAILURE}{run.job_name}:{','.join(sorted(kinds))}:{','.join(sorted(stories))}"[:1000],
         f"{job_title(run)} failed",
-        "\n".join([*lines, f"Run {run.run_id}"]),
+        "\n".join(filter(None, [*lines, outlook(instance, run), f"Run {run.run_id}"])),
         cause=run.run_id,
         page=f"/runs/{run.run_id}",
         run_id=run.run_id,

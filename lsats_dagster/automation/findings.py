@@ -6,8 +6,9 @@ from collections.abc import Iterable, Mapping, Sequence
 from datetime import datetime, timedelta
 
 from lsats_dagster.automation.alerts import Alert
+from lsats_dagster.local_time import local
 from lsats_dagster.runs import Status
-from lsats_dagster.source import Source, lacking, local
+from lsats_dagster.source import Source, lacking
 from lsats_dagster.watched import Watched, waited_for_since
 
 # Kinds of findings, as their keys begin.

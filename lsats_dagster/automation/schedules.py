@@ -8,7 +8,8 @@ import dagster as dg
 
 from lsats_dagster.assets.common import asset_key
 from lsats_dagster.automation.jobs import DETAILS_SUFFIX, HUB_DAILY, UnresolvedJob, source_tag
-from lsats_dagster.source import NIGHTLY, NIGHTLY_AT, TIME_ZONE, Source, lacking, none_set_up, set_up
+from lsats_dagster.local_time import TIME_ZONE
+from lsats_dagster.source import NIGHTLY, NIGHTLY_AT, Source, lacking, none_set_up, set_up
 from lsats_dagster.transforms.definition import Definition
 
 NIGHTLY_CRON = f"{NIGHTLY_AT.minute} {NIGHTLY_AT.hour} * * *"

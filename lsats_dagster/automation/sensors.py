@@ -1,4 +1,4 @@
-"""Sensors: silver follows its inputs, dropped files are read, dead runs are closed, and what is wrong is told to people.
+"""Sensors: silver follows its inputs, dead runs are closed, and what is wrong is told to people.
 
 Each tick makes a few cheap queries. What they find is kept in the hub's database, not in sensor cursors, except the
 position in Dagster's own list of finished runs, and which files lay there.
@@ -12,17 +12,14 @@ from typing import Any
 
 import dagster as dg
 
-from lsats_dagster.assets.common import asset_key
 from lsats_dagster.automation.alerts import Alert, notify, notify_over, standing_alerts
+from lsats_dagster.automation.arrivals import arrivals
 from lsats_dagster.automation.failures import FAILURE, failure, is_started_again, works_again
 from lsats_dagster.automation.findings import CHECK, LATE, UNSET, findings, over
-from lsats_dagster.automation.jobs import INGEST_SUFFIX
-from lsats_dagster.clients.errors import SourceError
-from lsats_dagster.clients.window import LocalCallWindow
-from lsats_dagster.resources import HubDatabase, open_client
+from lsats_dagster.resources import HubDatabase
 from lsats_dagster.runs import close_dead_runs, runs_at_work, status
-from lsats_dagster.settings import ConfigurationError, load_settings
-from lsats_dagster.source import Source, lacking, none_set_up, set_up
+from lsats_dagster.settings import load_settings
+from lsats_dagster.source import Source, none_set_up, set_up
 from lsats_dagster.transforms.definition import Definition
 from lsats_dagster.watched import watched
 
@@ -120,53 +117,6 @@ def finding_alerts(sources: Sequence[Source], tables: Sequence[Definition]) -> d
         return told_of(context, sent, said if at_work else "; ".join(filter(None, [said, none_set_up(sources)])))
 
     return tell_findings
-
-
-def arrivals(source: Source) -> dg.SensorDefinition:
-    """The sensor that reads what people drop for one source."""
-    look = source.arrivals
-    assert look is not None
-
-    @dg.sensor(
-        name=f"{source.name}_arrivals",
-        job_name=f"{source.name}{INGEST_SUFFIX}",
-        minimum_interval_seconds=60,
-        default_status=dg.DefaultSensorStatus.RUNNING,
-        description=f"{source.title}: reads each new file once, as soon as two looks in a row found it the same.",
-    )
-    def read_arrivals(context: dg.SensorEvaluationContext) -> dg.RunRequest | dg.SkipReason:
-        if not source.is_set_up:
-            return dg.SkipReason(f"{source.title} is not set up: {lacking([source])}")
-        try:
-            client = open_client(source, load_settings(), LocalCallWindow())
-            try:
-                lying = look(client)
-            finally:
-                client.close()
-        except (ConfigurationError, SourceError) as error:
-            return dg.SkipReason(str(error))
-        known = json.loads(context.cursor or '{"seen": {}, "read": {}}')
-        new = {table: mark for table, mark in lying.items() if mark and mark != known["read"].get(table)}
-        ready = {table: mark for table, mark in new.items() if mark == known["seen"].get(table)}
-        context.update_cursor(json.dumps({"seen": lying, "read": {**known["read"], **ready}}))
-        told = {
-            table: "no file"
-            if mark is None
-            else f"{mark}, {'read now' if table in ready else 'new, looked at again' if table in new else 'known'}"
-            for table, mark in lying.items()
-        }
-        sentence = "; ".join(f"{table}: {saw}" for table, saw in told.items())
-        context.log.info(sentence)
-        if not ready:
-            return dg.SkipReason(sentence)
-        streams = [stream for stream in source.streams if stream.table in ready]
-        # A tick may be lost behind its request, and its cursor with it.
-        return dg.RunRequest(
-            run_key="; ".join(f"{table}: {mark}" for table, mark in ready.items()),
-            asset_selection=[asset_key(f"{stream.layer}.{stream.table}") for stream in streams],
-        )
-
-    return read_arrivals
 
 
 def told_of(context: dg.SensorEvaluationContext, sent: Sequence[Alert], sentence: str) -> TickResult:

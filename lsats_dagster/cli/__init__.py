@@ -11,6 +11,7 @@ import typer
 from typer.core import TyperCommand, TyperGroup
 
 from lsats_dagster.cli.countdown import Countdown
+from lsats_dagster.local_time import local_fields
 
 FAILED, WRONG_USE = 1, 2
 JSON = Annotated[bool, typer.Option("--json", help="Print the result as JSON.")]
@@ -102,7 +103,9 @@ def log_to_stderr(level: str) -> None:
     handler = logging.StreamHandler()
     # On the handler too: Dagster puts a level of its own on the logger while a run lasts.
     handler.setLevel(level)
-    handler.setFormatter(logging.Formatter("%(asctime)s - %(name)s - %(levelname)s - %(message)s"))
+    formatter = logging.Formatter("%(asctime)s - %(name)s - %(levelname)s - %(message)s")
+    formatter.converter = local_fields
+    handler.setFormatter(formatter)
     logger = logging.getLogger("lsats_dagster")
     if sys.stderr.isatty():
         # Before the other one, because it clears its line for it.

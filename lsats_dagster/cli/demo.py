@@ -248,9 +248,9 @@ def print_directions(settings: Settings, own_server: bool) -> None:
         "make ui": "Dagster; prints its address",
         f"{lsats} status": "how fresh, what needs an answer",
         f"{lsats} explain {' '.join(EXAMPLE)}": "the whole row above",
-        f"{lsats} quarantine list": "what could not be stored today",
-        f"{lsats} quarantine replay": "tries it again; it is still bad",
-        f"{lsats} run {table}": "the source has repaired it since",
+        f"{lsats} quarantine list": "what was refused, and why",
+        f"{lsats} quarantine replay": "no rule was fixed, so it stays",
+        f"{lsats} run {table}": "its source sends it no more",
         f"{lsats} verify": "incremental and full agree",
         "docs/tables/README.md": "what every silver column means",
     }

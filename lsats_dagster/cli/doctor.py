@@ -20,6 +20,7 @@ from lsats_dagster.clients.errors import SourceError, TransientSourceError
 from lsats_dagster.clients.window import LocalCallWindow
 from lsats_dagster.database import READER, Database, DatabaseError, UnusableServerError
 from lsats_dagster.ingestion.call_window import call_allowances
+from lsats_dagster.local_time import local
 from lsats_dagster.migrations import (
     MigrationError,
     check_encoding,
@@ -34,7 +35,6 @@ from lsats_dagster.migrations import (
 from lsats_dagster.resources import open_client, open_database
 from lsats_dagster.runs import status
 from lsats_dagster.settings import SQL_ROOT, ConfigurationError, Settings, load
-from lsats_dagster.source import local
 
 CLOCK_SECONDS = 5.0
 

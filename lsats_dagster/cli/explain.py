@@ -14,7 +14,7 @@ from lsats_dagster.cli.hub import hub
 from lsats_dagster.cli.names import asset_keys, silver_table
 from lsats_dagster.cli.output import console, table
 from lsats_dagster.cli.output import show as show_table
-from lsats_dagster.source import local
+from lsats_dagster.local_time import local
 from lsats_dagster.transforms.engine import subject
 from lsats_dagster.transforms.explain import BronzeRow, Contributor, Explanation, Field, near
 from lsats_dagster.transforms.explain import explain as explain_row

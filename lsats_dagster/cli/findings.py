@@ -12,8 +12,8 @@ from lsats_dagster.cli.hub import hub
 from lsats_dagster.cli.names import asset_keys
 from lsats_dagster.cli.output import typed
 from lsats_dagster.ingestion.quarantine import kept
+from lsats_dagster.local_time import local
 from lsats_dagster.runs import Status
-from lsats_dagster.source import local
 from lsats_dagster.watched import Watched, waited_for_since
 
 APPROVAL = re.compile(r"; if they are really gone, run again with approve_removals (?P<run>[0-9a-f-]{36})$")

@@ -15,9 +15,9 @@ from lsats_dagster.cli.output import show as show_table
 from lsats_dagster.cli.output import table
 from lsats_dagster.ingestion.quarantine import Kept, kept, payload, replay
 from lsats_dagster.ingestion.views import StreamDeclaration
+from lsats_dagster.local_time import local
 from lsats_dagster.runs import Origin
 from lsats_dagster.settings import ConfigurationError
-from lsats_dagster.source import local
 
 FOLLOW_UP = "lsats run silver_refresh"
 commands = typer.Typer(help="Records that could not be read, keyed or converted.", no_args_is_help=True)
@@ -85,12 +85,13 @@ def replay_command(
     ] = None,
     as_json: JSON = False,
 ) -> None:
-    """Put what is quarantined through the engine again, after its cause was fixed.
+    """Put what is quarantined through the engine again, after the rule that refused it was fixed.
 
+    What the source repairs needs no replay: the next read of its table resolves it.
     Example: lsats quarantine replay bronze/tdx_departments
     """
     streams = chosen(stream)
-    done: dict[str, dict[str, int | str]] = {}
+    outcomes: dict[str, dict[str, int]] = {}
     with hub_environment() as settings, hub_database(settings) as database:
         for declaration in streams:
             run = replay(
@@ -104,18 +105,40 @@ def replay_command(
             key = asset_keys()[declaration.name]
             with database.transaction() as connection:
                 stay = sum(row.stream == declaration.name for row in kept(connection, every=False))
-            done[key] = {"replayed": run.counts.processed, "written": written, "left": stay}
-            if written:
-                # A replay is no materialization, so nothing in Dagster tells silver of it.
-                done[key]["next"] = FOLLOW_UP
+            outcomes[key] = {"replayed": run.counts.processed, "written": written, "left": stay}
     if as_json:
-        print(json.dumps(done, indent=2))
+        # A replay is no materialization, so nothing in Dagster tells silver of it.
+        more = {name: {"next": FOLLOW_UP} if figures["written"] else {} for name, figures in outcomes.items()}
+        print(json.dumps({name: {**figures, **more[name]} for name, figures in outcomes.items()}, indent=2))
         return
-    for name, figures in done.items():
-        left = f"; {figures['left']} stay, as bad as before" if figures["left"] else ""
-        print(f"✅ {name}: {figures['replayed']} replayed, {figures['written']} of them written{left}")
-    if any("next" in figures for figures in done.values()):
+    told = {name: in_words(**figures) for name, figures in outcomes.items() if figures["replayed"] or figures["left"]}
+    for name, sentence in told.items():
+        print(f"{'⚠️' if outcomes[name]['left'] else '✅'} {name}: {sentence}")
+    if not told:
+        print("✅ Nothing is quarantined" if stream is None else f"✅ {next(iter(outcomes))}: nothing is quarantined")
+    if any(figures["written"] for figures in outcomes.values()):
         print(f"⏭️ Silver follows with `{FOLLOW_UP}`, or with the next nightly run")
+
+
+def in_words(replayed: int, written: int, left: int) -> str:
+    """What a replay did with the records of one table. Of what it put through it writes what is not there already."""
+    done = []
+    if replayed and written == replayed:
+        done.append(f"{records(replayed)} replayed and written")
+    elif replayed and not written:
+        done.append(
+            f"{records(replayed)} replayed, nothing written: {'it was' if replayed == 1 else 'all were'} there already"
+        )
+    elif replayed:
+        done.append(f"{records(replayed)} replayed: {written} written, {replayed - written} there already")
+    if left:
+        done.append(f"{records(left)} stay{'s' * (left == 1)}, as bad as before")
+    return "; ".join(done)
+
+
+def records(number: int) -> str:
+    """A number of records."""
+    return f"{number} record{'s' * (number != 1)}"
 
 
 def chosen(spelling: str | None) -> list[StreamDeclaration]:

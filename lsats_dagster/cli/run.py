@@ -27,7 +27,7 @@ from lsats_dagster.settings import ConfigurationError, load
 from lsats_dagster.source import lacking
 
 FIGURES = ("processed", "created", "updated", "skipped", "removed", "failed")
-HEADINGS = ("processed", "new", "updated", "skipped", "removed", "failed", "quality", "duration")
+HEADINGS = ("processed", "new", "updated", "unchanged", "removed", "quarantined", "quality", "duration")
 
 SINCE = Annotated[
     str | None,

@@ -13,9 +13,10 @@ from lsats_dagster.cli.findings import findings, print_findings
 from lsats_dagster.cli.hub import hub
 from lsats_dagster.cli.names import asset_keys, resolved
 from lsats_dagster.cli.output import show, table
+from lsats_dagster.local_time import local
 from lsats_dagster.runs import status as current_status
 from lsats_dagster.runs.history import history
-from lsats_dagster.source import local, next_due, set_up
+from lsats_dagster.source import next_due, set_up
 from lsats_dagster.watched import watched
 
 MARKS = {"completed": "✅", "failed": "❌", "running": "🔄"}

@@ -14,6 +14,7 @@ from typing import Any
 from sqlalchemy import Connection, text
 
 from lsats_dagster.database import Database, DatabaseError, LockTimeoutError, release_lock, take_lock
+from lsats_dagster.local_time import local
 from lsats_dagster.runs.records import Mode, Origin, Run, Subject, close_run, open_run, summary
 
 logger = logging.getLogger(__name__)
@@ -133,7 +134,7 @@ def holder_of(connection: Connection, subject: Subject) -> str | None:
     if row is None:
         return None
     dagster = f" (Dagster run {row.dagster_run_id})" if row.dagster_run_id else ""
-    return f"run {row.run_id}{dagster}, started {row.started_at:%Y-%m-%d %H:%M:%S} UTC"
+    return f"run {row.run_id}{dagster}, started {local(row.started_at, '%Y-%m-%d %H:%M:%S')}"
 
 
 def reap(connection: Connection, subject: Subject) -> int:

@@ -179,16 +179,16 @@ def record_failure(
 def summary(run: Run) -> str:
     """The closing block of a run, one figure per line."""
     counts = run.counts
-    unchanged = f" ({counts.skipped / counts.processed:.0%} unchanged)" if counts.processed else ""
+    share = f" ({counts.skipped / counts.processed:.0%})" if counts.processed else ""
     lines = [
         f"{'=' * 60}",
         f"📊 {run.subject.label}{' 🧪 dry run, nothing written' if run.dry else ''}",
         f"Processed: {counts.processed}",
         f"├─ 🆕 New: {counts.created}",
         f"├─ 📝 Updated: {counts.updated}",
-        f"├─ ⏭️ Skipped: {counts.skipped}{unchanged}",
+        f"├─ ⏭️ Unchanged: {counts.skipped}{share}",
         f"├─ Removed: {counts.removed}",
-        f"└─ ❌ Failed: {counts.failed}",
+        f"└─ ⚠️ Quarantined: {counts.failed}",
     ]
     if run.quality_mean is not None:
         lines.append(f"Quality: {run.quality_mean:.2f}")

@@ -1,5 +1,6 @@
 """Checks without a whole run: those asked for alone, and those of a dry run, are the last whole run's, as they were."""
 
+import re
 from typing import Any
 
 import dagster as dg
@@ -14,6 +15,14 @@ ONE_OF_EACH_LAYER = {
     "silver/departments": "quality",
 }
 RUN_ROWS = "select count(*) from meta.ingestion_runs"
+NUMBERS = {
+    "integrity": r"(?P<dangling>\d+) references in (?P<rows>\d+) present rows lead nowhere, at most (?P<limit>\d+) may ",
+    "quality": r"mean quality score (?P<mean>0\.\d+) of (?P<rows>\d+) present rows, at least (?P<limit>0\.7);",
+    "volume": (
+        r"(?P<rows>\d+) present rows, .*; attributes was emptied in (?P<lost>\d+) of (?P<before>\d+) rows, "
+        r"at most (?P<may>\d+) may be$"
+    ),
+}
 
 
 def evaluate(dagster: Dagster, key: str, check: str) -> dg.ExecuteInProcessResult:
@@ -56,6 +65,40 @@ def test_a_check_alone_is_that_of_the_last_whole_run(dagster: Dagster, key: str,
     assert verdicts(result, key) == {check: whole[check]}
     assert (materializations(result), dagster.campus.calls()) == ({}, {})
     assert (dagster.state(), dagster.sql(RUN_ROWS)) == before
+
+
+def test_what_a_failed_check_of_silver_says_holds_its_numbers(filled: Dagster) -> None:
+    """How many, of how many, and the limit: in its sentence, and in its metadata as the same numbers."""
+    blank: dict[str, Any] = dict.fromkeys(("Name", "Code", "City", "StateAbbr", "PostalCode", "Country", "Phone"), "")
+    accounts = sorted(filled.campus.truth("tdx/department"))
+    for account in accounts:
+        fields = {**blank, "ParentID": 999_999, "ManagerUID": "none", "CreatedDate": "?", "Attributes": []}
+        filled.campus.put("tdx/department_detail", account, fields)
+    key = "silver/tdx_departments"
+    found = {
+        check.check_name: check
+        for check in filled.run("tdx_ingest").get_asset_check_evaluations()
+        if check.asset_key.to_user_string() == key
+    }
+    said = {name: re.match(sentence, found[name].description or "") for name, sentence in NUMBERS.items()}
+    assert [found[name].description for name, match in said.items() if match is None] == []
+    told = {
+        name: {what: float(number) for what, number in match.groupdict().items()}
+        for name, match in said.items()
+        if match
+    }
+    numbers = {name: values(check) for name, check in found.items()}
+    assert not any(check.passed for check in found.values())
+    for name in ("integrity", "quality"):
+        assert told[name] == {what: numbers[name][what] for what in told[name]}
+    assert told["integrity"]["dangling"] > told["integrity"]["limit"] == int(0.02 * len(accounts))
+    assert told["quality"]["mean"] < told["quality"]["limit"]
+    lost, may = numbers["volume"]["rows that lost attributes"], numbers["volume"]["rows that may lose attributes"]
+    assert (told["volume"]["lost"], told["volume"]["may"]) == (lost, may)
+    assert told["volume"]["before"] >= lost > may == 10
+    frequent = re.findall(r"(\w+) (\d+)(?:, |$)", (found["quality"].description or "").partition("flags: ")[2])
+    assert len(frequent) == 3
+    assert [int(number) for _, number in frequent] == [numbers["quality"][f"rows with {flag}"] for flag, _ in frequent]
 
 
 def test_a_dry_run_leaves_a_red_check_red(filled: Dagster) -> None:

@@ -6,8 +6,8 @@ from zoneinfo import ZoneInfo
 import pytest
 
 from lsats_dagster.database import Database
+from lsats_dagster.local_time import TIME_ZONE
 from lsats_dagster.runs import Check, Origin, Subject, close_run, open_run, sole_writer
-from lsats_dagster.source import TIME_ZONE
 from lsats_dagster_tests.automation.aids import Operation
 from lsats_dagster_tests.automation.alert_aids import (
     Channels,

@@ -1,13 +1,16 @@
 """The `lsats` command: exit codes, sentences, JSON, no traceback where users can fix it. Some tests run the installed program."""
 
 import json
+import logging
 import os
 import re
+from datetime import UTC, datetime
 from pathlib import Path
 
 import pytest
 from sqlalchemy import make_url
 
+from lsats_dagster.cli import log_to_stderr
 from lsats_dagster.cli.explain import EXAMPLE
 from lsats_dagster.demo.campus import Campus
 from lsats_dagster.demo.postgres import EmbeddedPostgres
@@ -21,6 +24,7 @@ from lsats_dagster_tests.cli.aids import (
     in_process,
     installed,
     rows,
+    undone,
 )
 from lsats_dagster_tests.conftest import new_database
 from lsats_dagster_tests.hubs import FEW_KEYS
@@ -295,3 +299,12 @@ def test_docs_are_written_where_they_are_asked_for(tmp_path: Path) -> None:
 )
 def test_since_is_refused_where_nothing_can_tell(lsats: Lsats, command: tuple[str, ...], word: str) -> None:
     assert_wrong_use(lsats(*command), word)
+
+
+def test_log_lines_show_the_time_of_the_university() -> None:
+    moment = datetime(2026, 1, 2, 3, 4, 5, tzinfo=UTC).timestamp()
+    log = logging.getLogger("lsats_dagster")
+    with undone():
+        log_to_stderr("INFO")
+        line = log.handlers[-1].format(logging.makeLogRecord({"msg": "read", "created": moment, "msecs": 0.0}))
+    assert line.startswith("2026-01-01 22:04:05,000 - ")

@@ -6,6 +6,7 @@ import re
 import pandas as pd
 import pytest
 
+from lsats_dagster.cli.quarantine import in_words
 from lsats_dagster.database import DatabaseError
 from lsats_dagster.demo.campus import Campus
 from lsats_dagster.resources import HubDatabase
@@ -58,6 +59,10 @@ def test_quarantine_shows_contents_only_when_asked(lsats: Lsats, operation: Oper
     done = lsats("quarantine", "replay", "umich_api/department", "--json")
     assert json.loads(done.stdout) == {"bronze/umapi_departments": {"replayed": 0, "written": 0, "left": 1}}
     assert operation.sql("select count(*) from meta.quarantine where resolved_at is null") == [(1,)]
+    told = lsats("quarantine", "replay", "umich_api/department").stdout
+    assert told == "⚠️ bronze/umapi_departments: 1 record stays, as bad as before\n"
+    # Tables of which nothing is quarantined need no line.
+    assert lsats("quarantine", "replay").stdout == told
     assert_wrong_use(lsats("quarantine", "replay", "umich/department"), "umich/department", "bronze/umapi_departments")
     assert_wrong_use(lsats("quarantine", "replay", "department"), "silver/departments", "bronze or enriched")
     # Gone from the source, it is resolved, and no longer shown unless asked for.
@@ -86,13 +91,36 @@ def test_a_replay_says_what_silver_needs_to_follow(lsats: Lsats, operation: Oper
             told = {"replayed": 1, "written": 1, "left": 0, "next": "lsats run silver_refresh"}
             assert said.pop("bronze/umapi_departments") == told
             assert all(figures == {"replayed": 0, "written": 0, "left": 0} for figures in said.values())
-    assert "`lsats run silver_refresh`" in done.stdout.splitlines()[-1]
+    assert done.stdout.splitlines() == [
+        "✅ bronze/umapi_departments: 1 record replayed and written",
+        "⏭️ Silver follows with `lsats run silver_refresh`, or with the next nightly run",
+    ]
     # The newest read is still the one of the whole list.
     read = {entry["name"]: entry["records_processed"] for entry in json.loads(lsats("status", "--json").stdout)}
     assert read["bronze/umapi_departments"] == len(operation.campus.truth("umich_api/department"))
     assert operation.run("silver_refresh").success
     assert operation.sql("select count(*) from silver.umapi_departments where dept_id like '99000_'") == [(2,)]
-    assert "silver" not in lsats("quarantine", "replay").stdout
+    assert lsats("quarantine", "replay").stdout == "✅ Nothing is quarantined\n"
+    named = lsats("quarantine", "replay", "bronze/umapi_departments").stdout
+    assert named == "✅ bronze/umapi_departments: nothing is quarantined\n"
+
+
+@pytest.mark.parametrize(
+    ("replayed", "written", "left", "told"),
+    [
+        (1, 1, 0, "1 record replayed and written"),
+        (3, 3, 0, "3 records replayed and written"),
+        (3, 1, 0, "3 records replayed: 1 written, 2 there already"),
+        (1, 0, 0, "1 record replayed, nothing written: it was there already"),
+        (3, 0, 0, "3 records replayed, nothing written: all were there already"),
+        (0, 0, 1, "1 record stays, as bad as before"),
+        (0, 0, 2, "2 records stay, as bad as before"),
+        (2, 2, 1, "2 records replayed and written; 1 record stays, as bad as before"),
+        (2, 1, 2, "2 records replayed: 1 written, 1 there already; 2 records stay, as bad as before"),
+    ],
+)
+def test_a_replay_says_in_words_what_it_did(replayed: int, written: int, left: int, told: str) -> None:
+    assert in_words(replayed, written, left) == told
 
 
 def test_explain_shows_where_a_row_came_from(lsats: Lsats, operation: Operation, url: str) -> None:

@@ -12,8 +12,8 @@ import pytest
 from lsats_dagster.cli.environment import campus_state
 from lsats_dagster.cli.findings import Finding, print_findings
 from lsats_dagster.demo.campus import BAD_RECORD, Campus
+from lsats_dagster.local_time import TIME_ZONE
 from lsats_dagster.settings import load_settings
-from lsats_dagster.source import TIME_ZONE
 from lsats_dagster_tests.automation.aids import Operation
 from lsats_dagster_tests.cli.aids import LSATS, Lsats, assert_wrong_use
 from lsats_dagster_tests.hubs import FEW_KEYS
@@ -41,6 +41,10 @@ def test_what_needs_an_answer_stands_with_its_command(lsats: Lsats, operation: O
     assert answers(dry.stdout) == {f"run {LISTED}", "quarantine list"}
     ran = lsats("run", "umich_api/department")
     assert (ran.returncode, "🎉" in ran.stdout) == (0, False)
+    # A run that put one record aside has not failed: the figures are called as in `lsats runs`.
+    assert re.search(
+        r"^ table +processed +new +updated +unchanged +removed +quarantined +quality", ran.stdout, re.MULTILINE
+    )
     said = lsats("status").stdout
     approvals = [answer for answer in answers(said) if "--approve-removals" in answer]
     assert len(approvals) == 1

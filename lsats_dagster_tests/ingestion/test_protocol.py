@@ -4,6 +4,7 @@ import json
 from collections.abc import Iterator
 from contextlib import AbstractContextManager
 from typing import Any
+from zoneinfo import ZoneInfo
 
 import pytest
 
@@ -73,8 +74,12 @@ def test_a_stream_has_one_writer(hub: Database) -> None:
     things = Things(hub, 5)
 
     def read(_client: Any, extract: Extract) -> Iterator[list[Any]]:
-        with pytest.raises(LockTimeoutError, match=r"run .* started"), run_of(hub):
+        with pytest.raises(LockTimeoutError) as refused, run_of(hub):
             pass
+        ((run_id, started),) = things.rows("select run_id, started_at from meta.ingestion_runs")
+        # By the clock of the university, as commands and alerts tell times.
+        began = f"{started.astimezone(ZoneInfo('America/Detroit')):%Y-%m-%d %H:%M:%S}"
+        assert f"run {run_id}, started {began}. Try again" in str(refused.value)
         yield list(things.listed)
         extract.complete("end of the list in memory")
 
