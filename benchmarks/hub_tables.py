@@ -61,9 +61,11 @@ def as_list(stream: StreamDeclaration) -> ListStream[None]:
 
 def load(world: World, database: Database, day: int) -> None:
     """Bring the records of a day into bronze; on the first the accounts into their table."""
+    definitions = [d for d in load_definitions(SQL_ROOT) if d.table in (*MEASURED, BEFORE)]
+    looked_at = {name for definition in definitions for name in definition.inputs}
     for stream in STREAMS:
         moved = MOVED.get(stream.name)
-        if day and not moved:
+        if f"{stream.layer}.{stream.table}" not in looked_at or (day and not moved):
             continue
         records = list(world.stream(stream.name).truth().values())
         ingest(
@@ -76,7 +78,7 @@ def load(world: World, database: Database, day: int) -> None:
             lock_wait_seconds=10,
         )
     if not day:
-        (definition,) = (d for d in load_definitions(SQL_ROOT) if d.table == BEFORE)
+        (definition,) = (d for d in definitions if d.table == BEFORE)
         refresh(database, definition, origin=Origin(), lock_wait_seconds=10)
 
 

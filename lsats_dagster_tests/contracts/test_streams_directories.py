@@ -12,6 +12,7 @@ from lsats_dagster.clients.errors import LoginRefusedError, PermanentSourceError
 from lsats_dagster.clients.http import TRIES
 from lsats_dagster.ingestion.stream import Extract, ListStream
 from lsats_dagster.sources import active_directory as ad
+from lsats_dagster.sources import mcommunity
 from lsats_dagster_tests.conftest import Hub, make_client, source_of
 from lsats_dagster_tests.contracts.poison_cases import QUOTED, good_record
 from lsats_dagster_tests.contracts.stream_cases import (
@@ -27,7 +28,7 @@ from lsats_dagster_tests.contracts.stream_cases import (
     shown,
     with_steps,
 )
-from lsats_dagster_tests.contracts.stream_kinds import CLIENT_STREAMS, LISTS, name
+from lsats_dagster_tests.contracts.stream_kinds import CLIENT_STREAMS, name
 from lsats_dagster_tests.contracts.stream_states import check, log, quarantine, run_row
 
 # They prove clients.
@@ -197,7 +198,8 @@ BAD_KEYS: dict[str, tuple[list[Any] | None, str]] = {
 }
 
 
-@every_controlled
+# Accounts have a rule of their own for keys, the others one together.
+@pytest.mark.parametrize("stream", [ad.USERS, ad.UNITS], ids=name)
 @pytest.mark.parametrize("case", BAD_KEYS)
 def test_an_entry_whose_guid_is_none_is_quarantined(stream: ListStream[Any], case: str, source_hub: Hub) -> None:
     values, stage = BAD_KEYS[case]
@@ -223,7 +225,8 @@ ODD_VALUES: dict[str, tuple[Any, Any]] = {
 }
 
 
-@pytest.mark.parametrize("stream", [stream for stream in LISTS if source_of(stream).transport == "ldap"], ids=name)
+# One whose value is one, and one whose value is a list.
+@pytest.mark.parametrize("stream", [mcommunity.USERS, ad.UNITS], ids=name)
 @pytest.mark.parametrize("case", ODD_VALUES)
 def test_an_odd_value_is_stored_as_json_can_hold_it(stream: ListStream[Any], case: str, source_hub: Hub) -> None:
     sent, stored = ODD_VALUES[case]

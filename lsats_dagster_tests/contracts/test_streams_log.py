@@ -99,12 +99,13 @@ def test_the_same_data_twice_writes_nothing_but_a_run_row(stream: StreamDeclarat
 def test_volatile_fields_make_no_row(stream: StreamDeclaration, fields: list[str], source_hub: Hub) -> None:
     read(source_hub, stream)
     before = log(source_hub, stream)
-    routes = data_routes(source_hub, stream)
+    # A list is read whole anyway.
+    routes = data_routes(source_hub, stream) if isinstance(stream, DetailStream) else None
     key = keys(source_hub.campus, stream)[4]
     source_hub.campus.put(stream.name, key, other_values(source_hub.campus, stream, key, fields), touch=False)
     read_whole(source_hub, stream)
     assert log(source_hub, stream) == before
-    if isinstance(stream, DetailStream) and stream.list_stream.version_field in fields:
+    if routes and stream.list_stream.version_field in fields:
         assert routes.calls() == 1
         newest = source_hub.rows(
             "select external_id, outcome from meta.detail_fetches order by fetched_at desc limit 1"
