@@ -2,111 +2,38 @@
 
 import json
 import math
-import pickle
-import re
 from collections import Counter
-from collections.abc import Mapping
-from typing import Any
 
 import pytest
 
-from lsats_dagster.clients.ldap_values import Attributes
 from lsats_dagster.demo.campus.entities import DayChanges, iso_date
 from lsats_dagster.demo.campus.truth import DIRT
 from lsats_dagster.demo.campus.world import World
-from lsats_dagster.sources import active_directory, mcommunity
-from lsats_dagster.sources.active_directory import COLLEGE, OF_LOGINS, OF_ONE_CONTROLLER, OF_PASSWORDS, UNIVERSITY
+from lsats_dagster.sources.active_directory import COLLEGE, OF_PASSWORDS, UNIVERSITY
 from lsats_dagster_tests.demo.conftest import ACCOUNTS, APPOINTMENTS, ASSETS, USERS
-
-Records = dict[str, dict[str, Any]]
-
-PEOPLE, MAIL_GROUPS = "mcommunity_ldap/user", "mcommunity_ldap/group"
-AD_USERS, AD_GROUPS, UNITS, COMPUTERS = (
-    "active_directory/user", "active_directory/group", "active_directory/organizational_unit", "active_directory/computer",
-)  # fmt: skip
-DECLARED: Mapping[str, Attributes] = {
-    PEOPLE: mcommunity.PERSON, MAIL_GROUPS: mcommunity.GROUP, AD_USERS: active_directory.ACCOUNT,
-    AD_GROUPS: active_directory.GROUP, UNITS: active_directory.UNIT, COMPUTERS: active_directory.COMPUTER,
-}  # fmt: skip
-KEYS = {PEOPLE: "uidNumber", MAIL_GROUPS: "gidNumber"}
-BRANCHES = [f"OU={name},{COLLEGE}" for name in ("Research and Instrumentation", "Workstations")]
-# What a hub takes for no content.
-VOLATILE = {
-    AD_USERS: {*OF_ONE_CONTROLLER, *OF_LOGINS, *OF_PASSWORDS, "lastLogonTimestamp"},
-    COMPUTERS: {*OF_ONE_CONTROLLER, *OF_LOGINS, *OF_PASSWORDS},
-}
-UNESCAPED_COMMA = re.compile(r"(?<!\\),")
-
-
-def _truth(world: World) -> dict[str, Records]:
-    return {stream: world.stream(stream).truth() for stream in DECLARED}
-
-
-def _content(stream: str, record: dict[str, Any]) -> dict[str, Any]:
-    volatile = VOLATILE.get(stream, set(OF_ONE_CONTROLLER))
-    return {n: sorted(v) if isinstance(v, list) else v for n, v in record.items() if n not in volatile}
-
-
-def _parent(dn: str) -> str:
-    return UNESCAPED_COMMA.split(dn, maxsplit=1)[1]
-
-
-def _names(records: Records) -> set[str]:
-    return {record["dn"] for record in records.values()}
-
-
-def _check(truth: dict[str, Records]) -> None:
-    """What is so on every day."""
-    for streams in ((PEOPLE, MAIL_GROUPS), (AD_USERS, AD_GROUPS, UNITS, COMPUTERS)):
-        names = Counter(record["dn"].lower() for stream in streams for record in truth[stream].values())
-        assert names.most_common(1)[0][1] == 1, "a name is there once"
-    logins = Counter(r["sAMAccountName"] for stream in (AD_USERS, AD_GROUPS, COMPUTERS) for r in truth[stream].values())
-    assert logins.most_common(1)[0][1] == 1, "and a login"
-    for stream, declared in DECLARED.items():
-        for key, record in truth[stream].items():
-            assert key == str(record[KEYS.get(stream, "objectGUID")])
-            assert record.keys() <= {"dn", *declared.names}
-            assert all(isinstance(record[name], list) and record[name] for name in declared.several if name in record)
-            assert not any(isinstance(record[name], list | dict) for name in declared.one if name in record)
-            assert all(len(set(value)) == len(value) for value in record.values() if isinstance(value, list))
-    units = _names(truth[UNITS])
-    for record in truth[UNITS].values():
-        assert record["dn"] in BRANCHES or _parent(record["dn"]) in units
-    assert {_parent(record["dn"]) for record in truth[COMPUTERS].values()} <= units
-    _check_links(truth)
-
-
-def _check_links(truth: dict[str, Records]) -> None:
-    objects = [record for stream in (AD_USERS, AD_GROUPS, COMPUTERS) for record in truth[stream].values()]
-    belongs: dict[str, set[str]] = {record["dn"]: set() for record in objects}
-    for group in truth[AD_GROUPS].values():
-        for member in group.get("member", []):
-            belongs[member].add(group["dn"])
-    assert {record["dn"]: set(record.get("memberOf", [])) for record in objects} == belongs
-    managed: dict[str, set[str]] = {record["dn"]: set() for record in truth[AD_USERS].values()}
-    for stream in (AD_GROUPS, UNITS, COMPUTERS):
-        for record in truth[stream].values():
-            if "managedBy" in record:
-                managed[record["managedBy"]].add(record["dn"])
-    assert {record["dn"]: set(record.get("managedObjects", [])) for record in truth[AD_USERS].values()} == managed
-    people, groups = _names(truth[PEOPLE]), _names(truth[MAIL_GROUPS])
-    for group in truth[MAIL_GROUPS].values():
-        assert set(group.get("member", [])) <= people
-        assert set(group.get("umichDirectMember", [])) <= set(group.get("member", []))
-        assert set(group.get("umichDirectGroupMember", [])) <= groups
-        assert set(group.get("owner", [])) <= people | groups
-
-
-def _world() -> World:
-    return World(7, "tiny")
-
+from lsats_dagster_tests.demo.directories_aids import (
+    AD_GROUPS,
+    AD_USERS,
+    BRANCHES,
+    COMPUTERS,
+    DECLARED,
+    MAIL_GROUPS,
+    PEOPLE,
+    UNESCAPED_COMMA,
+    UNITS,
+    Records,
+    check,
+    content,
+    new_world,
+    truth_of,
+)
 
 # The first day
 
 
 def test_entries_have_the_shapes_that_are_declared_and_names_and_links_that_hold() -> None:
-    truth = _truth(_world())
-    _check(truth)
+    truth = truth_of(new_world())
+    check(truth)
     json.dumps(truth)
     assert {record["dn"] for record in truth[UNITS].values()} >= set(BRANCHES)
     assert all(record["dn"].endswith(COLLEGE) for stream in (AD_GROUPS, COMPUTERS) for record in truth[stream].values())
@@ -124,7 +51,7 @@ def test_entries_have_the_shapes_that_are_declared_and_names_and_links_that_hold
 @pytest.mark.parametrize("size", ["tiny", "small"])
 def test_volumes_are_in_proportion(size: str) -> None:
     world = World(7, size)
-    truth = _truth(world)
+    truth = truth_of(world)
     people = truth[PEOPLE].values()
     alumni = [p for p in people if all("Alumni" in affiliation for affiliation in p["ou"])]
     assert 0.67 < len(alumni) / len(people) < 0.72
@@ -145,7 +72,7 @@ def test_volumes_are_in_proportion(size: str) -> None:
 @pytest.mark.parametrize("size", ["tiny", "small"])
 def test_dirt_of_directories_has_its_rate_and_is_where_the_truth_says(size: str) -> None:
     world = World(7, size)
-    truth, dirt = _truth(world), world.truth.dirt
+    truth, dirt = truth_of(world), world.truth.dirt
     tagged = {record["dn"] for record in truth[COMPUTERS].values() if record["cn"].startswith("LOANER")}
 
     def reaches(groups: Records, key: str, inner: str) -> bool:
@@ -185,8 +112,8 @@ def test_dirt_of_directories_has_its_rate_and_is_where_the_truth_says(size: str)
 
 
 def test_directories_speak_of_the_same_people_and_machines_as_the_other_sources() -> None:
-    world = _world()
-    truth = _truth(world)
+    world = new_world()
+    truth = truth_of(world)
     others = {stream: world.stream(stream).truth() for stream in (USERS, APPOINTMENTS, ASSETS, ACCOUNTS)}
     people = {person["uid"][0]: person for person in truth[PEOPLE].values()}
     for user in others[USERS].values():
@@ -218,7 +145,7 @@ def _login(dn: str) -> str:
 
 
 def test_groups_have_the_members_of_their_groups() -> None:
-    groups = {group["dn"]: group for group in _truth(_world())[MAIL_GROUPS].values()}
+    groups = {group["dn"]: group for group in truth_of(new_world())[MAIL_GROUPS].values()}
     nested = [group for group in groups.values() if "groupMember" in group]
     assert nested
     for group in nested:
@@ -231,7 +158,7 @@ def test_the_same_seed_gives_the_same_directories_and_another_one_others() -> No
         world = World(seed, "tiny")
         for _ in range(3):
             world.live_one_day()
-        return _truth(world)
+        return truth_of(world)
 
     once = lived(7)
     assert lived(7) == once
@@ -242,14 +169,14 @@ def test_the_same_seed_gives_the_same_directories_and_another_one_others() -> No
 
 
 def test_days_of_directories_report_exactly_the_difference_and_bring_enough() -> None:
-    world = _world()
-    seen = {stream: set(records) for stream, records in _truth(world).items()}
-    read = _truth(world)[AD_USERS]
+    world = new_world()
+    seen = {stream: set(records) for stream, records in truth_of(world).items()}
+    read = truth_of(world)[AD_USERS]
     for day in range(1, 16):
-        before, started = _truth(world), iso_date(world.time.now())
+        before, started = truth_of(world), iso_date(world.time.now())
         report = world.live_one_day()
-        after = _truth(world)
-        _check(after)
+        after = truth_of(world)
+        check(after)
         read_before, read = read, _read_by_date(read, after[AD_USERS])
         for stream in DECLARED:
             old, new = (read_before, read) if stream == AD_USERS else (before[stream], after[stream])
@@ -282,7 +209,7 @@ def _check_report(stream: str, old: Records, new: Records, brought: DayChanges, 
     assert brought.returned == sorted(appeared & seen)
     assert brought.removed == sorted(old.keys() - new.keys())
     assert brought.changed == sorted(
-        key for key in old.keys() & new.keys() if _content(stream, old[key]) != _content(stream, new[key])
+        key for key in old.keys() & new.keys() if content(stream, old[key]) != content(stream, new[key])
     )
     seen.update(new)
 
@@ -297,7 +224,7 @@ def _check_dates(old: Records, new: Records, brought: DayChanges, started: str) 
 
 
 def test_what_touches_an_account_is_told_by_its_date_and_a_login_is_not() -> None:
-    world = _world()
+    world = new_world()
     moved, logged_in = 0, 0
     for _ in range(4):
         before = world.stream(AD_USERS).truth()
@@ -315,11 +242,11 @@ def test_what_touches_an_account_is_told_by_its_date_and_a_login_is_not() -> Non
 
 
 def test_the_truth_shows_in_both_directories_on_the_day_that_it_changes() -> None:
-    world = _world()
+    world = new_world()
     names = {person.number: person.last for person in world.truth.people}
     number = len(world.truth.people)
     world.live_one_day()
-    truth = _truth(world)
+    truth = truth_of(world)
     renamed = [p for p in world.truth.people[:number] if p.last != names[p.number]]
     assert renamed
     people = {person["uid"][0]: person for person in truth[PEOPLE].values()}
@@ -327,121 +254,3 @@ def test_the_truth_shows_in_both_directories_on_the_day_that_it_changes() -> Non
     for person in (*renamed, *world.truth.people[number:]):
         assert all(variant.endswith(person.last) for variant in people[person.uniqname]["cn"])
         assert accounts[person.uniqname]["displayName"] == f"{person.last}, {person.first}"
-
-
-# The side door
-
-
-@pytest.mark.parametrize("stream", DECLARED)
-def test_everything_can_be_put_deleted_and_restored(stream: str) -> None:
-    world = _world()
-    first = _truth(world)
-    for key in list(first[stream]):
-        world.put(stream, key, {"description": [f"Seen {key}"]} if "description" in DECLARED[stream].several else {},
-                  touch=True)  # fmt: skip
-        world.stream(stream).table.remove(key)
-        assert key not in world.stream(stream).table.present
-        world.stream(stream).table.bring_back(key)
-    last = _truth(world)
-    for other in DECLARED:
-        assert last[other].keys() == first[other].keys()
-    moved = {"description", *OF_ONE_CONTROLLER}
-    for key, record in last[stream].items():
-        assert {n: v for n, v in record.items() if n not in moved} == {
-            n: v for n, v in first[stream][key].items() if n not in moved
-        }
-        assert stream in (PEOPLE, MAIL_GROUPS) or record["whenChanged"] > first[stream][key]["whenChanged"]
-    assert [last[other] == first[other] for other in DECLARED if other != stream] == [True] * 5
-
-
-@pytest.mark.parametrize("stream", DECLARED)
-def test_a_newcomer_is_like_the_others(stream: str) -> None:
-    world = _world()
-    key = world.stream(stream).newcomer()
-    truth = _truth(world)
-    _check(truth)
-    assert key in truth[stream]
-    assert world.stream(stream).newcomer() != key
-
-
-def test_members_that_are_put_show_at_the_members() -> None:
-    world = _world()
-    groups, accounts = world.stream(AD_GROUPS), world.stream(AD_USERS)
-    key = next(key for key, group in groups.truth().items() if "OU=MCommADSync" not in group["dn"])
-    some = [record["dn"] for record in accounts.truth().values() if "memberOf" not in record][:3]
-    elsewhere = "CN=Others,DC=elsewhere,DC=example"
-    before, _ = _truth(world), _touched(world)
-    world.put(AD_GROUPS, key, {"member": [*some, elsewhere]}, touch=False)
-    _expect_all_told(world, before)
-    group = groups.truth()[key]
-    assert group["member"] == [*some, elsewhere]
-    belonging = {account["dn"] for account in accounts.truth().values() if group["dn"] in account.get("memberOf", [])}
-    assert belonging == set(some)
-    world.put(AD_GROUPS, key, {"member": []}, touch=False)
-    assert "member" not in groups.truth()[key]
-    _check_links(_truth(world))
-
-
-def test_a_directory_has_nothing_twice() -> None:
-    world = _world()
-    with pytest.raises(ValueError, match="twice"):
-        world.double(PEOPLE, min(world.stream(PEOPLE).truth()), {})
-
-
-# What a server must look at again
-
-
-def _touched(world: World) -> dict[str, set[str]]:
-    return {stream: world.stream(stream).table.take_touched() for stream in DECLARED}
-
-
-def _expect_all_told(world: World, before: dict[str, Records]) -> None:
-    """Every entry that is not as it was is among those that were touched since."""
-    told = _touched(world)
-    for stream, records in _truth(world).items():
-        keys = before[stream].keys() | records.keys()
-        assert {key for key in keys if before[stream].get(key) != records.get(key)} <= told[stream], stream
-        assert told[stream] <= keys | world.stream(stream).table.gone.keys()
-
-
-def test_all_keys_are_touched_at_first_and_then_those_that_changed() -> None:
-    world = _world()
-    assert _touched(world) == {stream: set(records) for stream, records in _truth(world).items()}
-    assert not any(_touched(world).values())
-    for _ in range(8):
-        before = _truth(world)
-        world.live_one_day()
-        _expect_all_told(world, before)
-    copy: World = pickle.loads(pickle.dumps(world))
-    assert _touched(copy) == {stream: set(records) for stream, records in _truth(world).items()}
-
-
-def _one_of(records: Records) -> str:
-    """What is related to most others."""
-    return max(records, key=lambda key: len(json.dumps(records[key])))
-
-
-@pytest.mark.parametrize("stream", DECLARED)
-def test_operations_tell_what_they_touched(stream: str) -> None:
-    world = _world()
-    table = world.stream(stream).table
-    _touched(world)
-    records = world.stream(stream).truth()
-    key = next((key for key, record in records.items() if record["dn"] in BRANCHES), _one_of(records))
-    kind, parent = records[key]["dn"].partition("=")[0], _parent(records[key]["dn"])
-    manager = world.stream(AD_USERS).truth()[_one_of(world.stream(AD_USERS).truth())]["dn"]
-    fields = {"managedBy": manager, "member": [manager], "displayName": "Other"}
-    fields = {name: value for name, value in fields.items() if name in DECLARED[stream].names}
-    for operate in (
-        lambda: world.put(stream, key, {"dn": f"{kind}=renamed,{parent}"}, touch=True),
-        lambda: world.put(stream, key, fields, touch=False),
-        lambda: table.remove(key),
-        lambda: table.bring_back(key),
-        lambda: world.stream(stream).newcomer(),
-    ):  # fmt: skip
-        before = _truth(world)
-        operate()
-        assert _truth(world) != before
-        if stream not in (PEOPLE, MAIL_GROUPS):
-            _check_links(_truth(world))
-        _expect_all_told(world, before)

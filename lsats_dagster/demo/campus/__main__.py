@@ -11,8 +11,9 @@ import threading
 from pathlib import Path
 
 from lsats_dagster.demo.campus.server import serve_campus
-from lsats_dagster.demo.campus.simulation import Simulation, StateError
+from lsats_dagster.demo.campus.simulation import Simulation
 from lsats_dagster.demo.campus.sizes import SIZES
+from lsats_dagster.demo.campus.state import StateError
 
 
 def main() -> None:

@@ -2,7 +2,6 @@
 
 import functools
 import gc
-import hashlib
 import json
 import pickle
 import secrets
@@ -16,23 +15,22 @@ from typing import Any
 
 from lsats_dagster.demo.campus.clock import Clock
 from lsats_dagster.demo.campus.entities import EPOCH, Behaviour, Payload
-from lsats_dagster.demo.campus.faces.directories import ActiveDirectory, CampusDirectory, Mcommunity, certified
+from lsats_dagster.demo.campus.faces.active_directory import ActiveDirectory
+from lsats_dagster.demo.campus.faces.directories import CampusDirectory, certified
 from lsats_dagster.demo.campus.faces.files import DropFolder, dated_name, file_name, rendered
+from lsats_dagster.demo.campus.faces.mcommunity import Mcommunity
 from lsats_dagster.demo.campus.faults import FaultBoard
 from lsats_dagster.demo.campus.ldap.faults import KINDS as LDAP_FAULTS
 from lsats_dagster.demo.campus.ldap.identities import Limits
 from lsats_dagster.demo.campus.limits import FixedWindows, GatewayTokens, TdxTokens
 from lsats_dagster.demo.campus.populations.exports import DAYS, Cell, Row
 from lsats_dagster.demo.campus.sizes import SIZES
+from lsats_dagster.demo.campus.state import read_state, write_state
 from lsats_dagster.demo.campus.world import DETAIL, World
 
 CATEGORY = "bf"
 # By route the kind of export that is read there.
 FILE_ROUTES = {f"exports/{kind}": kind for kind in DAYS}
-
-
-class StateError(Exception):
-    """The state file cannot be used; the message says why and what to do."""
 
 
 class Simulation:
@@ -382,35 +380,13 @@ class Simulation:
 
     def _kept_world(self) -> World | None:
         """The campus as the state file has it; None without one. Another version of this package lives its days anew."""
-        if self._state is None or not self._state.exists():
+        kept = None if self._state is None else read_state(self._state, self.seed, self.size)
+        if kept is None:
             return None
-        try:
-            about, _, pickled = self._state.read_bytes().partition(b"\n")
-            kept = json.loads(about)
-            belongs = (kept["seed"], kept["size"]) == (self.seed, self.size)
-            day = int(kept["day"])
-        except (ValueError, KeyError, TypeError):
-            raise StateError(f"{self._state} is no state of a campus: remove it to begin anew") from None
-        if not belongs:
-            raise StateError(f"{self._state} belongs to a campus of another seed or size: remove it to begin anew")
-        if kept.get("version") != _version():
-            return self._world_of(day)
-        world: World = pickle.loads(pickled)
+        world = self._world_of(kept.day) if kept.world is None else kept.world
         world.behaviour.reset()
         return world
 
     def _keep_world(self) -> None:
-        if self._state is None:
-            return
-        self._state.parent.mkdir(parents=True, exist_ok=True)
-        draft = self._state.with_name(f"{self._state.name}.new")
-        about = {"seed": self.seed, "size": self.size, "day": self.day(), "version": _version()}
-        draft.write_bytes(json.dumps(about).encode() + b"\n" + pickle.dumps(self.world))
-        draft.replace(self._state)
-
-
-@functools.cache
-def _version() -> str:
-    """What tells whether a kept campus was made by the same code: a text that changes with any file of it."""
-    files = sorted(Path(__file__).parent.rglob("*.py"))
-    return hashlib.sha256(b"".join(file.read_bytes() for file in files)).hexdigest()
+        if self._state is not None:
+            write_state(self._state, self.seed, self.size, self.world)

@@ -136,7 +136,7 @@ known as (
 computers as (
     select
         lower(a.parent_ou_dn) as dn_key,
-        count(*)::integer as members
+        count(a.object_guid)::integer as members
     from silver.ad_computers a
     where a.is_present
     group by lower(a.parent_ou_dn)
@@ -145,7 +145,7 @@ computers as (
 children as (
     select
         c.parent_dn_key as dn_key,
-        count(*)::integer as members
+        count(c.external_id)::integer as members
     from cleaned c
     where c.is_present
     group by c.parent_dn_key

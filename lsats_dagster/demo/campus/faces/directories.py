@@ -1,4 +1,4 @@
-"""The directories of the campus over LDAP: MCommunity and Active Directory (sources.md 4.4, 4.5, 23.2)."""
+"""What the directories of the campus have in common: records of streams as entries, served over LDAP (sources.md 23.2)."""
 
 import json
 import re
@@ -6,28 +6,24 @@ import secrets
 import ssl
 import threading
 from collections.abc import Callable, Iterable, Mapping
-from datetime import timedelta
 from pathlib import Path
-from typing import Any, ClassVar
+from typing import ClassVar
 
 import trustme
 
 from lsats_dagster.demo.campus.entities import Payload, Stream
 from lsats_dagster.demo.campus.faces.directory_values import (
-    MOST_LATE,
     SCHEMA,
     Sent,
-    of_other_controller,
     raw_attributes,
-    tenths,
     text_octets,
 )
 from lsats_dagster.demo.campus.ldap.directory import Contents, Directory
-from lsats_dagster.demo.campus.ldap.entries import Entry, made_attributes
-from lsats_dagster.demo.campus.ldap.filters import Attribute, Attributes, Within
+from lsats_dagster.demo.campus.ldap.entries import made_attributes
+from lsats_dagster.demo.campus.ldap.filters import Attribute, Attributes
 from lsats_dagster.demo.campus.ldap.identities import Identity, Limits
 from lsats_dagster.demo.campus.ldap.server import LdapServer
-from lsats_dagster.demo.campus.ldap.syntaxes import COMPARABLE, Syntax, comparable_dn, is_below, parent_of
+from lsats_dagster.demo.campus.ldap.syntaxes import comparable_dn, is_below, parent_of
 from lsats_dagster.demo.campus.world import World
 
 HOST, ADDRESS = "localhost", "127.0.0.1"
@@ -38,14 +34,6 @@ ESCAPED = re.compile(rb"\\(?:([0-9a-fA-F]{2})|(.))", re.DOTALL)
 CLASSES = {"dc": "domain", "ou": "organizationalUnit"}
 CONTAINER = "container"
 NOTHING = Attribute("", ())
-# What MCommunity tells those only who log in.
-HIDDEN = ("uidNumber", "homeDirectory", "loginShell", "umichPostalAddress", "umichPostalAddressData")
-# What a deletion leaves of an object's attributes.
-REMAINS = (
-    "objectClass", "objectGUID", "objectSid", "sAMAccountName", "userAccountControl", "instanceType", "whenCreated",
-    "whenChanged", "uSNCreated", "uSNChanged",
-)  # fmt: skip
-
 # A record of a stream by its key, or one of its poison by its number.
 Owner = tuple[str, str | int]
 # DN and attributes of the record of each owner, None where there is none any more.
@@ -293,123 +281,3 @@ def first_name(dn: str) -> tuple[str, bytes, str]:
         raise ValueError("a name has a type and a value")
     value = ESCAPED.sub(lambda sign: bytes.fromhex(sign[1].decode()) if sign[1] else sign[2], text_octets(found[2]))
     return found[1].strip().lower(), value, dn[found.end() :]
-
-
-class Mcommunity(CampusDirectory):
-    """MCommunity: people and groups, in small portions (sources.md 4.4)."""
-
-    name = "mcommunity"
-    prefix = "MCOMMUNITY_LDAP"
-    root = "dc=umich,dc=edu"
-    branches: ClassVar = {
-        "mcommunity_ldap/user": f"ou=People,{root}",
-        "mcommunity_ldap/group": f"ou=User Groups,ou=Groups,{root}",
-    }
-    units = (f"ou=People,{root}", f"ou=Groups,{root}", f"ou=User Groups,ou=Groups,{root}")
-    login = (f"uid=svc-hub,ou=People,{root}",)
-    limits = Limits(entries=350)
-    indexed = ("uid", "uidNumber", "gidNumber")
-
-    def __init__(self, accounts: "ActiveDirectory", *shared: Any) -> None:
-        super().__init__(*shared)
-        self._accounts = accounts
-
-    def refresh(self) -> None:
-        self._accounts.refresh()
-        super().refresh()
-
-    def _anonymous(self) -> Identity:
-        return Identity(hidden=frozenset(HIDDEN), hides=self._is_private)
-
-    def _is_private(self, entry: Entry) -> bool:
-        """Whether a group is private, or somebody is who said so in Active Directory."""
-        # Called by searches, which hold the directory's own lock: so this looks at entries, not at the world.
-        flags = entry.attributes.get("umichprivate", NOTHING).values
-        return flags == (b"TRUE",) or any(map(self._accounts.hides, entry.attributes.get("uid", NOTHING).values))
-
-
-class ActiveDirectory(CampusDirectory):
-    """Active Directory: accounts, groups, units and computers, and what deletions left (sources.md 4.5)."""
-
-    name = "active_directory"
-    prefix = "AD"
-    root = "DC=adsroot,DC=itcs,DC=umich,DC=edu"
-    university = f"OU=UMICH,{root}"
-    college = f"OU=LSA,OU=Organizations,{university}"
-    # Each unit in these is a record.
-    unit_branches = (f"OU=Research and Instrumentation,{college}", f"OU=Workstations,{college}")
-    branches: ClassVar = {
-        "active_directory/user": f"OU=People,{university}",
-        "active_directory/group": f"OU=Users and Groups,{college}",
-        "active_directory/organizational_unit": unit_branches[0],
-        "active_directory/computer": unit_branches[1],
-    }
-    trash = f"CN=Deleted Objects,{root}"
-    units = (
-        trash, university, f"OU=People,{university}", f"OU=Organizations,{university}", college,
-        f"OU=Users and Groups,{college}",
-    )  # fmt: skip
-    login = ("UMROOT\\svc-hub", "svc-hub@umich.edu")
-    limits = Limits(page=1000, values=1500)
-    indexed = ("whenChanged", "sAMAccountName", "objectGUID")
-    referrals = (f"ldap://DomainDnsZones.adsroot.itcs.umich.edu/DC=DomainDnsZones,{root}",)
-    # By the number of a controller, its name; the second one's clock is ahead by as much as it may be late.
-    controllers: ClassVar = {1: (HOST, timedelta(0)), 2: (ADDRESS, timedelta(seconds=MOST_LATE))}
-
-    def controller(self, number: int) -> None:
-        """Let another controller answer."""
-        if number not in self.controllers:
-            raise ValueError("the controllers are 1 and 2")
-        self._controller = number
-        self.rebuild()
-
-    def show(self, world: World, *, is_first_day: bool) -> None:
-        super().show(world, is_first_day=is_first_day)
-        self._controller = 1
-
-    def hides(self, uid: bytes) -> bool:
-        """Whether the account of this name says that its owner wants to be private."""
-        name = COMPARABLE[Syntax.TEXT](uid)
-        found = self.directory.candidates(Within("samaccountname", Syntax.TEXT, name, name, ""))
-        return any(
-            value.lower() in (b"true", b"yes")
-            for account in found
-            for value in account.attributes.get("umichadhidepersonalinfo", NOTHING).values
-        )
-
-    def _about(self) -> Mapping[str, Iterable[bytes]]:
-        name, ahead = self.controllers[self._controller]
-        return {
-            "dnsHostName": [name.encode()],
-            "currentTime": [tenths((self._now + ahead).isoformat())],
-            "defaultNamingContext": [self.root.encode()],
-        }
-
-    def _shown(self, stream: Stream, key: str) -> Payload | None:
-        record = super()._shown(stream, key)
-        if record is None:
-            record = self._tombstone(stream.shown(stream.table.gone[key]))
-        record = {**record, "distinguishedName": record["dn"]}
-        return of_other_controller(record) if self._controller == 2 else record
-
-    def _tombstone(self, record: Payload) -> Payload:
-        """What a deletion leaves of an object (sources.md 4.5; 23.2, L10)."""
-        kind, _, above = first_name(record["dn"])
-        spelled = record["dn"].removesuffix(f",{above}")
-        mangled = f"{record['name']}\nDEL:{record['objectGUID']}"
-        return {
-            **{attribute: record[attribute] for attribute in REMAINS if attribute in record},
-            "dn": f"{spelled}\\0ADEL:{record['objectGUID']},{self.trash}",
-            kind: mangled,
-            "name": mangled,
-            "isDeleted": True,
-            "lastKnownParent": above,
-        }
-
-    def _structure(self, dn: str) -> Attributes:
-        made = dict(super()._structure(dn))
-        if any(is_below(comparable_dn(dn), comparable_dn(branch)) for branch in self.unit_branches):
-            made["objectclass"] = Attribute("objectClass", (b"top", CONTAINER.encode()))
-        if dn == self.trash:
-            made["isdeleted"] = Attribute("isDeleted", (b"TRUE",))
-        return made

@@ -1,6 +1,5 @@
 """Accounts, groups, units and computers of Active Directory (sources.md 4.5, 15 to 18), what they are called."""
 
-import math
 from collections.abc import Iterable, Iterator, Sequence
 from functools import partial
 from random import Random
@@ -9,7 +8,6 @@ from typing import Any
 from lsats_dagster.demo.campus import words
 from lsats_dagster.demo.campus.entities import (
     CampusTime,
-    DayChanges,
     Payload,
     Shown,
     Stream,
@@ -19,7 +17,7 @@ from lsats_dagster.demo.campus.entities import (
     subject_of,
 )
 from lsats_dagster.demo.campus.populations import active_directory_objects as objects
-from lsats_dagster.demo.campus.populations.active_directory_days import WEEK, Days
+from lsats_dagster.demo.campus.populations.active_directory_days import Days
 from lsats_dagster.demo.campus.populations.active_directory_objects import (
     Account,
     Computer,
@@ -29,82 +27,21 @@ from lsats_dagster.demo.campus.populations.active_directory_objects import (
     Service,
     guid_of,
 )
-from lsats_dagster.demo.campus.populations.active_directory_records import LAPS, LEGACY_LAPS, ActiveDirectoryRecords
+from lsats_dagster.demo.campus.populations.active_directory_records import ActiveDirectoryRecords
+from lsats_dagster.demo.campus.populations.active_directory_start import Start
+from lsats_dagster.demo.campus.populations.active_directory_tables import (
+    OF_LOGINS,
+    OF_ONE_CONTROLLER,
+    OF_PASSWORDS,
+    Accounts,
+    Objects,
+)
 from lsats_dagster.demo.campus.populations.mcommunity import CROWD, belonging, without
 from lsats_dagster.demo.campus.populations.mcommunity_records import escaped
-from lsats_dagster.demo.campus.truth import DIRT, Alumnus, Appointment, Device, MailGroup, Person, Truth, Unit
+from lsats_dagster.demo.campus.truth import Alumnus, Appointment, Device, MailGroup, Person, Truth, Unit
 
-# Groups and units for each person of the truth, computers for each of its computers (sources.md 21), groups that mirror one of
-# MCommunity among all; of a thousand alumni, how many have an account, so that 87 % of those in MCommunity do.
-GROUPS, UNITS, COMPUTERS, MIRRORS, WITH_ACCOUNT = 0.085, 0.01168, 0.38, 0.175, 810
-LEAST_GROUPS, LEAST_UNITS = 30, 28
-# Each controller has its own, or moves them without meaning; the key is no content (sources.md 15 to 18).
-OF_ONE_CONTROLLER = ("objectGUID", "whenChanged", "uSNChanged", "uSNCreated", "dSCorePropagationData")
-OF_LOGINS = ("lastLogon", "lastLogoff", "logonCount", "badPwdCount", "badPasswordTime")
-OF_PASSWORDS = ("pwdLastSet", LEGACY_LAPS, LAPS)
-# A change of groups, or of who manages what, does not touch the account: whoever reads by whenChanged sees it later.
-BACK_LINKS = ("memberOf", "managedObjects")
-DISABLED = 2
-
-
-class Objects(Table):
-    """Objects whose members and managers are links, so that they are seen from both ends."""
-
-    def __init__(self, directory: "ActiveDirectory") -> None:
-        super().__init__(directory.related)
-        self._directory = directory
-
-    def write(self, entity: Payload, fields: Payload) -> None:
-        others = dict(fields)
-        key = guid_of(subject_of(entity))
-        if "member" in others:
-            self._directory.set_members(key, others.pop("member") or [])
-        if "managedBy" in others:
-            self._directory.set_managers(key, filter(None, [others.pop("managedBy")]))
-        super().write(entity, others)
-
-
-class Accounts(Objects):
-    """Accounts, whose back-links a hub has as they were when they were dated last: it reads by date, and all once a week."""
-
-    def __init__(self, directory: "ActiveDirectory") -> None:
-        super().__init__(directory)
-        # Key -> date, and the back-links then, of whoever changed since all were read.
-        self._read: dict[str, tuple[str, Payload]] = {}
-
-    def read_all(self) -> None:
-        """Let the hub read all accounts as they are now."""
-        self._read.clear()
-
-    def changing(self, key: str) -> None:
-        if not self.noted(key):
-            self._reads(key)
-        super().changing(key)
-
-    def end_day(self) -> dict[str, DayChanges]:
-        for key in self._journal or ():
-            self._reads(key)
-        changes = super().end_day()
-        if self._directory.time.day % WEEK == 0:
-            self.read_all()
-        return changes
-
-    def compared(self, shown: Payload) -> Payload:
-        """What a hub that reads by date compares."""
-        own = without((*OF_ONE_CONTROLLER, *OF_LOGINS, *OF_PASSWORDS, "lastLogonTimestamp", *BACK_LINKS), shown)
-        return own | self._read.get(shown["objectGUID"], ("", back_links(shown)))[1]
-
-    def _reads(self, key: str) -> None:
-        """Let the hub read the account, if it was dated since it did so last."""
-        if key in self.present:
-            shown = self._directory.records.account(self.present[key])
-            if self._read.get(key, ("",))[0] != shown["whenChanged"]:
-                self._read[key] = shown["whenChanged"], back_links(shown)
-
-
-def back_links(shown: Payload) -> Payload:
-    """What others say of an account."""
-    return {name: sorted(shown[name]) for name in BACK_LINKS if name in shown}
+# Of a thousand alumni, how many have an account, so that 87 % of those in MCommunity do.
+WITH_ACCOUNT = 810
 
 
 class ActiveDirectory:
@@ -124,7 +61,7 @@ class ActiveDirectory:
         self.membership = Links()
         self._management = Links()
         # Where labs, and where groups of workstations, are put.
-        self._departments: tuple[list[str], list[str]] = ([], [])
+        self.places: tuple[list[str], list[str]] = ([], [])
         self._numbers: dict[type, int] = {}
         # Those that mirror none.
         self.own_groups: list[str] = []
@@ -139,8 +76,7 @@ class ActiveDirectory:
         self._days = Days(self, self._origin)
         random = Random(self._origin)
         self.join()
-        self._populate(random)
-        self._spoil(random)
+        Start(self, random).make()
         self._begun = True
         self.accounts.read_all()
 
@@ -299,7 +235,8 @@ class ActiveDirectory:
 
     # Making
 
-    def _number(self, kind: type) -> int:
+    def number(self, kind: type) -> int:
+        """The next number of a kind of objects."""
         self._numbers[kind] = self._numbers.get(kind, -1) + 1
         return self._numbers[kind]
 
@@ -307,19 +244,15 @@ class ActiveDirectory:
         """Give accounts to those of the truth who came since the last time."""
         begins, self._joined = self._joined, [len(self.truth.people), len(self.truth.alumni)]
         for person in self.truth.people[begins[0] :]:
-            self._enter(person)
+            self.enter(person)
         for alumnus in self.truth.alumni[begins[1] :]:
             if mixed(alumnus.number, 99) < WITH_ACCOUNT:
-                self._enter(alumnus)
+                self.enter(alumnus)
 
-    def _enter(self, subject: Account, own: Payload | None = None) -> str:
+    def enter(self, subject: Account, own: Payload | None = None) -> str:
+        """Give an account to somebody or something."""
         self.accounts[guid_of(subject)] = Shown(subject, (self.born() if self._begun else {}) | (own or {}))
         return guid_of(subject)
-
-    @property
-    def _running(self) -> bool:
-        """Whether the campus has begun: before, no object has a date of its own."""
-        return bool(self._numbers) and self in self.truth.populations
 
     def _newcomer(self, kind: type) -> str:
         self._added += 1
@@ -331,62 +264,31 @@ class ActiveDirectory:
             return self.new_lab(random)
         if kind is Computer:
             return self.new_computer(random, None, self.homes())
-        return self._new_service(random)
+        return self.new_service(random)
 
-    def _populate(self, random: Random) -> None:
-        people = len(self.truth.people)
-        for _ in range(max(2, math.ceil(DIRT["account without uniqname"] * len(self.accounts.present)))):
-            self.truth.dirt["account without uniqname"].append(self._new_service(random))
-        self._plan(random, max(LEAST_UNITS, round(UNITS * people)))
-        known = [device for device in self.truth.devices if device.kind == "computer"]
-        homes, staff = self.homes(), self.staff()
-        for device in random.sample(known, len(known)):
-            if len(self.computers.present) < COMPUTERS * len(known) and self.is_new(device):
-                self.new_computer(random, device, homes)
-        for _ in range(max(2, math.ceil(DIRT["computer without asset"] * len(self.computers.present)))):
-            self.truth.dirt["computer without asset"].append(self.new_computer(random, None, homes))
-        count = max(LEAST_GROUPS, round(GROUPS * people))
-        for _ in range(count - round(MIRRORS * count)):
-            self.new_group(random, staff)
-        for mail_group in self.truth.groups[: round(MIRRORS * count)]:
-            self.mirror(mail_group)
-        for key in self.computers.present:
-            if random.random() < 0.487:
-                self.membership.add(random.choice(self.own_groups[1:]), key)
-
-    def _plan(self, random: Random, count: int) -> None:
-        """The units of labs and of workstations: regions, in them departments, in them whatever people wanted."""
-        labs, stations = self._new_unit(objects.LABS, ""), self._new_unit(objects.WORKSTATIONS, "")
-        branches = (self._new_unit("Current", labs), stations)
-        names = [unit.name for unit in random.sample(self.truth.units, max(3, round(0.076 * count)))]
-        for branch, departments in zip(branches, self._departments, strict=True):
-            regions = [self._new_unit(name, branch) for name in words.UNIT_REGIONS[: 2 + count // 80]]
-            departments += [self._new_unit(name, random.choice(regions)) for name in names]
-        while len(self.units.present) < count:
-            self.new_lab(random)
-
-    def _new_unit(self, name: str, above: str, *, lab: bool = False) -> str:
+    def new_unit(self, name: str, above: str, *, lab: bool = False) -> str:
+        """A unit in another one; with a number where that has one of its name."""
         siblings = [*self.units.present.values(), *self.units.gone.values()]
         taken = {subject_of(unit).name.lower() for unit in siblings if subject_of(unit).above == above}
-        number = self._number(OrganizationalUnit)
+        number = self.number(OrganizationalUnit)
         unit = OrganizationalUnit(number, f"{name}-{number}" if name.lower() in taken else name, above, lab)
         self.units[guid_of(unit)] = Shown(unit, self.born() if self._begun else {})
         return guid_of(unit)
 
     def new_lab(self, random: Random) -> str:
         """A unit for machines of somebody, or for a purpose; some lie in another such one."""
-        above = random.choice(self.departments(self._departments[random.random() < 0.2]))
+        above = random.choice(self.departments(self.places[random.random() < 0.2]))
         labs = [key for key, unit in self.units.present.items() if subject_of(unit).lab]
         if labs and random.random() < 0.12:
             above = random.choice(labs)
-        key = self._new_unit(self.lab_name(random, above), above, lab=True)
+        key = self.new_unit(self.lab_name(random, above), above, lab=True)
         if random.random() < 0.09:
             self.set_manager(key, guid_of(random.choice(self.truth.people)))
         return key
 
     def departments(self, among: Sequence[str] = ()) -> Sequence[str]:
         """The units of departments that are present, of all or of these."""
-        known = among or [key for branch in self._departments for key in branch]
+        known = among or [key for branch in self.places for key in branch]
         return [key for key in known if key in self.units.present] or known
 
     def lab_name(self, random: Random, above: str) -> str:
@@ -419,7 +321,7 @@ class ActiveDirectory:
         found: dict[str, list[str]] = {"": []}
         for key, entity in self.units.present.items():
             unit = subject_of(entity)
-            if unit.lab or key in self._departments[1]:
+            if unit.lab or key in self.places[1]:
                 department = self.units.present.get(unit.above) if unit.lab else entity
                 found[""].append(key)
                 if department is not None:
@@ -428,10 +330,10 @@ class ActiveDirectory:
 
     def new_computer(self, random: Random, device: Device | None, homes: dict[str, list[str]]) -> str:
         """A computer of the truth, or one that nobody else knows, in a unit of its department if there is one."""
-        number = self._number(Computer)
+        number = self.number(Computer)
         if device is not None:
             self._begins.add(device.directory_name[:11])
-        near = homes.get(device.unit.name if device else "") or homes[""] or self._departments[1]
+        near = homes.get(device.unit.name if device else "") or homes[""] or self.places[1]
         computer = Computer(number, random.choice(near), device, f"LOANER-{number:05d}")
         key = guid_of(computer)
         self.computers[key] = Shown(computer, self.born() if self._begun else {})
@@ -440,9 +342,10 @@ class ActiveDirectory:
             self.set_manager(key, guid_of(self.truth.people[owner]))
         return key
 
-    def _new_service(self, random: Random) -> str:
-        number = self._number(Service)
-        return self._enter(Service(number, f"svc-{random.choice(words.SUBJECTS).lower()}-{number}"))
+    def new_service(self, random: Random) -> str:
+        """An account of a service."""
+        number = self.number(Service)
+        return self.enter(Service(number, f"svc-{random.choice(words.SUBJECTS).lower()}-{number}"))
 
     def staff(self) -> dict[Unit | None, list[Person]]:
         """People by their unit."""
@@ -453,7 +356,7 @@ class ActiveDirectory:
 
     def new_group(self, random: Random, staff: dict[Unit | None, list[Person]]) -> str:
         """A group of a department, with people, and other groups in it."""
-        number = self._number(Group)
+        number = self.number(Group)
         unit = random.choice(self.truth.units)
         initials = "".join(word[0] for word in unit.name.split())[:4]
         purpose = random.choice(("Staff", "Faculty", "Printers", "Admins", "\u00c9quipe"))
@@ -478,7 +381,7 @@ class ActiveDirectory:
 
     def mirror(self, mail_group: MailGroup) -> str:
         """A group that follows one of MCommunity, with the same name and number."""
-        group = Group(self._number(Group), mail_group.name, objects.MIRRORS, mail_group)
+        group = Group(self.number(Group), mail_group.name, objects.MIRRORS, mail_group)
         return self._establish(group, self.mirrored(mail_group), None)
 
     def mirrored(self, mail_group: MailGroup) -> list[str]:
@@ -494,47 +397,3 @@ class ActiveDirectory:
         if manager is not None:
             self.set_manager(key, guid_of(manager))
         return key
-
-    def _spoil(self, random: Random) -> None:
-        pool = self.own_groups[1:]
-        random.shuffle(pool)
-
-        def deal(name: str) -> list[str]:
-            dealt = self.truth.deal(random, name, pool, str)
-            spoiled = set(dealt)
-            pool[:] = [key for key in pool if key not in spoiled]
-            return dealt
-
-        ring = deal("group in a cycle")
-        for key, inner in zip(ring, [*ring[1:], ring[0]], strict=True):
-            self.membership.add(key, inner)
-        for key in deal("empty group"):
-            self.membership.replace(key, [])
-        for key in deal("group with a comma in its name"):
-            group, person = subject_of(self.groups[key]), random.choice(self.truth.people)
-            group.name = self.new_name(f"{person.last}, {person.first}", group.number)
-        for person in self.truth.people:
-            if not person.active:
-                self.disable(self.accounts[guid_of(person)])
-        alumni = [key for key, account in self.accounts.present.items() if isinstance(subject_of(account), Alumnus)]
-        for key in self.truth.deal(random, "disabled account", alumni, str):
-            self.disable(self.accounts[key])
-        for key in self.truth.deal(random, "disabled computer", list(self.computers.present), str):
-            self.computers[key].update(userAccountControl=4096 | DISABLED)
-        for person in random.sample(
-            self.truth.people, math.ceil(DIRT["account of a conflict"] * len(self.truth.people))
-        ):
-            name = f"{person.uniqname}\nCNF:{guid_of(person)}"
-            own: Payload = {
-                "dn": f"CN={escaped(name)},{objects.PEOPLE}",
-                "uid": [person.uniqname],
-                "userAccountControl": 512,
-            }
-            number = self._number(Service)
-            own |= {"sAMAccountName": f"$DUPLICATE-{number:x}", "displayName": f"{person.last}, {person.first}"}
-            own |= {"userPrincipalName": None, "description": None}
-            self.truth.dirt["account of a conflict"].append(self._enter(Service(number, name), own))
-
-    def disable(self, account: Payload) -> None:
-        """Close an account: it keeps what it is, elsewhere."""
-        account.update(userAccountControl=512 | DISABLED, dn=f"CN={subject_of(account).uniqname},{objects.DISABLED}")

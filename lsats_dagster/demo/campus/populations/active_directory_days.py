@@ -7,7 +7,7 @@ from random import Random
 from typing import TYPE_CHECKING
 
 from lsats_dagster.demo.campus.entities import Payload, Table, iso_date, settled, subject_of
-from lsats_dagster.demo.campus.populations.active_directory_objects import Group, OrganizationalUnit, guid_of
+from lsats_dagster.demo.campus.populations.active_directory_objects import DISABLED, Group, OrganizationalUnit, guid_of
 from lsats_dagster.demo.campus.populations.active_directory_records import LAPS, LEGACY_LAPS, ticks
 from lsats_dagster.demo.campus.truth import Alumnus
 
@@ -233,7 +233,7 @@ class Days:
 
     def _close(self, account: Payload) -> None:
         self._directory.accounts.moving(guid_of(subject_of(account)))
-        self._directory.disable(account)
+        disable(account)
         self._directory.date(account)
 
     def _open(self, account: Payload) -> None:
@@ -256,3 +256,8 @@ class Days:
             self._removed[kind].remove(key)
             table.bring_back(key)
             self._directory.date(table[key])
+
+
+def disable(account: Payload) -> None:
+    """Close an account: it keeps what it is, elsewhere."""
+    account.update(userAccountControl=CLOSED, dn=f"CN={subject_of(account).uniqname},{DISABLED}")
