@@ -19,7 +19,17 @@ from lsats_dagster.clients.errors import TransientSourceError
 from lsats_dagster.database import Database, DatabaseError, LockTimeoutError
 from lsats_dagster.ingestion.stream import UnprovenReadError
 from lsats_dagster.resources import HubDatabase
-from lsats_dagster.runs import Check, Mode, Origin, Run, Subject, describe_error, record_failure, standing_checks
+from lsats_dagster.runs import (
+    Check,
+    Mode,
+    Origin,
+    Run,
+    Subject,
+    describe_error,
+    newest_run,
+    record_failure,
+    standing_checks,
+)
 from lsats_dagster.settings import ConfigurationError
 from lsats_dagster.source import Cadence
 
@@ -238,17 +248,17 @@ def check_result(step: Step, check: Check) -> dg.AssetCheckResult:
 def attempt(step: Step, work: Callable[[Database, Origin], Run]) -> Run:
     """Do `work`; a run that could not begin has its row all the same."""
     asked_by = Origin(asset_key(step.table).to_user_string(), step.context.run.run_id)
-    began = time.monotonic()
 
     def recorded() -> Run:
         database = step.hub.open()
+        before = newest_run(database, step.subject)
         try:
             return work(database, asked_by)
         except Exception as error:
             if not step.dry_run:
                 mode: Mode = "full" if step.full else "incremental"
                 with suppress(DatabaseError):
-                    record_failure(database, step.subject, mode, asked_by, error, elapsed=time.monotonic() - began)
+                    record_failure(database, step.subject, mode, asked_by, error, behind=before)
             raise
 
     return guarded(step, recorded)

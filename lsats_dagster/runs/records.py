@@ -148,12 +148,26 @@ def close_run(connection: Connection, run: Run, *, error: BaseException | None =
     )
 
 
+def newest_run(database: Database, subject: Subject) -> int:
+    """The number of the newest run of a subject; 0 before the first."""
+    with database.transaction() as connection:
+        return int(
+            connection.execute(
+                text(
+                    "select coalesce(max(run_seq), 0) from meta.ingestion_runs "
+                    "where source_system = :source_system and entity_type = :entity_type"
+                ),
+                asdict(subject),
+            ).scalar_one()
+        )
+
+
 def record_failure(
-    database: Database, subject: Subject, mode: Mode, origin: Origin, error: BaseException, *, elapsed: float
+    database: Database, subject: Subject, mode: Mode, origin: Origin, error: BaseException, *, behind: int
 ) -> None:
     """The row of a run that failed before it could open one: a lock that another run held, a setting that was missing.
 
-    Nothing is written when the step of `origin` opened a row in these `elapsed` seconds since it began.
+    Nothing is written when the step of `origin` has opened a run behind the one with this number. Its earlier tries have theirs.
     """
     metadata = {"extract": {"state": "partial", "reason": "not begun"}}
     with database.transaction() as connection:
@@ -162,8 +176,8 @@ def record_failure(
                 "insert into meta.ingestion_runs (source_system, entity_type, mode, dagster_run_id, asset_key, status, "
                 "completed_at, error_message, metadata) select :source_system, :entity_type, :mode, :dagster_run_id, "
                 ":asset_key, 'failed', clock_timestamp(), :error, cast(:metadata as jsonb) where not exists ("
-                "select from meta.ingestion_runs where dagster_run_id = :dagster_run_id and asset_key = :asset_key "
-                "and started_at >= clock_timestamp() - make_interval(secs => :elapsed))"
+                "select from meta.ingestion_runs where source_system = :source_system and entity_type = :entity_type "
+                "and dagster_run_id = :dagster_run_id and asset_key = :asset_key and run_seq > :behind)"
             ),
             {
                 **asdict(subject),
@@ -171,7 +185,7 @@ def record_failure(
                 **asdict(origin),
                 "error": describe_error(error),
                 "metadata": json.dumps(metadata),
-                "elapsed": elapsed,
+                "behind": behind,
             },
         )
 

@@ -17,7 +17,7 @@ from lsats_dagster.database import Database
 from lsats_dagster.demo.campus import Campus
 from lsats_dagster.ingestion.stream import UnprovenReadError
 from lsats_dagster.resources import HubDatabase, SourceClients
-from lsats_dagster.runs import Origin, Subject, close_run, open_run, record_failure, sole_writer
+from lsats_dagster.runs import Origin, Subject, close_run, newest_run, open_run, record_failure, sole_writer
 from lsats_dagster_tests.assets.conftest import PERSON, Dagster, assets_of, failures, materializations, values
 from lsats_dagster_tests.automation.aids import wait_until
 from lsats_dagster_tests.hubs import few_definitions
@@ -253,15 +253,17 @@ def test_the_state_of_a_table_is_that_of_the_run_that_ended_last(dagster: Dagste
     subject = Subject("tdx", "department")
     with sole_writer(database, subject, wait_seconds=0) as connection:
         run = open_run(connection, subject, "full", Origin(), {})
-        record_failure(database, subject, "full", asked_by, ValueError(), elapsed=0)
+        record_failure(database, subject, "full", asked_by, ValueError(), behind=newest_run(database, subject))
         state = "select status from meta.current_ingestion_status"
         assert dagster.sql(state) == [("running",)]
         close_run(connection, run)
         connection.commit()
         assert dagster.sql(state) == [("completed",)]
-    # A step's own row speaks for it.
-    record_failure(database, subject, "full", asked_by, ValueError(), elapsed=60)
+    # A step's own row speaks for it, however long ago it was opened, and not for its next try.
+    record_failure(database, subject, "full", asked_by, ValueError(), behind=0)
     assert dagster.sql("select count(*) from meta.ingestion_runs") == [(2,)]
+    record_failure(database, subject, "full", asked_by, ValueError(), behind=newest_run(database, subject))
+    assert dagster.sql("select count(*) from meta.ingestion_runs") == [(3,)]
     database.dispose()
 
 

@@ -264,7 +264,7 @@ def test_a_full_fetch_goes_on_after_a_run_that_could_not_begin(stream: DetailStr
     read(source_hub, stream)
     routes = data_routes(source_hub, stream)
     source_hub.run(stream, full=True, limit=5)
-    record_failure(source_hub.database, stream.subject, "full", Origin("a", "b"), ValueError(), elapsed=0)
+    record_failure(source_hub.database, stream.subject, "full", Origin("a", "b"), ValueError(), behind=0)
     source_hub.run(stream, full=True)
     assert routes.calls() == len(keys(source_hub.campus, stream))
 
