@@ -232,6 +232,19 @@ def change_content(campus: Campus, stream: StreamDeclaration, key: str, value: s
     campus.put(stream.name, key, {field: [value] if field in stream.hash_rule.sets else value})
 
 
+def keys_of_nobody_else(campus: Campus, stream: StreamDeclaration) -> list[str]:
+    """The keys of records that no other one of the stream names: what is done to them changes no other."""
+    truth = campus.truth(stream.name)
+    named = {
+        str(value)
+        for record in truth.values()
+        for name, values in record.items()
+        if name != "dn"
+        for value in (values if isinstance(values, list) else [values])
+    }
+    return sorted(key for key, record in truth.items() if record.get("dn") not in named)
+
+
 def other_values(campus: Campus, stream: StreamDeclaration, key: str, fields: Sequence[str]) -> dict[str, Any]:
     """Other values of these fields than one record has, as others have them: of the right kind, whatever that is."""
     truth = campus.truth(stream.name)
