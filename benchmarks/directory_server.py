@@ -4,13 +4,13 @@ Tells port and CA file in one line of JSON; certificate and authority are made f
 """
 
 import json
-import ssl
 import sys
 from pathlib import Path
 from uuid import UUID
 
-import trustme
-
+from lsats_dagster.demo.campus.faces.active_directory import ActiveDirectory
+from lsats_dagster.demo.campus.faces.directories import certified
+from lsats_dagster.demo.campus.faces.mcommunity import Mcommunity
 from lsats_dagster.demo.campus.ldap.directory import Directory, Values
 from lsats_dagster.demo.campus.ldap.identities import Identity, Limits
 from lsats_dagster.demo.campus.ldap.server import LdapServer
@@ -19,7 +19,7 @@ from lsats_dagster.sources import active_directory, mcommunity
 
 PASSWORD = "invented"
 # What the hub gets of a search: 350 entries over all pages, or pages of 1,000. The yardstick has no limits.
-HUB = {"mcommunity": Limits(entries=350), "active_directory": Limits(page=1_000, values=1_500)}
+HUB = {face.name: face.limits for face in (Mcommunity, ActiveDirectory)}
 NAMES = ("hub", "yardstick")
 NUMBERS = ("uidNumber", "gidNumber", "userAccountControl", "instanceType", "uSNChanged", "pwdLastSet")
 TIMES = ("whenCreated", "whenChanged", "currentTime")
@@ -119,15 +119,12 @@ def directory(kind: str, entries: int) -> Directory:
 
 def main() -> None:
     kind, entries, folder = sys.argv[1], int(sys.argv[2]), Path(sys.argv[3])
-    authority, trust = trustme.CA(), ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
-    authority.issue_cert("localhost").configure_cert(trust)
     ca_file = folder / f"{kind}.pem"
-    authority.cert_pem.write_to_path(str(ca_file))
     identities = [
         Identity((f"cn={name}",), PASSWORD, limits=limits)
         for name, limits in zip(NAMES, (HUB[kind], Limits()), strict=True)
     ]
-    with LdapServer(directory(kind, entries), identities, tls=trust) as server:
+    with LdapServer(directory(kind, entries), identities, tls=certified(ca_file)) as server:
         print(json.dumps({"port": server.tls_port, "ca_file": str(ca_file)}), flush=True)
         sys.stdin.read()
 

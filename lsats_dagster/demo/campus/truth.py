@@ -276,6 +276,18 @@ class Truth:
         self.dirt[name] += sorted(map(key, dealt))
         return dealt
 
+    def dealing(self, random: Random, pool: list[T], key: Callable[[T], str]) -> Callable[[str], list[T]]:
+        """Deals dirt to a pool that it shuffles. What got some leaves the pool, so that nothing has two kinds of it."""
+        random.shuffle(pool)
+
+        def deal(name: str) -> list[T]:
+            dealt = self.deal(random, name, pool, key)
+            spoiled = set(map(key, dealt))
+            pool[:] = [each for each in pool if key(each) not in spoiled]
+            return dealt
+
+        return deal
+
     def _new_umid(self, random: Random) -> str:
         umid = "00400000"
         while umid in self._umids:

@@ -69,15 +69,7 @@ class Start:
 
     def _spoil(self) -> None:
         directory, random = self._directory, self._random
-        pool = directory.own_groups[1:]
-        random.shuffle(pool)
-
-        def deal(name: str) -> list[str]:
-            dealt = directory.truth.deal(random, name, pool, str)
-            spoiled = set(dealt)
-            pool[:] = [key for key in pool if key not in spoiled]
-            return dealt
-
+        deal = directory.truth.dealing(random, directory.own_groups[1:], str)
         ring = deal("group in a cycle")
         for key, inner in zip(ring, [*ring[1:], ring[0]], strict=True):
             directory.membership.add(key, inner)

@@ -213,15 +213,7 @@ class Mcommunity:
         return name
 
     def _spoil(self, random: Random) -> None:
-        pool = self._truth.groups[1:]
-        random.shuffle(pool)
-
-        def deal(name: str) -> list[MailGroup]:
-            dealt = self._truth.deal(random, name, pool, lambda group: str(gid_number(group)))
-            spoiled = set(dealt)
-            pool[:] = [group for group in pool if group not in spoiled]
-            return dealt
-
+        deal = self._truth.dealing(random, self._truth.groups[1:], lambda group: str(gid_number(group)))
         ring = deal("mail group in a cycle")
         # The last one, where it is alone, is its own member.
         for begin in range(0, len(ring), 3):

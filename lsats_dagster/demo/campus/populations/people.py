@@ -195,14 +195,7 @@ class People:
 
     def _spoil_users(self, random: Random) -> None:
         pool = [p for p in self._truth.people if p.uid in self.users.present and not p.technician]
-        random.shuffle(pool)
-
-        def deal(name: str) -> list[Person]:
-            dealt = self._truth.deal(random, name, pool, lambda person: person.uid)
-            chosen = {person.number for person in dealt}
-            pool[:] = [person for person in pool if person.number not in chosen]
-            return dealt
-
+        deal = self._truth.dealing(random, pool, lambda person: person.uid)
         closed = [key for key, account in self._departments.accounts.present.items() if account["IsActive"] is False]
         for person in deal("user without account"):
             self.users[person.uid].update(DefaultAccountID=0, DefaultAccountName="None")
