@@ -12,7 +12,7 @@ from lsats_dagster.cli import JSON
 from lsats_dagster.cli.environment import hub_database, hub_environment
 from lsats_dagster.cli.hub import hub
 from lsats_dagster.cli.names import asset_keys, silver_table
-from lsats_dagster.cli.output import console, table
+from lsats_dagster.cli.output import console, print_missing, table
 from lsats_dagster.cli.output import show as show_table
 from lsats_dagster.local_time import local
 from lsats_dagster.transforms.engine import subject
@@ -41,9 +41,7 @@ def explain(
         explanation = explain_row(connection, definition, key, hub().tables)
         offered = near(connection, definition, key) if explanation is None else {}
     if explanation is None:
-        print(f"❌ {subject(definition).label} has no row with the key {key}{'. Near it:' if offered else ''}")
-        for other, name in offered.items():
-            print(f"   {other}  {name}" if name else f"   {other}")
+        print_missing(subject(definition).label, key, offered)
         raise typer.Exit(1)
     explanation = replace(explanation, made_from=as_assets(explanation.made_from), bronze=as_assets(explanation.bronze))
     if as_json:
