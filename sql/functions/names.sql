@@ -42,3 +42,10 @@ language sql immutable parallel safe
 return lower(normalize(case when value like '%&%' then clean.trimmed(clean.unescaped(value)) else value end, nfc));
 
 comment on function clean.comparable(text) is 'Name in the one form in which names are compared';
+
+-- Equal ones, which most are, cost nothing.
+create or replace function clean.differ(value text, other text) returns boolean
+language sql immutable parallel safe
+return value <> other and clean.comparable(value) <> clean.comparable(other);
+
+comment on function clean.differ(text, text) is 'Whether two names are different ones; NULL without two';
