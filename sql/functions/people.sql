@@ -63,4 +63,4 @@ return case
 end;
 
 comment on function clean.account_type(text, boolean, text) is
-'person, service or test: by whether HR or MCommunity have the holder, the login name, and the type of the account in Active Directory';
+'person, service or test: by whether HR or MCommunity have the holder, the login name, and the type of the account';
