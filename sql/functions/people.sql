@@ -45,7 +45,7 @@ return case
     when is_employed or affiliations::text ~* '\yfaculty and staff"' then 'employee'
     when coalesce(affiliations, '[]') = '[]' then 'other'
     when affiliations::text ~* '\ystudents?"' then 'student'
-    when affiliations::text ~* '^\["(?:(?:[^"\\]|\\.)*\s-\s)?alumni"(?:, "(?:(?:[^"\\]|\\.)*\s-\s)?alumni")*\]$' then 'alumni'
+    when affiliations::text ~* '^\["(?:(?:[^"\\]|\\.)* - )?alumni"(?:, "(?:(?:[^"\\]|\\.)* - )?alumni")*\]$' then 'alumni'
     else 'affiliate'
 end;
 

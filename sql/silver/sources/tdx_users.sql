@@ -156,9 +156,7 @@ cleaned as (
         clean.text(f."ReportsToFullName") as reports_to_full_name,
         n.payload -> 'IsActive' is null or clean.boolean(f."IsActive") as is_active,
         clean.boolean(f."IsEmployee") as is_employee,
-        case
-            when clean.text(f."IsConfidential") is not null then coalesce(clean.boolean(f."IsConfidential"), true)
-        end as is_confidential,
+        clean.privacy(f."IsConfidential") as is_confidential,
         f."AuthenticationProviderID" as raw_authentication_provider_id,
         clean.reference(f."AuthenticationProviderID") as authentication_provider_id,
         clean.text(f."AuthenticationUserName") as authentication_user_name,
