@@ -23,6 +23,10 @@ OWN_RULES: Mapping[str, Mapping[str, str]] = {
         "is_active": "HR speaks of it only where there is no account",
         "parent_dept_id": "the parent is joined, and no contributor",
     },
+    "users": dict.fromkeys(
+        ("work_address_line1", "work_city", "work_state", "work_postal_code", "work_country"),
+        "an address comes from one source as a whole",
+    ),
     "workers": {"approver_name": "who approves is joined, and no contributor"},
 }
 

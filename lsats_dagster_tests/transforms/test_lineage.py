@@ -93,11 +93,21 @@ SHAPES = {
         "cross join lateral (values ('code', t.dept_id), ('name', t.department_name)) v (kind, given)",
         ["silver.tdx_departments: department_name", "silver.tdx_departments: dept_id"],
     ),
+    "the other column of values": (
+        "select v.name as x from silver.tdx_departments t "
+        "cross join lateral (values (t.dept_id, t.department_name)) v (code, name)",
+        ["silver.tdx_departments: department_name"],
+    ),
     "constants in values": ("select v.kind as x from (values ('code', 1), ('name', 2)) v (kind, rank)", []),
     "a lateral subquery": (
         "select l.found as x from silver.tdx_departments t cross join lateral ("
         "select t.dept_id || u.college_name as found from silver.umapi_departments u limit 1) l",
         ["silver.tdx_departments: dept_id", "silver.umapi_departments: college_name"],
+    ),
+    "one of several columns of a lateral subquery": (
+        "select l.code as x from silver.tdx_departments t cross join lateral ("
+        "select t.dept_id as code, u.college_name as college from silver.umapi_departments u limit 1) l",
+        ["silver.tdx_departments: dept_id"],
     ),
     "what is asked whether it exists": (
         "select exists (select from silver.umapi_departments u where u.dept_id = t.dept_id union select where t.is_active) as x "

@@ -45,7 +45,7 @@ return case
     when is_employed or affiliations::text ~* '\yfaculty and staff"' then 'employee'
     when coalesce(affiliations, '[]') = '[]' then 'other'
     when affiliations::text ~* '\ystudents?"' then 'student'
-    when affiliations::text ~* '^\["(?:(?:[^"\\]|\\.)*\s-\s)?alumni"(?:, "(?:(?:[^"\\]|\\.)*\s-\s)?alumni")*\]$' then 'alumni'
+    when affiliations::text ~* '^\["(?:(?:[^"\\]|\\.)* - )?alumni"(?:, "(?:(?:[^"\\]|\\.)* - )?alumni")*\]$' then 'alumni'
     else 'affiliate'
 end;
 
@@ -63,4 +63,4 @@ return case
 end;
 
 comment on function clean.account_type(text, boolean, text) is
-'person, service or test: by whether HR or MCommunity have the holder, the login name, and the type of the account in Active Directory';
+'person, service or test: by whether HR or MCommunity have the holder, the login name, and the type of the account';

@@ -1,5 +1,5 @@
 /*
-row = "One person or other holder of a login, by uniqname, merged from TeamDynamix, HR (UMich API), MCommunity and Active Directory."
+row = "One holder of a login, by uniqname, merged from TeamDynamix, HR (UMich API), MCommunity and Active Directory."
 description = """
 Whom a record belongs to is said in person_records; everybody of it has a row here, alumni and services too. Of several records
 of one source one speaks: one that is present; in TeamDynamix an active one, then the lowest UID; in Active Directory the primary
@@ -16,7 +16,15 @@ indexes = [
 ]
 dangling = ["unknown_department", "unknown_supervisor"]
 sources = {t = "tdx", u = "umich_api", m = "mcommunity_ldap", a = "active_directory", o = "tdx"}
-computed_from = {is_employee = ["u", "t"], full_name = ["t", "u", "m", "a"], preferred_name = ["t", "m", "u", "a"], person_type = ["u", "m", "a"], account_type = ["u", "m", "a"], is_private = ["t", "a"], is_active = ["u", "t", "a", "m"]}
+
+[computed_from]
+full_name = ["t", "u", "m", "a"]
+preferred_name = ["t", "m", "u", "a"]
+is_active = ["u", "t", "a", "m"]
+is_employee = ["u", "t"]
+person_type = ["u", "m", "a"]
+account_type = ["u", "m", "a"]
+is_private = ["t", "a"]
 
 [columns]
 uniqname = ["text", "Login name in lower case"]
@@ -30,7 +38,7 @@ ad_sam_account_name = ["text", "Account name in Active Directory"]
 ad_object_sid = ["text", "SID of that account"]
 ad_account_locked = ["boolean", "Whether that account is locked"]
 ad_last_logon = ["timestamp with time zone", "Its last login at one controller, as of the last change of content"]
-ad_last_logon_timestamp = ["timestamp with time zone", "Its last login, late by up to two weeks and as of the last change of content"]
+ad_last_logon_timestamp = ["timestamp with time zone", "Its last login, late by up to two weeks, as of the last change of content"]
 ad_pwd_last_set = ["timestamp with time zone", "When its password was set, as of the last change of content"]
 ou_department_ids = ["jsonb", "Department codes of its units; no source gives any, so always []"]
 ad_parent_ou_dn = ["text", "DN of the unit that the account stands in"]
@@ -64,7 +72,7 @@ primary_supervisor_uniqname = ["text", "Login name of the supervisor, by employe
 supervisor_ids = ["jsonb", "Supervisors of all appointments: {empl_id, empl_rcd, uniqname}, that of the primary first"]
 reports_to_uid = ["uuid", "UID of the manager, by TeamDynamix"]
 is_pi = ["boolean", "Whether the person is a principal investigator: by an award, or by a unit of Active Directory"]
-is_active = ["boolean", "Has an appointment, an active person in TeamDynamix, an enabled account, or an affiliation other than Alumni"]
+is_active = ["boolean", "Has an appointment, is active in TeamDynamix, has an enabled account or an affiliation other than Alumni"]
 is_employee = ["boolean", "Has an appointment; without one, whether TeamDynamix calls the person an employee"]
 ad_account_disabled = ["boolean", "Whether the account in Active Directory is disabled; NULL without one"]
 mcommunity_ou_affiliations = ["jsonb", "Affiliations in MCommunity, such as a department - Faculty and Staff"]
@@ -88,25 +96,38 @@ pi_source = ["text", "What makes the person a principal investigator: award, ou 
 
 [inputs."silver.person_records"]
 gives = "uniqname"
-# Whom it belonged to before.
-reach = '''
-select u.uniqname
-from silver.person_records r
-inner join silver.users u on u.source_keys @> jsonb_build_object('silver.' || r.source_table, jsonb_build_array(r.record_key))
-where r.changed_seq > :since
-'''
 
 [inputs."silver.tdx_users"]
-gives = "uniqname"
+reach = '''
+select r.uniqname
+from silver.tdx_users t
+inner join silver.person_records r on t.tdx_user_uid::text = r.record_key and r.source_table = 'tdx_users'
+where t.changed_seq > :since
+'''
 
 [inputs."silver.umapi_employees"]
-gives = "uniqname"
+reach = '''
+select r.uniqname
+from silver.umapi_employees t
+inner join silver.person_records r on t.empl_id || ':' || t.empl_rcd::text = r.record_key and r.source_table = 'umapi_employees'
+where t.changed_seq > :since
+'''
 
 [inputs."silver.mcommunity_users"]
-gives = "uniqname"
+reach = '''
+select r.uniqname
+from silver.mcommunity_users t
+inner join silver.person_records r on t.uid_number::text = r.record_key and r.source_table = 'mcommunity_users'
+where t.changed_seq > :since
+'''
 
 [inputs."silver.ad_users"]
-gives = "uniqname"
+reach = '''
+select r.uniqname
+from silver.ad_users t
+inner join silver.person_records r on t.ad_user_guid::text = r.record_key and r.source_table = 'ad_users'
+where t.changed_seq > :since
+'''
 
 [inputs."silver.employee_links"]
 # Those whom the employee supervises.
@@ -122,81 +143,130 @@ where l.changed_seq > :since
 [inputs."silver.departments"]
 joined = "department_id = dept_id"
 
+# Awards and units make nobody be there.
 [inputs."silver.lab_awards"]
-gives = "person_uniqname"
+reach = "select w.person_uniqname from silver.lab_awards w where w.changed_seq > :since"
 
 [inputs."silver.ad_organizational_units"]
-gives = "extracted_uniqname"
+reach = "select o.extracted_uniqname from silver.ad_organizational_units o where o.changed_seq > :since"
 */
-with records as not materialized (
+with owned as not materialized (
     select * from silver.person_records
     where uniqname is not null and (cast(:keys as text[]) is null or uniqname = any(cast(:keys as text[])))
+),
+
+records as (
+    select
+        r.uniqname,
+        r.source_table,
+        r.record_key,
+        r.method,
+        r.is_present as is_there,
+        r.first_seen_at,
+        r.removed_at,
+        t.is_present,
+        t.is_active as is_preferred,
+        null::boolean as is_enabled,
+        null::timestamptz as changed_at,
+        t.is_confidential as is_private
+    from owned r
+    inner join silver.tdx_users t on r.record_key = t.tdx_user_uid::text
+    where r.source_table = 'tdx_users'
+    union all
+    select
+        r.uniqname,
+        r.source_table,
+        r.record_key,
+        r.method,
+        r.is_present as is_there,
+        r.first_seen_at,
+        r.removed_at,
+        e.is_present,
+        null as is_preferred,
+        null as is_enabled,
+        null as changed_at,
+        null as is_private
+    from owned r
+    inner join silver.umapi_employees e on r.record_key = e.empl_id || ':' || e.empl_rcd::text
+    where r.source_table = 'umapi_employees'
+    union all
+    select
+        r.uniqname,
+        r.source_table,
+        r.record_key,
+        r.method,
+        r.is_present as is_there,
+        r.first_seen_at,
+        r.removed_at,
+        m.is_present,
+        null as is_preferred,
+        null as is_enabled,
+        null as changed_at,
+        null as is_private
+    from owned r
+    inner join silver.mcommunity_users m on r.record_key = m.uid_number::text
+    where r.source_table = 'mcommunity_users'
+    union all
+    select
+        r.uniqname,
+        r.source_table,
+        r.record_key,
+        r.method,
+        r.is_present as is_there,
+        r.first_seen_at,
+        r.removed_at,
+        a.is_present,
+        a.is_primary_account as is_preferred,
+        a.is_enabled,
+        a.when_changed as changed_at,
+        a.hide_personal_info as is_private
+    from owned r
+    inner join silver.ad_users a on r.record_key = a.ad_user_guid::text
+    where r.source_table = 'ad_users'
+),
+
+-- Of each source the first speaks.
+ranked as (
+    select
+        r.*,
+        row_number() over (
+            partition by r.uniqname
+            order by
+                r.is_present desc,
+                r.is_preferred desc nulls last,
+                r.is_enabled desc nulls last,
+                r.changed_at desc nulls last,
+                length(r.record_key) asc,
+                r.record_key collate "C" asc -- noqa: RF03
+        ) as place
+    from records r
 ),
 
 people as (
     select
         r.uniqname,
-        bool_or(r.is_present) as is_present,
+        bool_or(r.is_there) as is_present,
         min(r.first_seen_at) as first_seen_at,
         max(r.removed_at) as removed_at,
-        bool_or(r.method = 'manual') as is_decided_by_hand,
-        count(*) filter (where r.source_table = 'tdx_users' and r.is_present) as tdx_records,
-        count(*) filter (where r.source_table = 'mcommunity_users' and r.is_present) as mcommunity_records,
-        count(*) filter (where r.source_table = 'ad_users' and r.is_present) as ad_records,
-        array_agg(r.record_key order by r.record_key collate "C") filter (where r.source_table = 'tdx_users') as tdx_keys,
-        array_agg(r.record_key order by r.record_key collate "C") filter (where r.source_table = 'umapi_employees') as hr_keys,
-        array_agg(r.record_key order by r.record_key collate "C") filter (where r.source_table = 'mcommunity_users')
-            as mcommunity_keys,
-        array_agg(r.record_key order by r.record_key collate "C") filter (where r.source_table = 'ad_users') as ad_keys
-    from records r
+        bool_or(r.is_private) as is_private,
+        bool_or(r.method = 'manual') as is_linked_by_hand,
+        count(*) filter (where r.source_table = 'tdx_users' and r.is_present) as present_tdx,
+        count(*) filter (where r.source_table = 'mcommunity_users' and r.is_present) as present_mcommunity,
+        count(*) filter (where r.source_table = 'ad_users' and r.is_present) as present_ad,
+        array_agg(r.source_table || ':' || r.record_key order by r.place) as record_keys,
+        array_agg(r.record_key order by r.place) filter (where r.source_table = 'tdx_users') as tdx_keys,
+        array_agg(r.record_key order by r.place) filter (where r.source_table = 'umapi_employees') as hr_keys,
+        array_agg(r.record_key order by r.place) filter (where r.source_table = 'mcommunity_users') as mcommunity_keys,
+        array_agg(r.record_key order by r.place) filter (where r.source_table = 'ad_users') as ad_keys
+    from ranked r
     group by r.uniqname
-),
-
--- Of each source the record that speaks for somebody, if the source may speak. Privacy is asked of all records, lost ones too.
-tdx_records as (
-    select distinct on (r.uniqname)
-        r.uniqname,
-        r.record_key,
-        bool_or(t.is_confidential) over (partition by r.uniqname) as is_private
-    from records r
-    inner join silver.tdx_users t on r.record_key = t.tdx_user_uid::text
-    where r.source_table = 'tdx_users'
-    order by r.uniqname asc, t.is_present desc, t.is_active desc nulls last, r.record_key collate "C" asc
-),
-
-mcommunity_records as (
-    select distinct on (r.uniqname)
-        r.uniqname,
-        r.record_key
-    from records r
-    where r.source_table = 'mcommunity_users'
-    order by r.uniqname asc, r.is_present desc, length(r.record_key) asc, r.record_key collate "C" asc
-),
-
-ad_records as (
-    select distinct on (r.uniqname)
-        r.uniqname,
-        r.record_key,
-        bool_or(a.hide_personal_info) over (partition by r.uniqname) as is_private
-    from records r
-    inner join silver.ad_users a on r.record_key = a.ad_user_guid::text
-    where r.source_table = 'ad_users'
-    order by
-        r.uniqname asc,
-        a.is_present desc,
-        a.is_primary_account desc,
-        a.is_enabled desc nulls last,
-        a.when_changed desc nulls last,
-        r.record_key collate "C" asc
 ),
 
 appointments as (
     select
         r.uniqname,
-        r.record_key,
         e.empl_id,
         e.empl_rcd,
-        e.is_present,
         e.department_id,
         e.dept_description,
         e.jobcode,
@@ -204,8 +274,11 @@ appointments as (
         e.supervisor_id,
         l.empl_id as known_supervisor_id,
         l.uniqname as supervisor_uniqname,
-        e.is_present or not bool_or(e.is_present) over (partition by r.uniqname) as speaks
-    from records r
+        e.is_present or not bool_or(e.is_present) over (partition by r.uniqname) as speaks,
+        row_number() over (
+            partition by r.uniqname order by length(r.record_key), r.record_key collate "C" -- noqa: RF02
+        ) as place
+    from owned r
     inner join silver.umapi_employees e on r.record_key = e.empl_id || ':' || e.empl_rcd::text
     left join silver.employee_links l on e.supervisor_id = l.empl_id and l.is_present
     where r.source_table = 'umapi_employees'
@@ -214,23 +287,20 @@ appointments as (
 jobs as (
     select
         a.uniqname,
-        bool_or(a.is_present) as is_present,
-        (array_agg(a.record_key order by a.empl_id collate "C", a.empl_rcd))[1] as primary_key,
-        array_agg(distinct a.empl_id collate "C" order by a.empl_id collate "C") as empl_ids,
+        clean.sorted(array_agg(a.empl_id)) as empl_ids,
+        clean.sorted(array_agg(a.known_supervisor_id)) as supervisor_keys,
         jsonb_agg(
             jsonb_build_object('dept_id', a.department_id, 'dept_name', a.dept_description, 'empl_rcd', a.empl_rcd)
-            order by a.empl_id collate "C", a.empl_rcd
+            order by a.place
         ) filter (where a.department_id is not null) as department_ids,
         jsonb_agg(
             jsonb_build_object('job_code', a.jobcode, 'dept_job_title', a.department_job_title, 'empl_rcd', a.empl_rcd)
-            order by a.empl_id collate "C", a.empl_rcd
+            order by a.place
         ) filter (where a.jobcode is not null) as job_codes,
         jsonb_agg(
             jsonb_build_object('empl_id', a.supervisor_id, 'empl_rcd', a.empl_rcd, 'uniqname', a.supervisor_uniqname)
-            order by a.empl_id collate "C", a.empl_rcd
-        ) filter (where a.supervisor_id is not null) as supervisor_ids,
-        array_agg(distinct a.known_supervisor_id collate "C" order by a.known_supervisor_id collate "C")
-            filter (where a.known_supervisor_id is not null) as supervisor_keys
+            order by a.place
+        ) filter (where a.supervisor_id is not null) as supervisor_ids
     from appointments a
     where a.speaks
     group by a.uniqname
@@ -240,7 +310,7 @@ awards as (
     select
         w.person_uniqname as uniqname,
         bool_or(w.is_pi_role) as is_pi,
-        array_agg(w.award_record_id order by w.award_record_id collate "C") as award_keys
+        clean.sorted(array_agg(w.award_record_id)) as award_keys
     from silver.lab_awards w
     where
         w.is_present
@@ -340,7 +410,7 @@ select
     p.uniqname as source_entity_id,
     n.person_type,
     n.account_type,
-    coalesce(tr.is_private, false) or coalesce(ar.is_private, false) as is_private,
+    coalesce(p.is_private, false) as is_private,
     i.pi_source,
     jsonb_strip_nulls(jsonb_build_object(
         'silver.ad_organizational_units', k.unit_keys,
@@ -348,6 +418,7 @@ select
         'silver.employee_links', j.supervisor_keys,
         'silver.lab_awards', w.award_keys,
         'silver.mcommunity_users', p.mcommunity_keys,
+        'silver.person_records', p.record_keys,
         'silver.tdx_users', p.tdx_keys,
         'silver.umapi_employees', p.hr_keys
     )) as source_keys,
@@ -402,24 +473,23 @@ select
         end,
         case when u.supervisor_id is not null and s.empl_id is null then 'unknown_supervisor' end,
         case when s.empl_id is not null and s.uniqname is null then 'supervisor_without_uniqname' end,
-        case when p.tdx_records > 1 then 'several_tdx_users' end,
-        case when p.mcommunity_records > 1 then 'several_mcommunity_entries' end,
-        case when p.ad_records > 1 then 'several_ad_accounts' end,
+        case when p.present_tdx > 1 then 'several_tdx_users' end,
+        case when p.present_mcommunity > 1 then 'several_mcommunity_entries' end,
+        case when p.present_ad > 1 then 'several_ad_accounts' end,
         case when cardinality(j.empl_ids) > 1 then 'several_employee_ids' end,
-        case when p.is_decided_by_hand then 'linked_by_hand' end
+        case when p.is_linked_by_hand then 'linked_by_hand' end
     ) as quality_flags,
     p.first_seen_at,
     p.is_present,
     case when not p.is_present then p.removed_at end as removed_at
 from people p
-left join tdx_records tr on p.uniqname = tr.uniqname
-left join silver.tdx_users t on tr.record_key = t.tdx_user_uid::text and (t.is_present or not p.is_present)
-left join jobs j on p.uniqname = j.uniqname and (j.is_present or not p.is_present)
-left join silver.umapi_employees u on j.primary_key = u.empl_id || ':' || u.empl_rcd::text
-left join mcommunity_records mr on p.uniqname = mr.uniqname
-left join silver.mcommunity_users m on mr.record_key = m.uid_number::text and (m.is_present or not p.is_present)
-left join ad_records ar on p.uniqname = ar.uniqname
-left join silver.ad_users a on ar.record_key = a.ad_user_guid::text and (a.is_present or not p.is_present)
+-- A source that lost the person speaks only when no other source has them any more.
+left join silver.tdx_users t on p.tdx_keys[1] = t.tdx_user_uid::text and (t.is_present or not p.is_present)
+left join silver.umapi_employees u
+    on p.hr_keys[1] = u.empl_id || ':' || u.empl_rcd::text and (u.is_present or not p.is_present)
+left join silver.mcommunity_users m on p.mcommunity_keys[1] = m.uid_number::text and (m.is_present or not p.is_present)
+left join silver.ad_users a on p.ad_keys[1] = a.ad_user_guid::text and (a.is_present or not p.is_present)
+left join jobs j on p.uniqname = j.uniqname and u.empl_id is not null
 -- An address comes from one source as a whole.
 left join silver.tdx_users o
     on
@@ -430,21 +500,21 @@ left join silver.employee_links s on u.supervisor_id = s.empl_id and s.is_presen
 left join awards w on p.uniqname = w.uniqname
 left join units k on p.uniqname = k.uniqname
 cross join lateral (
-    select
-        coalesce(t.first_name, u.first_name, m.first_name, a.first_name) as first_name,
-        coalesce(t.last_name, u.last_name, m.last_name, a.last_name) as last_name,
-        p.is_present and (u.is_present or t.is_employee) is true as is_employee,
-        clean.person_type(
-            u.empl_id is not null, case when m.uid_number is not null then m.ou else a.umichad_ou end
-        ) as person_type,
-        clean.account_type(p.uniqname, num_nonnulls(u.empl_id, m.uid_number) > 0, a.account_type) as account_type
-) n
+    values (
+        coalesce(t.first_name, u.first_name, m.first_name, a.first_name),
+        coalesce(t.last_name, u.last_name, m.last_name, a.last_name),
+        p.is_present and (u.is_present or t.is_employee) is true,
+        clean.person_type(u.empl_id is not null, case when m.uid_number is not null then m.ou else a.umichad_ou end),
+        clean.account_type(p.uniqname, num_nonnulls(u.empl_id, m.uid_number) > 0, a.account_type)
+    )
+) n (first_name, last_name, is_employee, person_type, account_type)
 cross join lateral (
-    select
+    values (
         nullif(concat_ws(
             '+',
             case when w.is_pi then 'award' end,
             -- A unit may be named by a word that is somebody's login name: only of those who may have a lab.
             case when k.uniqname is not null and (n.is_employee or w.uniqname is not null) then 'ou' end
-        ), '') as pi_source
-) i
+        ), '')
+    )
+) i (pi_source)

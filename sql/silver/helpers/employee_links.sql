@@ -43,14 +43,12 @@ employees as (
     select
         a.empl_id,
         coalesce(
-            array_agg(distinct a.uniqname collate "C" order by a.uniqname collate "C")
-                filter (where a.speaks and a.is_decided and a.uniqname is not null),
-            array_agg(distinct a.uniqname collate "C" order by a.uniqname collate "C")
-                filter (where a.speaks and a.uniqname is not null)
+            clean.sorted(array_agg(a.uniqname) filter (where a.speaks and a.is_decided)),
+            clean.sorted(array_agg(a.uniqname) filter (where a.speaks))
         ) as names,
         bool_and(a.is_decided) filter (where a.speaks)
         or bool_or(a.uniqname is not null and a.is_decided) filter (where a.speaks) as is_decided,
-        array_agg(a.record_key order by a.record_key collate "C") as hr_keys,
+        clean.sorted(array_agg(a.record_key)) as hr_keys,
         min(a.first_seen_at) as first_seen_at,
         bool_or(a.is_present) as is_present,
         max(a.removed_at) as removed_at
@@ -72,8 +70,7 @@ users as (
 accounts as (
     select
         u.empl_id,
-        array_agg(distinct u.uniqname collate "C" order by u.uniqname collate "C")
-            filter (where u.speaks and u.uniqname is not null) as candidates,
+        clean.sorted(array_agg(u.uniqname) filter (where u.speaks)) as candidates,
         array_agg(u.tdx_user_uid order by u.tdx_user_uid) as tdx_keys
     from users u
     group by u.empl_id
