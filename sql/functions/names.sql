@@ -42,3 +42,10 @@ language sql immutable parallel safe
 return lower(normalize(case when value like '%&%' then clean.trimmed(clean.unescaped(value)) else value end, nfc));
 
 comment on function clean.comparable(text) is 'Name in the one form in which names are compared';
+
+-- The name of a group as it is compared, and as it is found by. A name that is nothing but entities of blanks is none.
+create or replace function clean.group_name(value text) returns text
+language sql immutable parallel safe
+return nullif(clean.comparable(value), '');
+
+comment on function clean.group_name(text) is 'Name of a group in the one form in which these are compared';
