@@ -56,7 +56,9 @@ memberships as (
         m.group_id || ':' || m.member_type || ':' || m.member_key as membership_key,
         m.in_ad,
         m.in_mcommunity,
-        m.first_seen_at
+        m.first_seen_at,
+        m.is_present,
+        m.removed_at
     from silver.group_members m
     where
         m.is_present and m.member_uniqname is not null
@@ -70,7 +72,9 @@ memberships as (
         m.group_id || ':' || m.member_type || ':' || m.member_key as membership_key,
         m.in_ad,
         m.in_mcommunity,
-        m.first_seen_at
+        m.first_seen_at,
+        m.is_present,
+        m.removed_at
     from inside i
     inner join silver.group_members m on i.holder_id = m.group_id
     where i.holder_id <> i.group_id and m.is_present and m.member_uniqname is not null
@@ -98,8 +102,8 @@ select
     ], null) as source_systems,
     clean.flags(case when bool_or(c.group_id is not null) then 'group_circle' end) as quality_flags,
     min(m.first_seen_at) as first_seen_at,
-    true as is_present,
-    cast(null as timestamptz) as removed_at
+    bool_or(m.is_present) as is_present,
+    max(m.removed_at) as removed_at
 from memberships m
 left join circles c on m.group_id = c.group_id
 group by m.group_id, m.member_uniqname

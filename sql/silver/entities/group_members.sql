@@ -49,7 +49,9 @@ with groups as (
         g.group_id,
         g.ad_group_guid,
         g.mcommunity_gid_number,
-        g.first_seen_at
+        g.first_seen_at,
+        g.is_present,
+        g.removed_at
     from silver.groups g
     where g.is_present and (cast(:keys as text[]) is null or g.group_id = any(cast(:keys as text[])))
 ),
@@ -58,6 +60,8 @@ listed as (
     select
         g.group_id,
         g.first_seen_at,
+        g.is_present,
+        g.removed_at,
         clean.listed_name(l.entry) as entry,
         false as is_address,
         true as is_direct,
@@ -69,6 +73,8 @@ listed as (
     select
         g.group_id,
         g.first_seen_at,
+        g.is_present,
+        g.removed_at,
         clean.listed_name(l.entry) as entry,
         l.is_address,
         l.is_direct,
@@ -100,6 +106,8 @@ found as (
     select
         l.group_id,
         l.first_seen_at,
+        l.is_present,
+        l.removed_at,
         l.is_direct,
         l.in_ad,
         case when l.is_address then 'external' else coalesce(o.kind, 'unknown') end as member_type,
@@ -137,8 +145,8 @@ select
         end
     ) as quality_flags,
     min(f.first_seen_at) as first_seen_at,
-    true as is_present,
-    cast(null as timestamptz) as removed_at
+    bool_or(f.is_present) as is_present,
+    max(f.removed_at) as removed_at
 from found f
 where f.member_key <> ''
 group by f.group_id, f.member_type, f.member_key

@@ -45,7 +45,9 @@ with groups as (
         g.group_id,
         g.ad_group_guid,
         g.mcommunity_gid_number,
-        g.first_seen_at
+        g.first_seen_at,
+        g.is_present,
+        g.removed_at
     from silver.groups g
     where g.is_present and (cast(:keys as text[]) is null or g.group_id = any(cast(:keys as text[])))
 ),
@@ -54,6 +56,8 @@ listed as (
     select
         g.group_id,
         g.first_seen_at,
+        g.is_present,
+        g.removed_at,
         'ad_manager' as owner_kind,
         clean.listed_name(a.managed_by) as entry
     from groups g
@@ -63,6 +67,8 @@ listed as (
     select
         g.group_id,
         g.first_seen_at,
+        g.is_present,
+        g.removed_at,
         'mcommunity_owner' as owner_kind,
         clean.listed_name(l.entry) as entry
     from groups g
@@ -74,6 +80,8 @@ found as (
     select
         l.group_id,
         l.first_seen_at,
+        l.is_present,
+        l.removed_at,
         l.owner_kind,
         coalesce(o.kind, 'unknown') as owner_type,
         coalesce(o.uniqname, o.group_id, o.record_key, l.entry) as owner_key,
@@ -105,8 +113,8 @@ select
         end
     ) as quality_flags,
     min(f.first_seen_at) as first_seen_at,
-    true as is_present,
-    cast(null as timestamptz) as removed_at
+    bool_or(f.is_present) as is_present,
+    max(f.removed_at) as removed_at
 from found f
 where f.owner_key <> ''
 group by f.group_id, f.owner_kind, f.owner_type, f.owner_key
