@@ -302,7 +302,7 @@ def view_scripts(sql_root: Path, streams: tuple[StreamDeclaration, ...]) -> dict
     scripts = {f"{stream.layer}.{stream.table}": ";\n".join(view_statements(stream)) for stream in streams}
     paths = sorted((sql_root / "views").glob("*.sql"))
     selects = {f"silver.{path.stem}": path.read_text(encoding="utf-8") for path in paths}
-    read = {name: set(re.findall(r"\bsilver\.v_\w+", select)) for name, select in selects.items()}
+    read = {name: selects.keys() & set(re.findall(r"\bsilver\.\w+", select)) for name, select in selects.items()}
     try:
         names = needed_first(read)
     except CircleError as circle:

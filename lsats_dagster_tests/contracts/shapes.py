@@ -30,7 +30,7 @@ from lsats_dagster_tests.contracts.records import (
 from lsats_dagster_tests.contracts.shape import ABSENT as ABSENT
 from lsats_dagster_tests.contracts.shape import LONG as LONG
 from lsats_dagster_tests.contracts.shape import Shape
-from lsats_dagster_tests.contracts.shapes_directories import DIRECTORY_SHAPES
+from lsats_dagster_tests.contracts.shapes_directories import DIRECTORIES_MOVED_BY, DIRECTORY_SHAPES
 
 # Values that no field should hold, and that any field may hold: none of them may fail a refresh.
 HOSTILE: tuple[Any, ...] = (
@@ -209,6 +209,7 @@ SHAPES: Mapping[str, Shape] = {
 
 # What moves a table that no text moves: (stream, entity, field, two values of it). From one to the other no row comes or goes.
 MOVED_BY: Mapping[str, tuple[str, str, str, tuple[Any, Any]]] = {
+    **DIRECTORIES_MOVED_BY,
     "login_links": ("directory/login", "l1", "EmplId", ("e3", "e4")),
     "linked_logins": ("directory/login", "l3", "Alias", ("alias1", "alias4")),
     "effective_members": ("directory/group", "g1", "Members", (["l1", "l2", "g2", "nobody"], ["l1", "l2", "g2"])),

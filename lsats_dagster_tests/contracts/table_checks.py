@@ -12,6 +12,7 @@ from lsats_dagster.transforms.definition import OUTSIDE_COMPARISON, Definition, 
 from lsats_dagster.transforms.engine import OutdatedTableError, compute
 from lsats_dagster_tests.contracts import (
     departments_oracle,
+    groups_oracle,
     inputs,
     linked_oracle,
     links_oracle,
@@ -30,6 +31,11 @@ ORACLES = {
     "employee_links": links_oracle.check_links,
     "person_records": links_oracle.check_records,
     "users": users_oracle.check,
+    "groups": groups_oracle.check_groups,
+    "directory_objects": groups_oracle.check_objects,
+    "group_members": groups_oracle.check_members,
+    "group_owners": groups_oracle.check_owners,
+    "effective_group_members": groups_oracle.check_effective,
 }
 
 Rows = dict[str, dict[str, Any]]

@@ -4,6 +4,7 @@ import json
 from collections.abc import Iterator
 from datetime import UTC, date, datetime
 from decimal import Decimal
+from hashlib import md5
 from typing import Any
 
 import pytest
@@ -49,6 +50,20 @@ TEXT: dict[str, list[tuple[Any, Any]]] = {
     ],
     "parent_dn": [
         (RSN, RSN.partition(",")[2]), (r"CN=Doe\, Jane,OU=People,OU=UMICH", "OU=People,OU=UMICH"), ("DC=edu", None), (None, None),
+    ],
+    "dn_uniqname": [
+        ("uid=JRivers,ou=People,dc=umich", "jrivers"), ("CN = ablee , OU=People,OU=UMICH", "ablee"),
+        ("CN=x,OU=Old,OU=People,OU=UMICH", "x"), ("uid=no name,ou=People,dc=x", None), ("CN=Doe\\, Jane,OU=People", None),
+        ("CN=zz,OU=NotPeople,DC=x", None), ("CN=zz,OU=x,DC=People", None), ("uid=jrivers", None), (None, None),
+        ("uid=" + "x" * 50 + ",ou=People", "x" * 50), ("uid=" + "x" * 51 + ",ou=People", None), ("uid=1x,ou=People", None),
+    ],
+    "listed_name": [
+        ("CN=A,OU=b", "cn=a,ou=b"), ("", ""), (None, None), ("X" * 2000, "x" * 2000),
+        ("X" * 2001, "x" * 100 + "~" + md5(b"x" * 2001).hexdigest()),
+        ("\u00c9" * 1001, "\u00e9" * 100 + "~" + md5("\u00e9".encode() * 1001).hexdigest()),
+    ],
+    "group_name": [
+        ("IChem-Lab", "ichem-lab"), ("Women&#39;s", "women's"), ("E\u0301cole", "\u00e9cole"), ("&nbsp;", None), (None, None),
     ],
     "directory_time": [
         ("2024-07-18T14:14:17+00:00", moment(2024, 7, 18, 14, 14, 17)), ("20240718141417.0Z", moment(2024, 7, 18, 14, 14, 17)),
