@@ -156,7 +156,7 @@ class People:
         unit = person.unit if not person.appointments and person.unit in paying else random.choice(paying)
         assert unit is not None
         title, jobcode = random.choice(words.TITLES)
-        supervisor = random.randrange(min(len(self._truth.people), 1 + person.number // 10 * 2 + 20))
+        drawn = random.randrange(min(len(self._truth.people), 1 + person.number // 10 * 2 + 20))
         appointment = Appointment(
             person.number,
             person.records,
@@ -164,12 +164,17 @@ class People:
             title,
             jobcode,
             random.choice(words.LOCAL_TITLES) if random.random() < 0.5 else "",
-            supervisor if supervisor != person.number else None,
+            self._employed(drawn, person),
         )
         person.appointments.append(appointment)
         person.records += 1
         self.appointments[self._key(appointment)] = Shown(appointment)
         return appointment
+
+    def _employed(self, drawn: int, person: Person) -> int | None:
+        """The first from `drawn` down to 0, other than the person, who is on the payroll; None where nobody is."""
+        below = (number for number in range(drawn, -1, -1) if number != person.number)
+        return next((number for number in below if self._truth.people[number].appointments), None)
 
     def _newcomer(self) -> str:
         self._added += 1
