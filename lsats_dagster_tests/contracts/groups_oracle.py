@@ -264,7 +264,7 @@ def check_objects(world: World) -> None:
             if row.dn_key is not None:
                 of_it = [g.group_id for g in groups if group_key and str(getattr(g, group_key)) == row_key]
                 group_id = min(of_it, key=str.encode, default=None)
-                rank = (not row.is_present, -row.first_seq, name, row_key)
+                rank = (not row.is_present, -row.first_seq, row_key, name)
                 uniqname = row.uniqname if kind == "user" else None
                 offered[row.dn_key].append((rank, kind, name, row_key, uniqname, group_id, row.is_present))
     expected = {dn: min(found, key=lambda offer: offer[0])[1:] for dn, found in offered.items()}
