@@ -177,7 +177,8 @@ def test_what_is_missing_costs_where_it_is_expected(world: World) -> None:
 def test_sources_that_contradict_one_another_are_flagged(world: World) -> None:
     live(
         world, account(1), account(2), department("100001"), department("100002"),
-        tdx_user(1, LastName="LAST1", DefaultAccountID=2), appointment(1), tdx_user(2, LastName="Stone", PrimaryEmail="pat@example.edu"), person(2, ou=[]),
+        tdx_user(1, LastName="LAST1", DefaultAccountID=2), appointment(1),
+        tdx_user(2, LastName="Stone", PrimaryEmail="pat@example.edu"), person(2, ou=[]),
     )  # fmt: skip
     assert user(world, "person1").quality_flags == ["department_mismatch"]
     assert user(world, "person2").quality_flags == ["name_mismatch", "email_mismatch"]
