@@ -33,7 +33,10 @@ def world(shared_world: World) -> World:
 
 
 def test_whose_appointment_ended_is_an_employee_only_where_teamdynamix_says_so(world: World) -> None:
-    live(world, appointment(1), person(1, ou=["Alumni"]), appointment(2), tdx_user(2, IsEmployee=True, IsActive=False))
+    live(
+        world, appointment(1), person(1, ou=["Alumni"]), appointment(2), tdx_user(2, IsEmployee=True, IsActive=False),
+        appointment(3),
+    )  # fmt: skip
     assert [user(world, f"person{n}").is_employee for n in (1, 2)] == [True, True]
     live(world, gone(APPOINTMENT, "00000001:0"), gone(APPOINTMENT, "00000002:0"))
     assert [user(world, f"person{n}").is_employee for n in (1, 2)] == [False, True]
