@@ -262,7 +262,7 @@ def compute(connection: Connection, definition: Definition, keys: list[str] | No
             f"cast({score(definition)} as {types['data_quality_score']}) as data_quality_score, "
             f"encode(sha256(convert_to(row({content})::text, 'UTF8')), 'hex') as entity_hash, "
             f"{', '.join(f'{stored(name, types[name])} as {name}' for name in ordered)} "
-            f"from (select * from ({definition.statement}) s offset '0') d"
+            f"from (select * from ({definition.statement}\n) s offset '0') d"
         ),
         {"keys": keys},
     )

@@ -152,7 +152,7 @@ def _offers(connection: Connection, definition: Definition, key: str, scope: str
     )
     statement = definition.select.replace(":field_sources", shown)
     found = connection.execute(
-        text(f"select field_sources from ({statement}) d where {definition.key_text} = :key"),
+        text(f"select field_sources from ({statement}\n) d where {definition.key_text} = :key"),
         {"key": key} | ({} if definition.whole else {"keys": [scope]}),
     ).scalar_one_or_none()
     offers: dict[str, list[tuple[str, Any]]] = {}

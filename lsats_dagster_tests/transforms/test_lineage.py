@@ -178,6 +178,9 @@ CONSTANT = {
     "directory_objects": ("kind", "source_system", "source_table"),
     "group_members": ("in_ad", "in_mcommunity"),
     "group_owners": ("owner_kind",),
+    "person_records": ("source_table",),
+    "unlinked_records": ("source_table", "entity"),
+    "users": ("ou_department_ids",),
 }
 
 
