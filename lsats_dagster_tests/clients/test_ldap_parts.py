@@ -106,9 +106,12 @@ def test_a_number_beyond_all_hinders_no_other(tmp_path: Path, number: int) -> No
     crowd.chance.shuffle = lambda people: None  # type: ignore[method-assign]
     with serving(tmp_path, crowd) as server:
         client = server.client()
-        parts = read(client)
+        try:
+            parts = read(client)
+        except PartialFetchError:
+            parts = {}
         client.close()
-    assert parts[OUTSIDE] == ["p0"]
+    assert parts.get(OUTSIDE) == ["p0"]
     assert len(everybody(parts)) == 11
 
 

@@ -107,6 +107,13 @@ def test_success_without_entries_looks_like_a_right_that_was_taken_away(server: 
         assert len(search(connection, QUERY)) == 20
 
 
+def test_who_may_see_nothing_is_told_of_the_server_itself(server: LdapServer) -> None:
+    with client(server) as connection:
+        server.faults.add("search", "empty")
+        connection.search("", "(objectClass=*)", ldap3.BASE)
+        assert len(connection.response) == 1
+
+
 @pytest.mark.parametrize("entries", [0, 3, 99])
 @pytest.mark.parametrize("kind", ["garbage", "truncate"])
 def test_an_answer_ends_in_what_is_no_whole_message(server: LdapServer, kind: str, entries: int) -> None:
