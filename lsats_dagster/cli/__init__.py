@@ -31,6 +31,11 @@ COMMANDS = {
     "verify": ("verify", "Prove that incremental and full refreshes give the same tables."),
     "doctor": ("doctor", "Look at configuration, database, rights, schema, alerts, and every source."),
     "explain": ("explain", "Show where every value of one row came from, what lost, and how its score came about."),
+    "quality": ("quality", "Show what is wrong in the silver tables, flag by flag."),
+    "report": (
+        "report",
+        "Write one static page: sources, freshness, findings, quality, conservation, agreement of sources.",
+    ),
     "query": ("query", "Answer one SELECT over the views for readers, read only."),
     "quarantine": ("quarantine", "Records that could not be read, keyed or converted."),
     "db": ("database", "Upgrade the database, write its data dictionary."),
