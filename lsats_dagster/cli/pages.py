@@ -20,12 +20,15 @@ p { margin: 4px 0; max-width: 95ch; }
 table { border-collapse: collapse; width: 100%; margin: 8px 0; font-size: 13.5px; }
 th, td { text-align: left; padding: 4px 12px 4px 0; vertical-align: top; }
 th { font-weight: 600; color: #51606f; border-bottom: 2px solid #c6d0da; vertical-align: bottom; }
-td { border-bottom: 1px solid #e4e9ee; white-space: pre-wrap; overflow-wrap: anywhere; unicode-bidi: plaintext; }
+td { border-bottom: 1px solid #e4e9ee; white-space: pre-wrap; unicode-bidi: plaintext; }
+.short { white-space: pre; }
+.long { overflow-wrap: anywhere; }
 td:first-child { font-weight: 500; }
 tr { break-inside: avoid; }
-.number { text-align: right; font-variant-numeric: tabular-nums; white-space: nowrap; }
+.number { text-align: right; font-variant-numeric: tabular-nums; padding-right: 28px; }
 .alarm { color: #a3160a; font-weight: 600; }
 code { font: 12.5px ui-monospace, monospace; background: #f0f3f6; padding: 1px 5px; border-radius: 3px; }
+@page { size: landscape; margin: 12mm; }
 @media print { body { max-width: none; padding: 0; font-size: 11px; } table { font-size: 10px; } }
 """
 PAGE = """<!DOCTYPE html>
@@ -55,6 +58,8 @@ class Command(str):
 
 
 Cell = str | int | None
+# Characters of a cell that stays on one line, and of a word that is not broken: names are not, texts of any length are.
+SHORT, WHOLE_WORD = 28, 40
 
 
 def page(title: str, *parts: str) -> str:
@@ -90,9 +95,11 @@ def _cell(content: Cell) -> str:
     if not isinstance(content, str):
         return f"<td class=number>{'' if content is None else f'{content:,}'}</td>"
     shown = escape(content)
+    fits = len(content) <= SHORT or (isinstance(content, Command) and len(content) <= 2 * SHORT)
+    kind = "short" if fits else "long" if max(map(len, content.split()), default=0) > WHOLE_WORD else ""
     if isinstance(content, Command):
-        return f"<td><code>{shown}</code></td>"
-    return f"<td class=alarm>{shown}</td>" if isinstance(content, Alarm) else f"<td>{shown}</td>"
+        shown = f"<code>{shown}</code>"
+    return f'<td class="{kind}{" alarm" if isinstance(content, Alarm) else ""}">{shown}</td>'
 
 
 def write(path: Path, text: str) -> None:

@@ -95,7 +95,7 @@ def as_page(state: State) -> str:
             "What needs an answer",
             table(
                 ("table", "what", "answer"),
-                ((found.table, Alarm(found.sentence), Command(found.command)) for found in state.findings),
+                ((found.table, found.sentence, Command(found.command)) for found in state.findings),
                 "Nothing needs an answer.",
             ),
         ),

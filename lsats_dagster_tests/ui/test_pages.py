@@ -4,7 +4,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 import pytest
-from playwright.sync_api import Browser, Page
+from playwright.sync_api import Browser, Page, ViewportSize
 
 from lsats_dagster_tests.cli.aids import environment, in_process
 from lsats_dagster_tests.contracts.histories import Change, World
@@ -14,6 +14,8 @@ pytestmark = pytest.mark.ui
 
 HOSTILE = "</td><script>document.title = 'taken over'</script><img src=x onerror=\"document.title = 'taken over'\">"
 LONG = "x" * 3000
+# A4 across, without its margins, in CSS pixels.
+PAPER: ViewportSize = {"width": 1032, "height": 703}
 
 
 @pytest.fixture
@@ -21,13 +23,11 @@ def pages(emptied_database: Callable[[], str], tmp_path: Path) -> dict[str, Path
     """Title -> the file of a page, over a hub whose texts are as bad as sources may have them."""
     url = emptied_database()
     world = World(url, FEW_TABLES, FEW_STREAMS)
-    world.apply(
-        Change("umich_api/department", "100001", "DeptDescription", HOSTILE),
-        Change("tdx/department", "1", "Code", "100001"),
-        Change("tdx/department", "1", "Name", "A name of its own"),
-        Change("tdx/department", "1", "Notes", LONG),
-        Change("tdx/department", "2", "ParentID", 999),
-    )
+    world.apply(Change("umich_api/department", "100001", "DeptDescription", HOSTILE))
+    for stream in ("tdx/department", "tdx/department_detail"):
+        said = {"Code": "100001", "Name": "A name of its own", "Notes": LONG}
+        world.apply(*(Change(stream, "1", field, value) for field, value in said.items()))
+        world.apply(Change(stream, "2", "ParentID", 999))
     world.read_all()
     world.refresh_all()
     world.dispose()
@@ -67,8 +67,8 @@ def test_pages_are_quiet_and_fit(browser: Browser, pages: dict[str, Path], tmp_p
             assert {row.locator("td").count() for row in rows.all()} == {columns}
         tab.screenshot(path=tmp_path / f"{path.stem}.png", full_page=True)
         tab.emulate_media(media="print")
-        tab.set_viewport_size({"width": 760, "height": 1000})
-        assert tab.evaluate("document.documentElement.scrollWidth") <= 760, title
+        tab.set_viewport_size(PAPER)
+        assert tab.evaluate("document.documentElement.scrollWidth") <= PAPER["width"], title
         tab.close()
         assert complaints == [], title
 
