@@ -32,8 +32,8 @@ limit :limit
 class Hit:
     """One thing that was found.
 
-    entity: the asset key of its table. found_by: what of it holds the text (uniqname, mail, name, code). match: exact, prefix
-    or part.
+    entity: the asset key of its table. found_by: what of it holds the text (uniqname, mail, name, code, account). match: exact,
+    prefix or part.
     """
 
     entity: str

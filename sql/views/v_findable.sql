@@ -36,3 +36,13 @@ select
     true as by_part,
     d.is_present
 from silver.departments d
+union all
+select
+    'silver/groups' as entity,
+    g.group_id as key,
+    g.group_name as name,
+    array['name', 'name', 'account', 'mail'] as found_by,
+    array[g.group_id, clean.comparable(g.group_name), lower(g.sam_account_name), lower(g.group_email)] as words,
+    true as by_part,
+    g.is_present
+from silver.groups g
