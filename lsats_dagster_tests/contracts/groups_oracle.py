@@ -225,7 +225,7 @@ def closure(members: Iterable[Any]) -> dict[tuple[str, str], tuple[bool, list[st
             inner[row.group_id].add(row.member_group_id)
         if row.member_uniqname is not None:
             having = people[row.group_id]
-            having[row.member_uniqname] = having.get(row.member_uniqname, False) or row.is_direct_member
+            having[row.member_uniqname] = having.get(row.member_uniqname, False) or bool(row.is_direct_member)
     found: dict[tuple[str, str], tuple[bool, list[str], bool]] = {}
     for group in {*inner, *people}:
         inside: set[str] = set()
@@ -245,7 +245,7 @@ def check_effective(world: World) -> None:
     """silver.effective_group_members: the closure over silver.group_members."""
     expected = closure(world.rows("select * from silver.group_members where is_present"))
     found = {
-        (row.group_id, row.member_uniqname): (row.is_direct, row.inherited_from, "group_circle" in row.quality_flags)
+        (row.group_id, row.member_uniqname): (bool(row.is_direct), row.inherited_from, "group_circle" in row.quality_flags)
         for row in world.rows("select * from silver.effective_group_members where is_present")
     }
     assert found == expected
@@ -264,7 +264,7 @@ def check_objects(world: World) -> None:
             if row.dn_key is not None:
                 of_it = [g.group_id for g in groups if group_key and str(getattr(g, group_key)) == row_key]
                 group_id = min(of_it, key=str.encode, default=None)
-                rank = (not row.is_present, -row.first_seq, name, row_key)
+                rank = (not row.is_present, -row.first_seq, row_key, name)
                 uniqname = row.uniqname if kind == "user" else None
                 offered[row.dn_key].append((rank, kind, name, row_key, uniqname, group_id, row.is_present))
     expected = {dn: min(found, key=lambda offer: offer[0])[1:] for dn, found in offered.items()}

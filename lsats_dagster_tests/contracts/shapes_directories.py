@@ -56,7 +56,7 @@ DIRECTORY_SHAPES: Mapping[str, Shape] = {
                 [], [f"CN=person2,OU=People,{UNIVERSITY}", records.ad_group(guid(2))["dn"]], [f"CN=BIO-PC1,{STANDARD}"], ABSENT,
             ),
             "groupType": (8, "x"), "name": ("Renamed", ""), "mail": ("EX@example.edu", None),
-            "dn": (f"CN=x,OU=MCommADSync,{records.GROUPS}", f"CN=x,{IN_LAB}", "x"),
+            "dn": (f"CN=x,OU=MCommADSync,{records.GROUPS}", "x", f"CN=x,{IN_LAB}"),
             "managedBy": (records.ad_group(guid(3))["dn"], ABSENT),
         },
     ),

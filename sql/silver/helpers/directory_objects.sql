@@ -144,6 +144,6 @@ order by
     o.dn_key collate "C" asc, -- noqa: RF03
     o.is_present desc,
     o.first_seq desc,
-    o.source_table asc,
     o.record_key collate "C" asc, -- noqa: RF03
-    o.group_id collate "C" asc -- noqa: RF03
+    o.group_id collate "C" asc, -- noqa: RF03
+    o.source_table asc
