@@ -151,5 +151,5 @@ def compare(world: World, table: str, key: tuple[str, ...], should: dict[Any, Ro
         row["source_keys"] = {source: set(keys) for source, keys in row["source_keys"].items()}
         expected = should.pop(name)
         unlike = {column: (row[column], value) for column, value in expected.items() if row[column] != value}
-        assert unlike == {}, f"{table} {name}: (stored, expected)"
+        assert unlike == {}, f"{table} {name}: (stored, expected) {unlike}"
     assert should == {}, f"{table}: rows that are missing"

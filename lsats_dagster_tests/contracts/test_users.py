@@ -33,7 +33,10 @@ def world(shared_world: World) -> World:
 
 
 def test_whose_appointment_ended_is_an_employee_only_where_teamdynamix_says_so(world: World) -> None:
-    live(world, appointment(1), person(1, ou=["Alumni"]), appointment(2), tdx_user(2, IsEmployee=True, IsActive=False))
+    live(
+        world, appointment(1), person(1, ou=["Alumni"]), appointment(2), tdx_user(2, IsEmployee=True, IsActive=False),
+        appointment(3),
+    )  # fmt: skip
     assert [user(world, f"person{n}").is_employee for n in (1, 2)] == [True, True]
     live(world, gone(APPOINTMENT, "00000001:0"), gone(APPOINTMENT, "00000002:0"))
     assert [user(world, f"person{n}").is_employee for n in (1, 2)] == [False, True]
@@ -177,7 +180,8 @@ def test_what_is_missing_costs_where_it_is_expected(world: World) -> None:
 def test_sources_that_contradict_one_another_are_flagged(world: World) -> None:
     live(
         world, account(1), account(2), department("100001"), department("100002"),
-        tdx_user(1, LastName="LAST1", DefaultAccountID=2), appointment(1), tdx_user(2, LastName="Stone", PrimaryEmail="pat@example.edu"), person(2, ou=[]),
+        tdx_user(1, LastName="LAST1", DefaultAccountID=2), appointment(1),
+        tdx_user(2, LastName="Stone", PrimaryEmail="pat@example.edu"), person(2, ou=[]),
     )  # fmt: skip
     assert user(world, "person1").quality_flags == ["department_mismatch"]
     assert user(world, "person2").quality_flags == ["name_mismatch", "email_mismatch"]

@@ -175,6 +175,9 @@ def test_telling_columns_of_the_hub() -> None:
 
 # Columns that say which input or list a row is from.
 CONSTANT = {
+    "person_records": ("source_table",),
+    "unlinked_records": ("source_table", "entity"),
+    "users": ("ou_department_ids",),
     "directory_objects": ("kind", "source_system", "source_table"),
     "group_members": ("in_ad", "in_mcommunity"),
     "group_owners": ("owner_kind",),

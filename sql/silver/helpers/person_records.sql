@@ -127,7 +127,8 @@ select
     r.author as decided_by,
     r.reason as decision_reason,
     jsonb_strip_nulls(jsonb_build_object(
-        'silver.' || r.source_table, jsonb_build_array(r.record_key), 'silver.employee_links', jsonb_build_array(r.employee)
+        'silver.' || r.source_table, array[r.record_key],
+        'silver.employee_links', case when r.employee is not null then array[r.employee] end
     )) as source_keys,
     r.source_systems,
     clean.flags(
