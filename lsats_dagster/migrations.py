@@ -295,12 +295,21 @@ def function_scripts(sql_root: Path) -> list[str]:
 
 
 def view_scripts(sql_root: Path, streams: tuple[StreamDeclaration, ...]) -> dict[str, str]:
-    """`schema.view` -> the script that makes it: the views of streams, then those for readers."""
+    """`schema.view` -> the script that makes it: the views of streams, then those for readers, each after those it reads.
+
+    Of a view for readers no condition of theirs is asked about rows that it leaves out: a function of their own would see them.
+    """
     scripts = {f"{stream.layer}.{stream.table}": ";\n".join(view_statements(stream)) for stream in streams}
-    for path in sorted((sql_root / "views").glob("*.sql")):
-        name = f"silver.{path.stem}"
+    paths = sorted((sql_root / "views").glob("*.sql"))
+    selects = {f"silver.{path.stem}": path.read_text(encoding="utf-8") for path in paths}
+    read = {name: selects.keys() & set(re.findall(r"\bsilver\.\w+", select)) for name, select in selects.items()}
+    try:
+        names = needed_first(read)
+    except CircleError as circle:
+        raise MigrationError(f"views of sql/views read one another in a circle: {circle}") from None
+    for name in names:
         scripts[name] = (
-            f"create view {name} as\n{path.read_text(encoding='utf-8')};\ngrant select on {name} to {READER}"
+            f"create view {name} with (security_barrier) as\n{selects[name]};\ngrant select on {name} to {READER}"
         )
     return scripts
 

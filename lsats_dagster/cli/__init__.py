@@ -31,6 +31,8 @@ COMMANDS = {
     "verify": ("verify", "Prove that incremental and full refreshes give the same tables."),
     "doctor": ("doctor", "Look at configuration, database, rights, schema, alerts, and every source."),
     "explain": ("explain", "Show where every value of one row came from, what lost, and how its score came about."),
+    "find": ("find", "Find people, departments and groups by name, login name, mail address or code."),
+    "history": ("history", "Show what changed when of one row: each version of the records behind it."),
     "quality": ("quality", "Show what is wrong in the silver tables, flag by flag."),
     "report": (
         "report",

@@ -6,10 +6,10 @@ from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 
-from sqlalchemy import make_url
+from sqlalchemy import Connection, make_url
 
 from lsats_dagster.cli.hub import hub, whole
-from lsats_dagster.database import Database
+from lsats_dagster.database import READER, Database
 from lsats_dagster.demo.campus import kept_size, running_campus
 from lsats_dagster.demo.postgres import cluster_folder, embedded_postgres
 from lsats_dagster.migrations import pending
@@ -131,3 +131,15 @@ def hub_database(settings: Settings) -> Iterator[Database]:
         yield database
     finally:
         database.dispose()
+
+
+@contextmanager
+def as_reader(settings: Settings) -> Iterator[Connection]:
+    """A read-only connection of the role of analysts, which sees the views and nothing else, to the same database."""
+    with hub_database(settings):
+        database = Database(settings.require_database(), role=READER, read_only=True)
+        try:
+            with database.transaction() as connection:
+                yield connection
+        finally:
+            database.dispose()

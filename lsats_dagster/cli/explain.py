@@ -15,7 +15,7 @@ from lsats_dagster.cli import JSON
 from lsats_dagster.cli.environment import hub_database, hub_environment
 from lsats_dagster.cli.hub import hub
 from lsats_dagster.cli.names import asset_keys, silver_table
-from lsats_dagster.cli.output import console, table, typed
+from lsats_dagster.cli.output import console, print_missing, table, typed
 from lsats_dagster.cli.output import show as show_table
 from lsats_dagster.cli.pages import page, section, sentence, write
 from lsats_dagster.cli.pages import table as pages_table
@@ -64,10 +64,7 @@ def explain(
 
 def missing(connection: Connection, definition: Definition, key: str) -> None:
     """Print that there is no such row, and what has its key or one like it: rows, unlinked and quarantined records."""
-    offered = near(connection, definition, key)
-    print(f"❌ {subject(definition).label} has no row with the key {key}{'. Near it:' if offered else ''}")
-    for other, name in offered.items():
-        print(f"   {other}  {name}" if name else f"   {other}")
+    print_missing(subject(definition).label, key, near(connection, definition, key))
     for record in apart(connection, hub().tables, key):
         print(f"⚠️ {record.table} {record.key}, a record with this key or candidate: {words(record.told)}")
     for quarantined in kept(connection, every=False, key=key):

@@ -3,7 +3,7 @@
 import os
 import shutil
 import sys
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from textwrap import fill
 
 from rich import box
@@ -34,6 +34,13 @@ def table(*headings: str, whole: tuple[str, ...] = (), title: str | None = None)
     for heading in headings:
         made.add_column(heading, overflow="fold", no_wrap=heading in whole)
     return made
+
+
+def print_missing(label: str, key: str, near: Mapping[str, str]) -> None:
+    """Say that the table of this asset key has no row with this key; near: keys like it, with the names of their rows."""
+    print(f"❌ {label} has no row with the key {key}{'. Near it:' if near else ''}")
+    for other, name in near.items():
+        print(f"   {other}  {name}" if name else f"   {other}")
 
 
 def show(made: Table, width: int = 160) -> None:

@@ -103,7 +103,7 @@ def explain(
     by_name = {found.name: found for found in definitions}
     inputs = [by_name[name] for name in definition.inputs if name in by_name]
     made_from = _made_from(connection, definition, row, by_name, [found for found in inputs if found.about])
-    bronze = sorted(_leaves(made_from), key=lambda found: (found.stream, found.seq))
+    bronze = _in_order(made_from)
     computed = computed_from(definition)
     return Explanation(
         subject(definition).label,
@@ -121,6 +121,17 @@ def explain(
         made_from,
         bronze,
     )
+
+
+def bronze_behind(
+    connection: Connection, definition: Definition, key: str, definitions: Sequence[Definition]
+) -> list[BronzeRow] | None:
+    """All bronze rows behind the row with this key, each once, by stream and age; None when the table has no such row."""
+    rows = _rows(connection, definition, [key])
+    if not rows:
+        return None
+    ((row, _),) = rows
+    return _in_order(_made_from(connection, definition, row, {found.name: found for found in definitions}))
 
 
 NEAR = """
@@ -326,6 +337,10 @@ def _bronze_rows(connection: Connection, condition: str, values: list[str]) -> I
         {"values": values},
     )
     return (BronzeRow(**row) for row in rows.mappings())
+
+
+def _in_order(made_from: Iterable[Contributor | BronzeRow]) -> list[BronzeRow]:
+    return sorted(_leaves(made_from), key=lambda found: (found.stream, found.seq))
 
 
 def _leaves(made_from: Iterable[Contributor | BronzeRow]) -> set[BronzeRow]:

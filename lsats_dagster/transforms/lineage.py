@@ -188,10 +188,13 @@ class _Reader:
         if isinstance(source, exp.Table) and not isinstance(source.this, exp.Func):
             return self._of_table(source, column, field)
         expression = source if isinstance(source, exp.Table) else source.expression
+        names = expression.alias_column_names
+        if isinstance(expression, exp.Lateral) and isinstance(expression.this, exp.Subquery):
+            expression = expression.this.this
+            source = self._scopes.get(id(expression))
         if isinstance(expression, exp.Query):
             return self._of_query(source, column, field)
         if isinstance(expression, exp.Values):
-            names = expression.alias_column_names
             place = names.index(column) if column in names else None
             given = [row.expressions if place is None else [row.expressions[place]] for row in expression.expressions]
             return [(scope, value, field) for values in given for value in values]

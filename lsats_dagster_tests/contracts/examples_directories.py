@@ -33,6 +33,7 @@ MCOMMUNITY_USERS = [
             "umich_postal_address": "Example Biology $ 1234 Example Hall $ Ann Arbor MI 48109",
             "umich_postal_address_data": "{addr1=1234 Example Hall}:{city=Ann Arbor}",
             "object_class": ["inetOrgPerson", "posixAccount"], "source_systems": ["mcommunity_ldap"], "data_quality_score": FULL,
+            "distinguished_name": RIVERS, "dn_key": RIVERS.lower(),
         },
         key="900123",
     ),

@@ -108,6 +108,9 @@ USERS = [
     Example({"PrimaryEmail": ""}, {"primary_email": None, "data_quality_score": Decimal("0.80")}, ("missing_email",)),
     Example({"Title": [" ", "Keeper"], "WorkPhone": 5550100}, {"title": "Keeper", "work_phone": "5550100"}),
     Example({"Company": LONG}, {"company": LONG}),
+    Example({"IsConfidential": "true"}, {"is_confidential": True}),
+    Example({"IsConfidential": "who knows"}, {"is_confidential": True}),
+    Example({"IsConfidential": None}, {"is_confidential": None}),
 ]  # fmt: skip
 WHOLE_ASSET = Example(
     {

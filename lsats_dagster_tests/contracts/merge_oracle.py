@@ -1,11 +1,12 @@
 """What holds of every merged table, whatever it merges: each value is that of the first source that has one.
 
 Read from the rows that `source_keys` names, not from the SELECT's joins. A row is there as long as one of those is that gives
-its key (`gives`); what is only joined makes no row. Which of several rows of one input speaks, and whether
-one does, is the table's own rule: any of them may have. Where an input gives one row, the value is known.
+its key (`gives`); what is only joined makes no row. Of a table that is always whole the oracle of its own proves that. Which of
+several rows of one input speaks, and whether one does, is the table's own rule: any of them may have. Where an input gives one
+row, the value is known; a source that the row is not made from (`source_systems`) gives nothing.
 """
 
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass
 from itertools import product
 from typing import Any
@@ -23,6 +24,10 @@ OWN_RULES: Mapping[str, Mapping[str, str]] = {
         "is_active": "HR speaks of it only where there is no account",
         "parent_dept_id": "the parent is joined, and no contributor",
     },
+    "users": dict.fromkeys(
+        ("work_address_line1", "work_city", "work_state", "work_postal_code", "work_country"),
+        "an address comes from one source as a whole",
+    ),
     "workers": {"approver_name": "who approves is joined, and no contributor"},
 }
 
@@ -68,20 +73,26 @@ def check(world: World, definition: Definition, given: set[str]) -> None:
         is_present = any(
             found["is_present"] for name, rows in behind.items() if definition.reach[name].gives for found in rows
         )
-        assert values["is_present"] == is_present, (definition.name, row.row_key)
+        assert definition.whole or values["is_present"] == is_present, (definition.name, row.row_key)
         speaking = {
-            name: [found for found in rows if found["is_present"] or not is_present] for name, rows in behind.items()
+            name: [found for found in rows if found["is_present"] or not values["is_present"]]
+            for name, rows in behind.items()
         }
         for field, precedence in plain_precedence(definition).items():
             # What a column of none of the inputs holds was computed on the way.
             if all(column in columns.get(name, ()) for _, name, column in precedence.offers):
-                possible = offers(speaking, precedence)
+                possible = offers(speaking, precedence, values["source_systems"])
                 found = (values[field], values["field_sources"].get(field))
                 assert found in possible, f"{definition.name} {row.row_key}: {field} is {found}, none of {possible}"
 
 
-def offers(speaking: Mapping[str, list[Row]], precedence: Precedence) -> list[tuple[Any, str | None]]:
-    """(value, source) that precedence gives, for each choice of one row an input; none may speak where several are."""
+def offers(
+    speaking: Mapping[str, list[Row]], precedence: Precedence, sources: Collection[str]
+) -> list[tuple[Any, str | None]]:
+    """(value, source) that precedence gives, for each choice of one row an input; none may speak where several are.
+
+    sources: those that the row is made from.
+    """
     inputs = sorted({name for _, name, _ in precedence.offers})
     choices = []
     for name in inputs:
@@ -90,17 +101,22 @@ def offers(speaking: Mapping[str, list[Row]], precedence: Precedence) -> list[tu
     found: list[tuple[Any, str | None]] = []
     for chosen in product(*choices):
         by_input = dict(zip(inputs, chosen, strict=True))
-        offered = ((speaks[column], source) for source, name, column in precedence.offers if (speaks := by_input[name]))
+        offered = (
+            (speaks[column], source)
+            for source, name, column in precedence.offers
+            if source in sources and (speaks := by_input[name])
+        )
         value, source = next((offer for offer in offered if offer[0] is not None), (None, None))
         found.append((value, source if precedence.contested else None))
     return found
 
 
 def contributors(world: World, definition: Definition) -> dict[str, dict[str, Row]]:
-    """input -> key as source_keys writes it -> row. The keys of every source_keys must be found here."""
+    """input -> key as source_keys writes it -> row. The keys of every source_keys must be here; curated tables have none."""
     return {
         name: {row.contributor_key: row._mapping for row in world.rows(f"select *, ({key})::text as contributor_key from {name}")}
         for name, key in definition.input_keys.items()
+        if not name.startswith("curated.")
     }  # fmt: skip
 
 

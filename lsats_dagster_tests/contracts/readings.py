@@ -124,6 +124,14 @@ def boolean(value: Any) -> bool | None:
     return known.get(word)
 
 
+def privacy(value: Any) -> bool | None:
+    """Code B, where what cannot be read means private."""
+    if text(plain(value)) is None:
+        return None
+    found = boolean(value)
+    return True if found is None else found
+
+
 def is_active(value: Any) -> bool | None:
     """Code B, where a record that does not say is active (4.2)."""
     return True if value is ABSENT else boolean(value)

@@ -63,14 +63,6 @@ def dn(value: Any) -> str | None:
     return found if found and "=" in found and len(found.encode()) <= LONGEST_DN else None
 
 
-def privacy(value: Any) -> bool | None:
-    """Code B, where what cannot be read means private."""
-    if text(plain(value)) is None:
-        return None
-    found = readings.boolean(value)
-    return True if found is None else found
-
-
 def read(reading: Reading, flag: str | None = None, **columns: str) -> dict[str, tuple[str, Reading, str | None]]:
     """column -> (field of the payload, how it is read, flag of what cannot be read), for columns that are read alike."""
     return {column: (field.replace("__", "-"), reading, flag) for column, field in columns.items()}
@@ -145,7 +137,7 @@ DIRECTORY_READINGS: dict[str, dict[str, tuple[str, Reading, str | None]]] = {
             texts, proxy_addresses="proxyAddresses", other_mobile="otherMobile", umichad_ou="umichadOU",
             umichad_role="umichadRole", member_of="memberOf", sid_history="sIDHistory",
         ),
-        **read(privacy, hide_personal_info="umichadHidePersonalInfo"),
+        **read(readings.privacy, hide_personal_info="umichadHidePersonalInfo"),
         **read(readings.integer, "bad_integer", primary_group_id="primaryGroupID"),
         **read(bigint, "bad_integer", uid_number="uidNumber", gid_number="gidNumber"),
         **read(directory_time, "bad_directory_date", lockout_time="lockoutTime"),

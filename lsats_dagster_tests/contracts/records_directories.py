@@ -10,6 +10,7 @@ WORKSTATIONS = f"OU=Workstations,{COLLEGE}"
 STANDARD = f"OU=Standard,OU=Biology,OU=RSN,{WORKSTATIONS}"
 GROUPS = f"OU=Users and Groups,{COLLEGE}"
 PEOPLE = "ou=People,dc=umich,dc=edu"
+MAIL_GROUPS = "ou=User Groups,ou=Groups,dc=umich,dc=edu"
 
 
 def guid(number: int) -> str:
@@ -41,7 +42,7 @@ def person(key: str) -> dict[str, Any]:
 
 def mail_group(key: str) -> dict[str, Any]:
     return {
-        "dn": f"cn=Example Group {key},ou=User Groups,ou=Groups,dc=umich,dc=edu",
+        "dn": f"cn=Example Group {key},{MAIL_GROUPS}",
         "cn": [f"Example Group {key}", f"ex-group-{key}"],
         "gidNumber": int(key),
         "umichGroupEmail": [f"example-group-{key}"],
@@ -55,12 +56,12 @@ def mail_group(key: str) -> dict[str, Any]:
         "umichExpiryTimestamp": "2026-02-12T23:02:52Z",
         "owner": [f"uid=person{key},{PEOPLE}"],
         "member": [f"uid=person{key},{PEOPLE}", f"uid=person1,{PEOPLE}"],
-        "groupMember": ["cn=Sub Group,ou=User Groups,ou=Groups,dc=umich,dc=edu"],
+        "groupMember": [f"cn=Sub Group,{MAIL_GROUPS}"],
         "umichDirectMember": [f"uid=person{key},{PEOPLE}"],
-        "umichDirectGroupMember": ["cn=Sub Group,ou=User Groups,ou=Groups,dc=umich,dc=edu"],
+        "umichDirectGroupMember": [f"cn=Sub Group,{MAIL_GROUPS}"],
         "rfc822mail": ["someone@example.org"],
         "requestsTo": [f"uid=person{key},{PEOPLE}"],
-        "permittedGroup": ["cn=Sub Group,ou=User Groups,ou=Groups,dc=umich,dc=edu"],
+        "permittedGroup": [f"cn=Sub Group,{MAIL_GROUPS}"],
         "umichPermittedSenders": ["sender@example.org"],
         "umichPermittedSendersDomains": ["example.net"],
         "labeledUri": ["https://group.example.edu"],

@@ -30,7 +30,7 @@ from lsats_dagster_tests.contracts.records import (
 from lsats_dagster_tests.contracts.shape import ABSENT as ABSENT
 from lsats_dagster_tests.contracts.shape import LONG as LONG
 from lsats_dagster_tests.contracts.shape import Shape
-from lsats_dagster_tests.contracts.shapes_directories import DIRECTORY_SHAPES
+from lsats_dagster_tests.contracts.shapes_directories import DIRECTORIES_MOVED_BY, DIRECTORY_SHAPES
 
 # Values that no field should hold, and that any field may hold: none of them may fail a refresh.
 HOSTILE: tuple[Any, ...] = (
@@ -144,7 +144,7 @@ SHAPES: Mapping[str, Shape] = {
         ("00000001:0", "00000001:1", "00000001:2", "00000002:0", "00000002:1", "00000003:0"),
         lambda number: f"{number:08d}:0",
         appointment,
-        {"UniqName": ("PERSON1", "person2 ", "PERSON3", "", None), "SupervisorId": ("00000002", "", None)},
+        {"SupervisorId": ("00000002", "", None), "UniqName": ("PERSON3", "PERSON1", "person2 ", "", None)},
         {
             "Name": ("Renamed", " ", None), "DepartmentId": ("100001", 2, None), "FirstName": ("Other", " ", None),
             "Work_City": ("Elsewhere", "", None),
@@ -209,6 +209,11 @@ SHAPES: Mapping[str, Shape] = {
 
 # What moves a table that no text moves: (stream, entity, field, two values of it). From one to the other no row comes or goes.
 MOVED_BY: Mapping[str, tuple[str, str, str, tuple[Any, Any]]] = {
+    **DIRECTORIES_MOVED_BY,
+    **dict.fromkeys(
+        ("employee_links", "person_records", "unlinked_records"),
+        ("umich_api/user", "00000001:1", "UniqName", ("PERSON2", "PERSON3")),
+    ),
     "login_links": ("directory/login", "l1", "EmplId", ("e3", "e4")),
     "linked_logins": ("directory/login", "l3", "Alias", ("alias1", "alias4")),
     "effective_members": ("directory/group", "g1", "Members", (["l1", "l2", "g2", "nobody"], ["l1", "l2", "g2"])),

@@ -1,6 +1,7 @@
 """What records of the directories look like in the table suite; see `shapes`."""
 
 from collections.abc import Mapping
+from typing import Any
 
 from lsats_dagster_tests.contracts import records_directories as records
 from lsats_dagster_tests.contracts.records_directories import LABS, STANDARD, UNIVERSITY, WORKSTATIONS, guid
@@ -22,9 +23,12 @@ DIRECTORY_SHAPES: Mapping[str, Shape] = {
         ("gidNumber",), tuple("12345"), str, records.mail_group,
         {"umichGroupEmail": (["example-group-1"], [" EXAMPLE-GROUP-2 "], [], ABSENT)},
         {
-            "cn": (["Renamed"], [], ABSENT), "member": ([], [f"uid=person2,{records.PEOPLE}"], ABSENT),
+            "cn": (["Renamed"], ["Example Group 2", "example-group-1"], [], ABSENT),
+            "member": ([], [f"uid=person2,{records.PEOPLE}", f"uid=Nobody,{records.PEOPLE}"], ABSENT),
             "joinable": ("TRUE", "", "maybe"), "umichExpiryTimestamp": ("20260212230252Z", "soon"),
-            "owner": ([], ABSENT),
+            "owner": ([records.mail_group("2")["dn"]], [], ABSENT),
+            "umichDirectGroupMember": ([records.mail_group("4")["dn"]], [records.mail_group("1")["dn"]], []),
+            "umichDirectMember": ([], ABSENT),
         },
     ),
     "active_directory/user": Shape(
@@ -42,10 +46,18 @@ DIRECTORY_SHAPES: Mapping[str, Shape] = {
         },
     ),
     "active_directory/group": Shape(
-        ("objectGUID",), GUIDS, guid, records.ad_group, {},
+        ("objectGUID",), GUIDS, guid, records.ad_group,
         {
-            "member": ([], [f"CN=person2,OU=People,{UNIVERSITY}"], ABSENT), "groupType": (8, "x"), "name": ("Renamed", ""),
-            "dn": (f"CN=x,{IN_LAB}", f"CN=x,OU=MCommADSync,{records.GROUPS}", "x"), "mail": ("EX@example.edu", None),
+            "gidNumber": (4, 2, "1", ABSENT),
+            "cn": ("Example Group 1", "EX-GROUP-2 ", "Example Group 4", "Example-Group-1", ABSENT),
+        },
+        {
+            "member": (
+                [], [f"CN=person2,OU=People,{UNIVERSITY}", records.ad_group(guid(2))["dn"]], [f"CN=BIO-PC1,{STANDARD}"], ABSENT,
+            ),
+            "groupType": (8, "x"), "name": ("Renamed", ""), "mail": ("EX@example.edu", None),
+            "dn": (f"CN=x,OU=MCommADSync,{records.GROUPS}", "x", f"CN=x,{IN_LAB}"),
+            "managedBy": (records.ad_group(guid(3))["dn"], ABSENT),
         },
     ),
     "active_directory/organizational_unit": Shape(
@@ -67,5 +79,19 @@ DIRECTORY_SHAPES: Mapping[str, Shape] = {
             "operatingSystem": ("Other", ""), "userAccountControl": (4098, ABSENT), "managedBy": ("", None),
             "userCertificate": ([], ["AAEC", "x"]), "pwdLastSet": (None, "soon"),
         },
+    ),
+}  # fmt: skip
+
+# Tables made of lists and of names; see `MOVED_BY` of `shapes`.
+AS_MEMBER: tuple[str, str, str, tuple[Any, Any]] = (
+    "mcommunity_ldap/group", "1", "umichDirectMember", ([f"uid=person1,{records.PEOPLE}"], []),
+)  # fmt: skip
+DIRECTORIES_MOVED_BY: Mapping[str, tuple[str, str, str, tuple[Any, Any]]] = {
+    "directory_objects": ("mcommunity_ldap/user", "3", "uid", (["person3"], ["person9"])),
+    "group_members": AS_MEMBER,
+    "effective_group_members": AS_MEMBER,
+    "group_owners": (
+        "mcommunity_ldap/group", "4", "owner",
+        ([f"uid=person4,{records.PEOPLE}"], [f"uid=person4,{records.PEOPLE}", records.ad_account(guid(4))["dn"]]),
     ),
 }  # fmt: skip

@@ -10,7 +10,15 @@ from lsats_dagster.ingestion.stream import DetailStream
 from lsats_dagster.runs import Run
 from lsats_dagster.transforms.definition import OUTSIDE_COMPARISON, Definition, tables_read
 from lsats_dagster.transforms.engine import OutdatedTableError, compute
-from lsats_dagster_tests.contracts import departments_oracle, inputs, linked_oracle, merge_oracle
+from lsats_dagster_tests.contracts import (
+    departments_oracle,
+    groups_oracle,
+    inputs,
+    linked_oracle,
+    links_oracle,
+    merge_oracle,
+    users_oracle,
+)
 from lsats_dagster_tests.contracts.histories import Step, World, random_history
 
 # What two hubs that read the same records at other times may differ in.
@@ -20,6 +28,14 @@ ORACLES = {
     "departments": departments_oracle.check,
     "tdx_departments": departments_oracle.check_circles,
     "linked_logins": linked_oracle.check,
+    "employee_links": links_oracle.check_links,
+    "person_records": links_oracle.check_records,
+    "users": users_oracle.check,
+    "groups": groups_oracle.check_groups,
+    "directory_objects": groups_oracle.check_objects,
+    "group_members": groups_oracle.check_members,
+    "group_owners": groups_oracle.check_owners,
+    "effective_group_members": groups_oracle.check_effective,
 }
 
 Rows = dict[str, dict[str, Any]]

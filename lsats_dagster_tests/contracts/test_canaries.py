@@ -4,7 +4,7 @@ import logging
 import traceback
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field, replace
-from functools import cache
+from functools import cache, partial
 from typing import Any
 
 import pytest
@@ -13,12 +13,13 @@ from sqlalchemy import text
 from lsats_dagster.database import Database, DatabaseError, LockTimeoutError, copy_rows, release_lock, take_lock
 from lsats_dagster.demo.campus import Campus
 from lsats_dagster.ingestion.quarantine import replay
-from lsats_dagster.ingestion.stream import DetailStream, Record
+from lsats_dagster.ingestion.stream import DetailStream, ListStream, Record
 from lsats_dagster.ingestion.views import StreamDeclaration
 from lsats_dagster.runs import Origin
 from lsats_dagster.source import Source
 from lsats_dagster.sources import STREAMS
-from lsats_dagster_tests.conftest import Hub, make_client, source_of
+from lsats_dagster.transforms.engine import refresh
+from lsats_dagster_tests.conftest import DEFINITIONS, Hub, make_client, source_of
 from lsats_dagster_tests.contracts.poison_cases import POISON, POISON_OF, QUOTED, good_record
 from lsats_dagster_tests.contracts.stream_cases import (
     beside_a_silent_source,
@@ -224,6 +225,33 @@ def test_a_database_that_refuses_the_rows(stream: StreamDeclaration, witness: Wi
         )
     superuser.dispose()
     witness.provoke(lambda: witness.hub.run(stream), DatabaseError)
+
+
+# What Postgres then says quotes the whole row.
+QUOTING = """
+create function silver.quote() returns trigger language plpgsql as
+$$ begin perform to_jsonb(new)::text::integer; return new; end $$;
+create trigger quote before insert on {table} for each row execute function silver.quote()
+"""
+
+
+@pytest.mark.budget(25, "every list and every table")
+def test_refreshes_that_the_database_refuses(witness: Witness) -> None:
+    """Of every table of silver: what the sources said of people goes through them all."""
+    for stream in STREAMS:
+        if isinstance(stream, ListStream):
+            witness.hub.run(stream)
+    superuser = as_superuser(witness.hub)
+    for definition in DEFINITIONS:
+        run = partial(refresh, witness.hub.database, definition, origin=Origin(), lock_wait_seconds=5.0)
+        with superuser.transaction() as connection:
+            connection.exec_driver_sql(QUOTING.format(table=definition.name))
+        witness.provoke(run, DatabaseError)
+        with superuser.transaction() as connection:
+            connection.exec_driver_sql("drop function silver.quote() cascade")
+        run()
+    superuser.dispose()
+    assert any(QUOTED in chain for chain in witness.chains), "there was nothing to hide"
 
 
 BAD_STATEMENTS = (

@@ -21,8 +21,8 @@ def test_all_scope_values_of_a_class_are_found_or_everything_is_computed(suite_w
         world.apply(Change(GROUP, key), Change(GROUP, key, "Title", "One"))
         world.apply(Change(GROUP, key, "Members", ["l1", "l2", "l3", "l4"]))
         world.read(GROUP)
-        world.refresh("group_members")
-    definition = replace(world.definition("group_members"), classes=("group_title",))
+        world.refresh("memberships")
+    definition = replace(world.definition("memberships"), classes=("group_title",))
     with world.database.transaction() as connection:
         compute(connection, definition, ["g1"])
         assert class_members(connection, definition, ["g1"], limit) in (set(GROUPS), None)

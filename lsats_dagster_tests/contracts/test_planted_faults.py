@@ -116,7 +116,7 @@ def whole_table_as_keyed(world: World, _patch: pytest.MonkeyPatch) -> None:
     )
     redefine(
         world, "effective_members", whole=False, scope="group_id", select=keyed,
-        reach={"silver.group_members": Reach(gives="group_id")},
+        reach={"silver.memberships": Reach(gives="group_id")},
     )  # fmt: skip
 
 
@@ -242,7 +242,7 @@ def against_a_fresh_hub(world: World) -> None:
         world.apply(*changes)
         world.read_all()
         world.refresh_all()
-    lost = world.rows("select 1 from silver.group_members where not is_present")
+    lost = world.rows("select 1 from silver.memberships where not is_present")
     assert len(lost) == 1, "nothing that a fresh hub has not"
     table_checks.check_same_as_fresh(world)
 
@@ -280,8 +280,8 @@ FAULTS = [
             ("departments", "silver.tdx_departments"),
             ("workers", "silver.logins"),
             ("jobs", "bronze.logins"),
-            ("group_members", "silver.logins"),
-            ("group_members", "bronze.groups"),
+            ("memberships", "silver.logins"),
+            ("memberships", "bronze.groups"),
             ("teams", "silver.login_links"),
         )
     ),

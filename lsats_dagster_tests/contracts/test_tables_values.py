@@ -75,7 +75,7 @@ READINGS: dict[str, dict[str, tuple[str, Reading, str | None]]] = {
         "reports_to_full_name": ("ReportsToFullName", readings.text, None),
         "is_active": ("IsActive", readings.is_active, None),
         "is_employee": ("IsEmployee", readings.boolean, None),
-        "is_confidential": ("IsConfidential", readings.boolean, None),
+        "is_confidential": ("IsConfidential", readings.privacy, None),
         "authentication_provider_id": ("AuthenticationProviderID", readings.reference, "bad_integer"),
         "authentication_user_name": ("AuthenticationUserName", readings.text, None),
         "security_role_id": ("SecurityRoleID", readings.uuid, "bad_uuid"),

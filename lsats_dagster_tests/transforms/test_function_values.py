@@ -4,6 +4,7 @@ import json
 from collections.abc import Iterator
 from datetime import UTC, date, datetime
 from decimal import Decimal
+from hashlib import md5
 from typing import Any
 
 import pytest
@@ -44,8 +45,25 @@ TEXT: dict[str, list[tuple[Any, Any]]] = {
         ("cn=x,ou=Lab,ou=UMICH", ["Lab", "UMICH"]), ("CN=pc1,DC=adsroot,DC=edu", []), (None, []), ("", []),
         ("OU=Standard,OU=Biology,OU=UMICH", ["Standard", "Biology", "UMICH"]), (r"CN=x,OU=A\, B,OU=UMICH", ["A, B", "UMICH"]),
     ],
+    "privacy": [
+        ("TRUE", True), ("no", False), ("who knows", True), (" ", None), (None, None), ("\u200b", None), ("0", False),
+    ],
     "parent_dn": [
         (RSN, RSN.partition(",")[2]), (r"CN=Doe\, Jane,OU=People,OU=UMICH", "OU=People,OU=UMICH"), ("DC=edu", None), (None, None),
+    ],
+    "dn_uniqname": [
+        ("uid=JRivers,ou=People,dc=umich", "jrivers"), ("CN = ablee , OU=People,OU=UMICH", "ablee"),
+        ("CN=x,OU=Old,OU=People,OU=UMICH", "x"), ("uid=no name,ou=People,dc=x", None), ("CN=Doe\\, Jane,OU=People", None),
+        ("CN=zz,OU=NotPeople,DC=x", None), ("CN=zz,OU=x,DC=People", None), ("uid=jrivers", None), (None, None),
+        ("uid=" + "x" * 50 + ",ou=People", "x" * 50), ("uid=" + "x" * 51 + ",ou=People", None), ("uid=1x,ou=People", None),
+    ],
+    "listed_name": [
+        ("CN=A,OU=b", "cn=a,ou=b"), ("", ""), (None, None), ("X" * 2000, "x" * 2000),
+        ("X" * 2001, "x" * 100 + "~" + md5(b"x" * 2001).hexdigest()),
+        ("\u00c9" * 1001, "\u00e9" * 100 + "~" + md5("\u00e9".encode() * 1001).hexdigest()),
+    ],
+    "group_name": [
+        ("IChem-Lab", "ichem-lab"), ("Women&#39;s", "women's"), ("E\u0301cole", "\u00e9cole"), ("&nbsp;", None), (None, None),
     ],
     "directory_time": [
         ("2024-07-18T14:14:17+00:00", moment(2024, 7, 18, 14, 14, 17)), ("20240718141417.0Z", moment(2024, 7, 18, 14, 14, 17)),
@@ -280,6 +298,26 @@ CALLS += [
     ("clean.ranged('{\"M;range=10-*\": [\"c\"], \"m;range=2-9\": [\"b\", \"a\"], \"m\": []}', 'm')", ["b", "a", "c"]),
     ("clean.ranged('{\"member\": [\"a\"], \"memberOf;range=0-1\": \"x\"}', 'member')", None),
 ]  # fmt: skip
+CALLS += [
+    ("clean.person_type(true, null)", "employee"), ("clean.person_type(false, null)", "other"),
+    ("clean.person_type(false, '[]')", "other"),
+    ("clean.person_type(false, '[\"Alumni\", \"Example Biology - Faculty and Staff\"]')", "employee"),
+    ("clean.person_type(false, '[\"Example Biology - faculty and STAFF\"]')", "employee"),
+    ("clean.person_type(false, '[\"Alumni\", \"Example Biology - Student\"]')", "student"),
+    ("clean.person_type(false, '[\"Example Biology - Students\"]')", "student"),
+    ("clean.person_type(false, '[\"Student Life - Affiliate\"]')", "affiliate"),
+    ("clean.person_type(false, '[\"Alumni\"]')", "alumni"),
+    ("clean.person_type(false, '[\"The \\\"Examples\\\" - Alumni\", \"alumni\"]')", "alumni"),
+    ("clean.person_type(false, '[\"Alumni\", \"Retirees\"]')", "affiliate"),
+    ("clean.person_type(false, '[\"Friends of Alumni\"]')", "affiliate"),
+    ("clean.account_type('testa', false, null)", "person"), ("clean.account_type('svc-test1', false, 'service')", "test"),
+    ("clean.account_type('test', true, 'service')", "person"), ("clean.account_type('jrivers', false, 'person')", "person"),
+    ("clean.account_type('lsa.svc2', false, null)", "service"), ("clean.account_type('printer', false, 'service')", "service"),
+    ("clean.differ('Rivers', 'RIVERS')", False), ("clean.differ('Rivers', 'Stone')", True),
+    ("clean.differ('O&#39;Neil', $$O'Neil$$)", False), ("clean.differ('Rivers', null)", None),
+    ("clean.sorted('{b,a,NULL,B,a}')", ["B", "a", "b"]), ("clean.sorted('{NULL}')", None), ("clean.sorted('{}')", None),
+    ("clean.sorted(null)", None),
+]  # fmt: skip
 FLAGGERS_OF_TEXT = (
     "bad_bigint", "bad_integer", "bad_decimal", "unparsed_amount", "bad_uuid", "bad_tdx_time", "bad_directory_time",
     "bad_zoned_time", "bad_day",
@@ -288,7 +326,8 @@ FLAGGERS_OF_JSON = ("bad_code", "invalid_uniqname")
 # Functions of neither one text nor one JSON value.
 OTHERS = (
     "zoned_time", "with_detail", "field_with_detail", "attributes", "named", "group_scope", "account_uniqname", "both_texts",
-    "ranged", "has_bit", "account_kind", "from_root", "status_levels", "rdns_with_escapes", "unescaped_name",
+    "ranged", "person_type", "account_type", "differ", "sorted",
+    "has_bit", "account_kind", "from_root", "status_levels", "rdns_with_escapes", "unescaped_name",
 )  # fmt: skip
 
 

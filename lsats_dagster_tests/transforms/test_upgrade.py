@@ -131,7 +131,8 @@ def test_views_that_the_checkout_has_otherwise_are_pending(checkout: Checkout) -
     assert waiting((described_anew, *STREAMS[1:], new)) == [
         f"view {STREAMS[0].layer}.new_stream", f"view {STREAMS[0].layer}.{STREAMS[0].table}"
     ]  # fmt: skip
-    (views / "v_added.sql").write_text("select dept_id from silver.departments\n")
+    # It comes first by its name, and is made after the one that it reads.
+    (views / "v_added.sql").write_text("select dept_id from silver.v_departments\n")
     checkout.change(("where is_present", "where is_present and is_active"), path=views / "v_departments.sql")
     assert waiting() == ["view silver.v_added", "view silver.v_departments"]
     checkout.upgrade()
@@ -141,6 +142,23 @@ def test_views_that_the_checkout_has_otherwise_are_pending(checkout: Checkout) -
     checkout.upgrade()
     assert waiting() == []
     assert checkout.world.rows("select to_regclass('silver.v_added') as found")[0].found is None
+
+
+def test_views_that_read_one_another_in_a_circle_are_refused(checkout: Checkout) -> None:
+    (checkout.root / "views" / "v_added.sql").write_text("select dept_id from silver.v_departments\n")
+    (checkout.root / "views" / "v_departments.sql").write_text("select dept_id from silver.v_added\n")
+    with pytest.raises(MigrationError, match=r"circle: .*silver\.v_added"):
+        checkout.upgrade()
+
+
+def test_every_view_for_readers_is_a_barrier(checkout: Checkout) -> None:
+    (checkout.root / "views" / "v_added.sql").write_text("select dept_id from silver.departments\n")
+    checkout.upgrade()
+    views = checkout.world.rows(
+        "select c.relname, c.reloptions from pg_class c where c.relkind = 'v' and c.relnamespace = 'silver'::regnamespace"
+    )
+    assert "v_added" in {view.relname for view in views}
+    assert {view.relname for view in views if view.reloptions != ["security_barrier=true"]} == set()
 
 
 def test_a_failed_upgrade_frees_its_lock(checkout: Checkout) -> None:

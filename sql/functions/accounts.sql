@@ -26,16 +26,13 @@ end;
 
 comment on function clean.group_scope(integer) is 'global, domain_local or universal, by groupType';
 
--- Of members of a group, a cleaned list, those whose DN is that of a person: below the unit People, named by the login name.
+-- Of members of a group, a cleaned list, those whose DN is that of a person.
 create or replace function clean.people_among(dns jsonb) returns jsonb
 language sql immutable parallel safe set plan_cache_mode = force_generic_plan
 return (
     select coalesce(jsonb_agg(p.uniqname order by p.uniqname collate "C"), '[]') -- noqa: RF03
     from (
-        select distinct
-            clean.uniqname(
-                to_jsonb(substring(lower(m.dn) from '^(?:uid|cn)\s*=([^,\\]+),(?:.*,)?\s*ou\s*=\s*people\s*(?:,|$)'))
-            ) as uniqname
+        select distinct clean.dn_uniqname(m.dn) as uniqname
         from jsonb_array_elements_text(clean.list($1)) m (dn)
     ) p
     where p.uniqname is not null

@@ -10,3 +10,10 @@ return case
 end;
 
 comment on function clean.boolean(text) is 'Truth value; anything else becomes NULL';
+
+-- Whoever asks for privacy in words that cannot be read has it.
+create or replace function clean.privacy(value text) returns boolean
+language sql immutable parallel safe
+return case when clean.text(value) is not null then coalesce(clean.boolean(value), true) end;
+
+comment on function clean.privacy(text) is 'Truth value; what is neither becomes true, blank NULL';

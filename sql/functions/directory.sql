@@ -59,6 +59,25 @@ return case when octet_length(clean.text(value)) <= 2000 and clean.text(value) l
 
 comment on function clean.dn(jsonb) is 'DN of at most 2,000 bytes; anything else becomes NULL';
 
+-- Whom a DN names: people stand below the unit People, and are named by the login name there.
+create or replace function clean.dn_uniqname(dn text) returns text
+language sql immutable parallel safe
+return substring(lower(dn) from '^(?:uid|cn)\s*=\s*([a-z][a-z0-9.-]{0,49})\s*,(?:.*,)?\s*ou\s*=\s*people\s*(?:,|$)');
+
+comment on function clean.dn_uniqname(text) is 'Login name in the DN of a person; of any other DN NULL';
+
+-- A member or owner of a group as it is compared: in lower case. No index takes a text beyond some 2,700 bytes, and no object
+-- has a DN beyond 2,000 (clean.dn): of such a text its beginning and its hash stand.
+create or replace function clean.listed_name(value text) returns text
+language sql immutable parallel safe
+return case
+    when octet_length(lower(value)) <= 2000 then lower(value)
+    else left(lower(value), 100) || '~' || md5(lower(value))
+end;
+
+comment on function clean.listed_name(text) is
+'Entry of a list of members or owners in lower case; of one that no index takes the beginning and a hash';
+
 -- Rule O: names of the organizational units of a DN, leaf first.
 create or replace function clean.ou_path(dn text) returns text[]
 language sql immutable parallel safe set plan_cache_mode = force_generic_plan

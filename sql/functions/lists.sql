@@ -118,3 +118,13 @@ return case
 end;
 
 comment on function clean.both_texts(jsonb, jsonb) is 'Trimmed texts of two lists, each once';
+
+create or replace function clean.sorted(texts text[]) returns text[]
+language sql immutable parallel safe set plan_cache_mode = force_generic_plan
+return (
+    select array_agg(d.member order by d.member collate "C") -- noqa: RF03
+    from (select distinct unnest($1) as member) d
+    where d.member is not null
+);
+
+comment on function clean.sorted(text[]) is 'The texts, each once, in the order of their signs; NULL where there is none';

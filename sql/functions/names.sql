@@ -42,3 +42,17 @@ language sql immutable parallel safe
 return lower(normalize(case when value like '%&%' then clean.trimmed(clean.unescaped(value)) else value end, nfc));
 
 comment on function clean.comparable(text) is 'Name in the one form in which names are compared';
+
+-- Equal ones, which most are, cost nothing.
+create or replace function clean.differ(value text, other text) returns boolean
+language sql immutable parallel safe
+return value <> other and clean.comparable(value) <> clean.comparable(other);
+
+comment on function clean.differ(text, text) is 'Whether two names are different ones; NULL without two';
+
+-- The name of a group as it is compared, and as it is found by. A name that is nothing but entities of blanks is none.
+create or replace function clean.group_name(value text) returns text
+language sql immutable parallel safe
+return nullif(clean.comparable(value), '');
+
+comment on function clean.group_name(text) is 'Name of a group in the one form in which these are compared';

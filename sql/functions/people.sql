@@ -36,3 +36,31 @@ language sql immutable parallel safe
 return nullif(clean.text(value), 'None');
 
 comment on function clean.tdx_text(jsonb) is 'Trimmed text of a TeamDynamix value; blank and the word None become NULL';
+
+-- Affiliations are texts such as `Example Biology - Faculty and Staff`, `Example Biology - Student`, `Alumni`. The text of the
+-- whole list is looked at, which costs a tenth of a look at each member.
+create or replace function clean.person_type(is_employed boolean, affiliations jsonb) returns text
+language sql immutable parallel safe
+return case
+    when is_employed or affiliations::text ~* '\yfaculty and staff"' then 'employee'
+    when coalesce(affiliations, '[]') = '[]' then 'other'
+    when affiliations::text ~* '\ystudents?"' then 'student'
+    when affiliations::text ~* '^\["(?:(?:[^"\\]|\\.)* - )?alumni"(?:, "(?:(?:[^"\\]|\\.)* - )?alumni")*\]$' then 'alumni'
+    else 'affiliate'
+end;
+
+comment on function clean.person_type(boolean, jsonb) is
+'employee, student, alumni, affiliate, or other without affiliations, by employment and a list of affiliations';
+
+-- HR and MCommunity have people only. Parts of a login name are told by hyphens and dots: Testa is a name.
+create or replace function clean.account_type(uniqname text, is_somebody boolean, directory_type text) returns text
+language sql immutable parallel safe
+return case
+    when is_somebody then 'person'
+    when uniqname ~ '(?:^|[.-])test(?:ing)?[0-9]*(?:$|[.-])' then 'test'
+    when directory_type = 'service' or uniqname ~ '(?:^|[.-])(?:svc|service)[0-9]*(?:$|[.-])' then 'service'
+    else 'person'
+end;
+
+comment on function clean.account_type(text, boolean, text) is
+'person, service or test: by whether HR or MCommunity have the holder, the login name, and the type of the account';

@@ -119,10 +119,7 @@ cleaned as (
         clean.is_conflict(clean.text(f.cn)) as is_conflict,
         coalesce(clean.dn(f."distinguishedName"), clean.dn(f.dn)) as distinguished_name,
         clean.ou_path(coalesce(clean.dn(f."distinguishedName"), clean.dn(f.dn))) as path,
-        case
-            when clean.text(f."umichadHidePersonalInfo") is not null
-                then coalesce(clean.boolean(f."umichadHidePersonalInfo"), true)
-        end as hide_personal_info,
+        clean.privacy(f."umichadHidePersonalInfo") as hide_personal_info,
         case
             when clean.directory_time(f."pwdLastSet") is null then clean.says_no_time(d.payload -> 'pwdLastSet')
         end as must_change_password,

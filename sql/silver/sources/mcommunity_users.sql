@@ -30,6 +30,8 @@ gid_number = ["bigint", "Number of the primary group"]
 home_directory = ["text", "Home directory"]
 login_shell = ["text", "Shell"]
 object_class = ["jsonb", "Classes of the entry"]
+distinguished_name = ["text", "DN"]
+dn_key = ["text", "DN in lower case, as DNs are compared"]
 
 [inputs."bronze.mcommunity_users"]
 */
@@ -59,7 +61,8 @@ with cleaned as (
         clean.bigint(f."gidNumber") as gid_number,
         clean.text(f."homeDirectory") as home_directory,
         clean.text(f."loginShell") as login_shell,
-        clean.texts(f."objectClass") as object_class
+        clean.texts(f."objectClass") as object_class,
+        clean.dn(f.dn) as distinguished_name
     from bronze.mcommunity_users d
     cross join lateral jsonb_to_record(d.payload) f (
         uid jsonb,
@@ -76,7 +79,8 @@ with cleaned as (
         "gidNumber" text,
         "homeDirectory" jsonb,
         "loginShell" jsonb,
-        "objectClass" jsonb
+        "objectClass" jsonb,
+        dn jsonb
     )
     where cast(:keys as text[]) is null or d.external_id = any(cast(:keys as text[]))
     offset '0' -- each value is cleaned once, however often it is used
@@ -116,6 +120,8 @@ select
     c.home_directory,
     c.login_shell,
     c.object_class,
+    c.distinguished_name,
+    lower(c.distinguished_name) as dn_key,
     c.raw_id,
     c.first_seq,
     array['mcommunity_ldap'] as source_systems,

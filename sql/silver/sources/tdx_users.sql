@@ -53,7 +53,7 @@ reports_to_uid = ["uuid", "UID of the manager"]
 reports_to_full_name = ["text", "Name of the manager"]
 is_active = ["boolean", "Whether the person is active; true where TeamDynamix does not say, NULL where it cannot be read"]
 is_employee = ["boolean", "Whether TeamDynamix calls the person an employee"]
-is_confidential = ["boolean", "Whether the person is confidential"]
+is_confidential = ["boolean", "Whether the person is confidential; true where TeamDynamix says what cannot be read"]
 authentication_provider_id = ["integer", "Provider of the login"]
 authentication_user_name = ["text", "Name at the provider of the login"]
 security_role_id = ["uuid", "Security role"]
@@ -156,7 +156,7 @@ cleaned as (
         clean.text(f."ReportsToFullName") as reports_to_full_name,
         n.payload -> 'IsActive' is null or clean.boolean(f."IsActive") as is_active,
         clean.boolean(f."IsEmployee") as is_employee,
-        clean.boolean(f."IsConfidential") as is_confidential,
+        clean.privacy(f."IsConfidential") as is_confidential,
         f."AuthenticationProviderID" as raw_authentication_provider_id,
         clean.reference(f."AuthenticationProviderID") as authentication_provider_id,
         clean.text(f."AuthenticationUserName") as authentication_user_name,

@@ -9,7 +9,7 @@ member_id = ["text", "Login or group"]
 group_id = ["text", "Group"]
 steps = ["integer", "Memberships from member to group on the shortest way"]
 
-[inputs."silver.group_members"]
+[inputs."silver.memberships"]
 */
 with recursive ways as (
     select
@@ -17,7 +17,7 @@ with recursive ways as (
         m.member_id,
         m.removed_at,
         1 as steps
-    from silver.group_members m
+    from silver.memberships m
     union
     select
         w.group_id,
@@ -25,7 +25,7 @@ with recursive ways as (
         greatest(w.removed_at, m.removed_at) as removed_at,
         w.steps + 1 as steps
     from ways w
-    inner join silver.group_members m on w.member_id = m.group_id
+    inner join silver.memberships m on w.member_id = m.group_id
     -- Longer ones lead nowhere else.
     where w.steps < 10
 ),
@@ -35,7 +35,7 @@ groups as (
         m.group_id,
         min(m.first_seen_at) as first_seen_at,
         array_agg(m.member_id || ':' || m.group_id order by m.member_id collate "C") as member_keys
-    from silver.group_members m
+    from silver.memberships m
     group by m.group_id
 )
 
@@ -43,7 +43,7 @@ select
     w.member_id,
     w.group_id,
     coalesce(min(w.steps) filter (where w.removed_at is null), min(w.steps)) as steps,
-    jsonb_build_object('silver.group_members', g.member_keys) as source_keys,
+    jsonb_build_object('silver.memberships', g.member_keys) as source_keys,
     array['directory'] as source_systems,
     clean.flags(case when w.member_id = w.group_id then 'member_of_itself' end) as quality_flags,
     g.first_seen_at,
