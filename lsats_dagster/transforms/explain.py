@@ -102,7 +102,9 @@ def explain(
     offers = _offers(connection, definition, key, scope)
     by_name = {found.name: found for found in definitions}
     inputs = [by_name[name] for name in definition.inputs if name in by_name]
-    made_from = _made_from(connection, definition, row, by_name, [found for found in inputs if found.about])
+    # A row that is about another, and a contributor itself, tells it in its own place.
+    about = [found for found in inputs if found.about and found.name not in row.get("source_keys", {})]
+    made_from = _made_from(connection, definition, row, by_name, about)
     bronze = _in_order(made_from)
     computed = computed_from(definition)
     return Explanation(
