@@ -245,11 +245,7 @@ def check_effective(world: World) -> None:
     """silver.effective_group_members: the closure over silver.group_members."""
     expected = closure(world.rows("select * from silver.group_members where is_present"))
     found = {
-        (row.group_id, row.member_uniqname): (
-            bool(row.is_direct),
-            row.inherited_from,
-            "group_circle" in row.quality_flags,
-        )
+        (row.group_id, row.member_uniqname): (bool(row.is_direct), row.inherited_from, "group_circle" in row.quality_flags)
         for row in world.rows("select * from silver.effective_group_members where is_present")
     }
     assert found == expected
