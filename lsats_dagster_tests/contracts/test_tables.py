@@ -18,10 +18,10 @@ DECIDED = "nobody decides anything in the suite"
 ALWAYS_EMPTY: dict[str, dict[str, str]] = {
     "users": {"ou_department_ids": "no source has any"},
     "person_records": {"decided_by": DECIDED, "decision_reason": DECIDED},
-    **dict.fromkeys(
-        ("group_members", "group_owners", "effective_group_members"),
-        {"removed_at": "who left a list is known by the rows that stood there before"},
-    ),
+    **{
+        table: {"removed_at": "who left a list is known by the rows that stood there before"}
+        for table in ("group_members", "group_owners", "effective_group_members")
+    },
 }
 
 every_table = pytest.mark.parametrize("definition", SUITE_DEFINITIONS, ids=lambda definition: definition.table)
