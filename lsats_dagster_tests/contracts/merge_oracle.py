@@ -101,10 +101,11 @@ def offers(speaking: Mapping[str, list[Row]], precedence: Precedence) -> list[tu
 
 
 def contributors(world: World, definition: Definition) -> dict[str, dict[str, Row]]:
-    """input -> key as source_keys writes it -> row. The keys of every source_keys must be found here."""
+    """input -> key as source_keys writes it -> row. The keys of every source_keys must be here; curated tables have none."""
     return {
         name: {row.contributor_key: row._mapping for row in world.rows(f"select *, ({key})::text as contributor_key from {name}")}
         for name, key in definition.input_keys.items()
+        if not name.startswith("curated.")
     }  # fmt: skip
 
 
