@@ -36,7 +36,7 @@ with recursive inside as (
         m.member_group_id as holder_id
     from silver.group_members m
     where
-        m.is_present and m.member_group_id is not null
+        m.is_present and m.member_type = 'group'
         and (cast(:keys as text[]) is null or m.group_id = any(cast(:keys as text[])))
     union
     select
@@ -44,7 +44,7 @@ with recursive inside as (
         m.member_group_id as holder_id
     from inside i
     inner join silver.group_members m on i.holder_id = m.group_id
-    where m.is_present and m.member_group_id is not null
+    where m.is_present and m.member_type = 'group'
 ),
 
 memberships as (
