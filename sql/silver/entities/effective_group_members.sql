@@ -22,9 +22,14 @@ with recursive above as (
     from silver.group_members m
     where m.changed_seq > :since
     union
-    select m.group_id
+    select h.group_id
     from above a
-    inner join silver.group_members m on a.group_id = m.member_group_id
+    -- The offset has each group looked up: a join may read all memberships.
+    cross join lateral (
+        select m.group_id from silver.group_members m
+        where m.member_group_id = a.group_id
+        offset '0'
+    ) h
 )
 
 select a.group_id from above a
