@@ -221,7 +221,7 @@ def closure(members: Iterable[Any]) -> dict[tuple[str, str], tuple[bool, list[st
     inner: dict[str, set[str]] = defaultdict(set)
     people: dict[str, dict[str, bool]] = defaultdict(dict)
     for row in members:
-        if row.member_group_id is not None:
+        if row.member_type == "group" and row.member_group_id is not None:
             inner[row.group_id].add(row.member_group_id)
         if row.member_uniqname is not None:
             having = people[row.group_id]
