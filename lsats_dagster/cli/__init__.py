@@ -33,6 +33,11 @@ COMMANDS = {
     "explain": ("explain", "Show where every value of one row came from, what lost, and how its score came about."),
     "find": ("find", "Find people, departments and groups by name, login name, mail address or code."),
     "history": ("history", "Show what changed when of one row: each version of the records behind it."),
+    "quality": ("quality", "Show what is wrong in the silver tables, flag by flag."),
+    "report": (
+        "report",
+        "Write one static page: sources, freshness, findings, quality, conservation, agreement of sources.",
+    ),
     "query": ("query", "Answer one SELECT over the views for readers, read only."),
     "quarantine": ("quarantine", "Records that could not be read, keyed or converted."),
     "db": ("database", "Upgrade the database, write its data dictionary."),

@@ -2,7 +2,7 @@
 
 import os
 import shutil
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 
@@ -14,7 +14,7 @@ from lsats_dagster.demo.campus import kept_size, running_campus
 from lsats_dagster.demo.postgres import cluster_folder, embedded_postgres
 from lsats_dagster.migrations import pending
 from lsats_dagster.settings import REPOSITORY, SQL_ROOT, ConfigurationError, Settings, load_settings
-from lsats_dagster.source import set_up
+from lsats_dagster.source import Source, set_up
 
 
 @contextmanager
@@ -49,6 +49,12 @@ def campus_size(settings: Settings) -> str:
 def campus_stands_in(settings: Settings) -> bool:
     """Whether the demo's campus answers for the sources: over the data of a demo, and where none of them is set up."""
     return campus_state(settings).exists() and not set_up(hub().sources)
+
+
+def sources_read(settings: Settings) -> Sequence[Source]:
+    """The sources that runs read here: those that are set up, or all, which the demo's campus answers for."""
+    # A run over the data of a demo reads its campus; so does `lsats dev`, with its schedules.
+    return hub().sources if campus_stands_in(settings) else set_up(hub().sources)
 
 
 @contextmanager

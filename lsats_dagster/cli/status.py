@@ -8,7 +8,7 @@ from typing import Annotated
 import typer
 
 from lsats_dagster.cli import JSON
-from lsats_dagster.cli.environment import campus_stands_in, hub_database, hub_environment
+from lsats_dagster.cli.environment import hub_database, hub_environment, sources_read
 from lsats_dagster.cli.findings import findings, print_findings
 from lsats_dagster.cli.hub import hub
 from lsats_dagster.cli.names import asset_keys, resolved
@@ -16,8 +16,8 @@ from lsats_dagster.cli.output import show, table
 from lsats_dagster.local_time import local
 from lsats_dagster.runs import status as current_status
 from lsats_dagster.runs.history import history
-from lsats_dagster.source import next_due, set_up
-from lsats_dagster.watched import watched
+from lsats_dagster.source import next_due
+from lsats_dagster.watched import Watched, watched
 
 MARKS = {"completed": "✅", "failed": "❌", "running": "🔄"}
 
@@ -36,12 +36,10 @@ def status(as_json: JSON = False) -> None:
     now = datetime.now(UTC)
     with hub_environment() as settings, hub_database(settings) as database, database.transaction() as connection:
         rows = {row.name: row for row in current_status(connection)}
-        # A run over the data of a demo reads its campus; so does `lsats dev`, with its schedules.
-        sources = hub().sources if campus_stands_in(settings) else set_up(hub().sources)
-        watch = watched(sources, hub().tables)
+        watch = watched(sources_read(settings), hub().tables)
         found = findings(connection, rows, watch, now)
-    next_times = {name: next_due(table.cadence, now) for name, table in watch.items()}
     if as_json:
+        next_times = {name: next_due(table.cadence, now) for name, table in watch.items()}
         told = [
             {
                 **asdict(row),
@@ -60,8 +58,7 @@ def status(as_json: JSON = False) -> None:
     shown = table("", "table", "last run", "last success", "next due", "processed", whole=("",), title="📊 Status")
     answerable = {finding.table for finding in found}
     for name, key in asset_keys().items():
-        when = next_times.get(name)
-        due_at = local(when, "%a %H:%M") if when else "when it comes" if name in watch else "not set up"
+        due_at = due(watch.get(name), now)
         if row := rows.get(name):
             mark = "⚠️" if row.status == "completed" and key in answerable else MARKS[row.status]
             last = ago(row.completed_at or row.started_at)
@@ -108,6 +105,14 @@ def runs(
     for run in past:
         if run.error_message:
             print(f"❌ {keys.get(run.name, run.name)}, run {run.run_id}: {run.error_message}")
+
+
+def due(table: Watched | None, now: datetime) -> str:
+    """When the schedule next brings a table up to date."""
+    if table is None:
+        return "not set up"
+    moment = next_due(table.cadence, now)
+    return local(moment, "%a %H:%M") if moment else "when it comes"
 
 
 def ago(moment: datetime | None) -> str:

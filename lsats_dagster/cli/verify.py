@@ -47,9 +47,10 @@ def verify(
 def show(verdict: Verdict) -> None:
     """Print what came of one table."""
     mark = "✅" if verdict.equal else "❌"
+    lost = f", {verdict.lost} rows of its inputs in none" if verdict.lost else ""
     print(
         f"{mark} {key(verdict)}: {verdict.rows} rows, {verdict.differing} differing, "
-        f"{verdict.missing} missing, {verdict.lingering} lingering",
+        f"{verdict.missing} missing, {verdict.lingering} lingering{lost}",
         flush=True,
     )
 

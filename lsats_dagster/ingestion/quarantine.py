@@ -54,15 +54,19 @@ class Kept:
     resolution: str | None
 
 
-def kept(connection: Connection, *, every: bool) -> list[Kept]:
-    """What is quarantined, oldest first; with `every` also what is resolved."""
-    rows = connection.execute(
-        text(
-            "select quarantine_id, source_system || '/' || entity_type as stream, stage, reason, run_id, quarantined_at, "
-            "resolution from meta.quarantine where :every or resolved_at is null order by quarantined_at, quarantine_id"
-        ),
-        {"every": every},
-    )
+KEPT = """
+select quarantine_id, source_system || '/' || entity_type as stream, stage, reason, run_id, quarantined_at, resolution
+from meta.quarantine
+where (:every or resolved_at is null) and (
+    cast(:key as text) is null or external_id = :key or position(to_json(cast(:key as text))::text in payload) > 0
+)
+order by quarantined_at, quarantine_id
+"""
+
+
+def kept(connection: Connection, *, every: bool, key: str | None = None) -> list[Kept]:
+    """What is quarantined, oldest first; with `every` also what is resolved. key: only records with this key or value."""
+    rows = connection.execute(text(KEPT), {"every": every, "key": key})
     return [Kept(**row) for row in rows.mappings()]
 
 

@@ -17,6 +17,8 @@ LARGEST_FALL, LARGEST_RISE, LEAST_RISE = 0.10, 0.50, 20
 
 # A run that was asked for a part (a limit, a replay) says nothing of the whole table.
 WHOLE = "status = 'completed' and not coalesce(metadata -> 'extract' ? 'reason', false)"
+# One that was asked for what changed alone sees no removals.
+COMPLETE = f"{WHOLE} and not coalesce(metadata -> 'extract' ? 'changes_since', false)"
 # Each check of the subject `s` as the newest whole run left it that made it. A read of what changed makes not all of them, so
 # those of the last complete read stand; what is older, such as a check under an earlier name, does not.
 STANDING = f"""
@@ -26,8 +28,7 @@ where r.source_system = s.source_system and r.entity_type = s.entity_type and {W
     and r.run_seq >= coalesce((
         select b.run_seq
         from meta.ingestion_runs b
-        where b.source_system = s.source_system and b.entity_type = s.entity_type
-            and {WHOLE} and not coalesce(b.metadata -> 'extract' ? 'changes_since', false)
+        where b.source_system = s.source_system and b.entity_type = s.entity_type and {COMPLETE}
         order by b.run_seq desc
         limit 1
     ), 0)
@@ -82,6 +83,7 @@ class Status:
 
     A run that was asked for a part (`--limit`, a replay) is no success: it says nothing of how fresh the table is, and its
     checks say nothing of what the last whole run found. A replay is not the newest run either, because it reads no source.
+    last_complete: the last success that was not asked for changes alone. row_count: present rows after the last success.
     dagster_run_id: of the last success, else of the newest run. details_left, expected_finish: what the last success left to
     later calls, and when they will have fetched it.
     """
@@ -92,6 +94,8 @@ class Status:
     completed_at: datetime | None
     first_started_at: datetime
     last_success: datetime | None
+    last_complete: datetime | None
+    row_count: int | None
     records_processed: int
     error_message: str | None
     failed_checks: dict[str, str]
@@ -102,7 +106,8 @@ class Status:
 
 STATUS = f"""
 select s.source_system || '/' || s.entity_type as name, s.status, s.started_at, s.completed_at, f.first_started_at,
-    w.completed_at as last_success, s.records_processed, s.error_message, coalesce(k.failed, '{{}}') as failed_checks,
+    w.completed_at as last_success, b.completed_at as last_complete, w.row_count, s.records_processed, s.error_message,
+    coalesce(k.failed, '{{}}') as failed_checks,
     coalesce(w.dagster_run_id, n.dagster_run_id) as dagster_run_id, cast(w.extract -> 'remaining' as integer) as details_left,
     w.extract ->> 'expected_finish' as expected_finish
 from meta.current_ingestion_status s
@@ -113,12 +118,20 @@ cross join lateral (
     where r.source_system = s.source_system and r.entity_type = s.entity_type
 ) f
 left join lateral (
-    select r.completed_at, r.dagster_run_id, r.metadata -> 'extract' as extract
+    select r.completed_at, r.dagster_run_id, r.metadata -> 'extract' as extract,
+        cast(r.metadata ->> 'row_count' as bigint) as row_count
     from meta.ingestion_runs r
     where r.source_system = s.source_system and r.entity_type = s.entity_type and {WHOLE}
     order by r.run_seq desc
     limit 1
 ) w on true
+left join lateral (
+    select r.completed_at
+    from meta.ingestion_runs r
+    where r.source_system = s.source_system and r.entity_type = s.entity_type and {COMPLETE}
+    order by r.run_seq desc
+    limit 1
+) b on true
 cross join lateral (
     select jsonb_object_agg(finding ->> 'name', finding ->> 'description') as failed
     from ({STANDING}) k

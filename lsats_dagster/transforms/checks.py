@@ -55,20 +55,24 @@ def _stands(name: str, type_: str) -> str:
 
 
 def checks(definition: Definition, run: Run, previous: Mapping[str, Any]) -> list[Check]:
-    """What a refresh says of its table: dangling references, quality by flags, volume of rows and of retained columns.
+    """What a refresh says of its table: dangling and lost rows, quality by flags, volume of rows and of retained columns.
 
     Doubled keys and flags without a deduction do not get this far: they fail the refresh.
     """
     rows, mean, flags = run.row_count or 0, run.quality_mean, run.metadata["flags"]
     dangling, most = sum(flags.get(flag, 0) for flag in definition.dangling), int(DANGLING_SHARE * rows)
+    lost = {name.replace(".", "/"): number for name, number in run.metadata["lost"].items()}
+    nowhere = "".join(f"; rows of {name} that belong here and are in none: {n}" for name, n in lost.items() if n)
     carried = ", ".join(f"{flag} {number}" for flag, number in Counter(flags).most_common(FLAGS_TOLD))
     return [
         Check(
             "integrity",
-            dangling <= most,
+            dangling <= most and not nowhere,
             f"{dangling} references in {rows} present rows lead nowhere, at most {most} may ({DANGLING_SHARE:.0%}); keys are "
-            "unique, every flag has its deduction",
-            {"rows": rows, "dangling": dangling, "limit": most},
+            f"unique, every flag has its deduction{nowhere}",
+            {"rows": rows, "dangling": dangling, "limit": most}
+            | {f"rows with {flag}": flags.get(flag, 0) for flag in definition.dangling}
+            | {f"lost rows of {name}": number for name, number in lost.items()},
             severe=True,
         ),
         Check(

@@ -108,13 +108,16 @@ class Definition:
     """One silver table.
 
     scope: the expression over own columns whose values an incremental refresh is asked for; usually the key. reach: what a
-    change of each input touches. input_keys: input -> expression over its columns, as `source_keys` writes its keys;
-    input_columns: silver input -> its columns; given: own columns that are the scope of other tables, which ask for its rows by
-    them; all three once the definition was loaded with the others. whole:
-    always computed whole. classes: columns whose equal values tie rows together. computed_from: column -> aliases that it is
-    computed from. sources: table alias of the SELECT -> source system, for merged tables. dangling: flags that mean a
-    reference to something that is not there. retained: columns that a source's lost right would empty, which a check watches.
-    deductions: flag -> (deduction, meaning).
+    change of each input touches. whole: always computed whole. classes: columns whose equal values tie rows together.
+    computed_from: column -> aliases that it is computed from. sources: table alias of the SELECT -> source system, for merged
+    tables. dangling: flags that mean a reference to something that is not there. retained: columns that a source's lost right
+    would empty, which a check watches. told: columns that say how a row was joined to others. about: the columns with table and
+    key of the row that a row is about. candidates: the column with keys of the rows that it may belong to. keeps: input ->
+    condition over its columns; present rows of which it holds are behind present rows of the table. decides: curated input ->
+    condition over its columns `c` and own columns `t`, for which a decision is about a row. deductions: flag -> (deduction,
+    meaning). Once the definition was loaded with the others: input_keys: input -> expression over its columns, as
+    `source_keys` writes its keys; input_about, input_columns: silver input -> its `about`, its columns; given: own columns that
+    are the scope of other tables, which ask for its rows by them.
     """
 
     table: str
@@ -134,10 +137,16 @@ class Definition:
     indexes: tuple[str, ...]
     dangling: tuple[str, ...]
     retained: tuple[str, ...]
+    told: tuple[str, ...]
+    about: tuple[str, ...]
+    candidates: str | None
+    keeps: Mapping[str, str]
+    decides: Mapping[str, str]
     deductions: Mapping[str, tuple[str, str]]
     select: str
     path: Path
     input_keys: Mapping[str, str] = field(default_factory=dict)
+    input_about: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
     input_columns: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
     given: tuple[str, ...] = ()
 
@@ -279,6 +288,11 @@ def declaration(path: Path, deductions: Mapping[str, tuple[str, str]]) -> Defini
         indexes=tuple(header.get("indexes", ())),
         dangling=tuple(header.get("dangling", ())),
         retained=tuple(header.get("retained", ())),
+        told=tuple(header.get("told", ())),
+        about=tuple(header.get("about", ())),
+        candidates=header.get("candidates"),
+        keeps={name: spec["keeps"] for name, spec in header["inputs"].items() if "keeps" in spec},
+        decides={name: spec["decides"] for name, spec in header["inputs"].items() if "decides" in spec},
         deductions=deductions,
         select=match["select"].strip().removesuffix(";"),
         path=path,
@@ -290,7 +304,7 @@ def declaration(path: Path, deductions: Mapping[str, tuple[str, str]]) -> Defini
 def _reach(name: str, spec: Mapping[str, str]) -> Reach:
     """What the header says of one input. A changed record of a stream gives its own key, where nothing else is said."""
     given = spec.get("gives")
-    if not spec and is_stream(name):
+    if not spec.keys() - {"keeps"} and is_stream(name):
         given = "external_id"
     return Reach(given, spec.get("joined"), spec["reach"].strip() if "reach" in spec else None)
 
@@ -378,6 +392,7 @@ def _linked(definition: Definition, known: Mapping[str, Definition]) -> Definiti
     return replace(
         definition,
         input_keys={name: silver[name].key_text if name in silver else "external_id" for name in definition.inputs},
+        input_about={name: found.about for name, found in silver.items()},
         input_columns={name: tuple(column.name for column in found.columns) for name, found in silver.items()},
         given=_given(definition, known),
     )

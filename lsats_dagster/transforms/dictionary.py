@@ -109,12 +109,15 @@ def told(origins: Sequence[Origin]) -> str:
 
 def checks(definition: Definition) -> Mapping[str, str]:
     """Check -> what makes it red."""
-    dangling = "nothing does: no flag of this table means a reference that leads nowhere"
+    reasons = []
     if definition.dangling:
         flags = ", ".join(f"`{flag}`" for flag in definition.dangling)
-        dangling = f"more than {DANGLING_SHARE:.0%} of present rows have {flags}"
+        reasons.append(f"more than {DANGLING_SHARE:.0%} of present rows have {flags}")
+    if definition.keeps:
+        reasons.append(f"a row of {', '.join(f'`{name}`' for name in definition.keeps)} that belongs here is in none")
+    broken = ", or ".join(reasons) or "nothing does: no flag of this table means a reference that leads nowhere"
     red = {
-        "integrity": f"{dangling}; a key that stands twice, or a flag without deduction, fails the refresh itself",
+        "integrity": f"{broken}; a key that stands twice, or a flag without deduction, fails the refresh itself",
         "quality": f"the mean score of present rows is below {QUALITY_THRESHOLD}",
         "volume": f"present rows fall by more than {LARGEST_FALL:.0%}, "
         f"or rise by more than {LARGEST_RISE:.0%} and {LEAST_RISE} rows",

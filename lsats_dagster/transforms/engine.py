@@ -16,6 +16,7 @@ from lsats_dagster.database import FEW_KEYS, WHOLE_TABLES, Database, copy_rows
 from lsats_dagster.runs import Mode, Origin, Run, Subject, last_metadata, running
 from lsats_dagster.transforms.checks import checks, count_retained, measure
 from lsats_dagster.transforms.definition import Definition, DefinitionError, is_stream
+from lsats_dagster.transforms.kept import kept
 from lsats_dagster.transforms.reach import class_members, reach_query, reached_keys
 from lsats_dagster.transforms.steps import STEPS, Step
 
@@ -104,7 +105,7 @@ def apply(connection: Connection, definition: Definition, run: Run, *, full: boo
     run.metadata |= {"watermarks": scope.watermarks, "keys_without_rows": 0}
     if scope.quiet:
         run.row_count, run.quality_mean = scope.previous.get("row_count"), scope.previous.get("quality_mean")
-        run.metadata |= {"flags": scope.previous.get("flags", {}), "retained": scope.previous.get("retained", {})}
+        run.metadata |= {name: scope.previous.get(name, {}) for name in ("flags", "retained", "lost")}
         run.metadata["as_of"] = scope.previous.get("as_of")
     else:
         scope.as_of = newest_moment(connection, definition)
@@ -122,6 +123,10 @@ def apply(connection: Connection, definition: Definition, run: Run, *, full: boo
         measured = "refreshed" if scope.keys is None else definition.name
         run.row_count, run.quality_mean, run.metadata["flags"] = measure(connection, measured)
         run.metadata["retained"] = count_retained(connection, definition, measured)
+        run.metadata["lost"] = scope.previous.get("lost", {})
+        if scope.keys is None:
+            # To look for rows that are in none takes all of them, so what the last full refresh found stands.
+            run.metadata["lost"] = {found.input: found.lost for found in kept(connection, definition, measured)}
     run.metadata["quality_mean"] = run.quality_mean
     run.metadata["affected"] = None if scope.keys is None else len(scope.keys)
     run.watermark = scope.own_watermark

@@ -9,6 +9,7 @@ from sqlalchemy import Connection, text
 
 from lsats_dagster.transforms.definition import Definition, is_stream
 from lsats_dagster.transforms.engine import run_step, subject
+from lsats_dagster.transforms.kept import places
 from lsats_dagster.transforms.precedence import candidates, computed_from
 
 
@@ -26,12 +27,32 @@ class BronzeRow:
 
 @dataclass(frozen=True)
 class Contributor:
-    """One silver row that shaped the explained row. table: its asset key. made_from: what shaped it in turn."""
+    """One silver row that shaped the explained row. table: its asset key. told: what it, or a row about it, says of how it was
+    joined, by column. made_from: what shaped it in turn.
+    """
 
     table: str
     key: str
     is_present: bool
+    told: dict[str, Any]
     made_from: list["Contributor | BronzeRow"]
+
+
+@dataclass(frozen=True)
+class Apart:
+    """A present row that may belong to a row and did not shape it. table: its asset key. told: what is said of it, by column."""
+
+    table: str
+    key: str
+    told: dict[str, Any]
+
+
+@dataclass(frozen=True)
+class Decision:
+    """What people decided about a row. table: as `curated.table`. told: all that stands there, by column."""
+
+    table: str
+    told: dict[str, Any]
 
 
 @dataclass(frozen=True)
@@ -53,7 +74,9 @@ class Field:
 
 @dataclass(frozen=True)
 class Explanation:
-    """One row of a silver table, explained. table: its asset key. bronze: all bronze rows below made_from, each once."""
+    """One row of a silver table, explained. table: its asset key. told: what it says itself of how it was joined. decisions: of
+    people, about it. apart: what may belong to it, and was not joined. bronze: all bronze rows below made_from, each once.
+    """
 
     table: str
     key: str
@@ -61,6 +84,9 @@ class Explanation:
     score: float
     flags: list[tuple[str, str, str]]
     fields: list[Field]
+    told: dict[str, Any]
+    decisions: list[Decision]
+    apart: list[Apart]
     made_from: list[Contributor | BronzeRow]
     bronze: list[BronzeRow]
 
@@ -74,7 +100,11 @@ def explain(
         return None
     ((row, scope),) = rows
     offers = _offers(connection, definition, key, scope)
-    made_from = _made_from(connection, definition, row, {found.name: found for found in definitions})
+    by_name = {found.name: found for found in definitions}
+    inputs = [by_name[name] for name in definition.inputs if name in by_name]
+    # A row that is about another, and a contributor itself, tells it in its own place.
+    about = [found for found in inputs if found.about and found.name not in row.get("source_keys", {})]
+    made_from = _made_from(connection, definition, row, by_name, about)
     bronze = _in_order(made_from)
     computed = computed_from(definition)
     return Explanation(
@@ -87,6 +117,9 @@ def explain(
             _field(column.name, row, offers.get(column.name, []), computed.get(column.name, []), bronze)
             for column in definition.business_columns
         ],
+        _told(definition, row),
+        _decisions(connection, definition, key),
+        apart(connection, inputs, key, row.get("source_keys", {})),
         made_from,
         bronze,
     )
@@ -121,6 +154,83 @@ def near(connection: Connection, definition: Definition, key: str) -> dict[str, 
         if found := connection.execute(statement, {"pattern": pattern}).all():
             return {row.key: row.name or "" for row in found}
     return {}
+
+
+APART = """
+select {place} as place, {key} as key, {told} as told
+from {table}
+where is_present and ({candidates} @> array[cast(:key as text)] or (:own and {key} = :key))
+order by 1, 2
+limit 50
+"""
+
+
+def apart(
+    connection: Connection, tables: Iterable[Definition], key: str, besides: Mapping[str, Sequence[str]] | None = None
+) -> list[Apart]:
+    """Present rows of those of the tables that name candidates, of which `key` is one; without those that `besides` names, as
+    source_keys does. Where no row has the key, and so nothing is said of `besides`: those that have it themselves, too.
+    """
+    found = []
+    for table in tables:
+        if table.candidates:
+            where, own = places(table.name, table.key_text, table.about)[-1]
+            statement = APART.format(
+                place=where, key=own, told=_told_as_json(table), table=table.name, candidates=table.candidates
+            )
+            rows = connection.execute(text(statement), {"key": key, "own": besides is None})
+            found += [
+                Apart(row.place.replace(".", "/"), row.key, row.told)
+                for row in rows
+                if row.key not in (besides or {}).get(row.place, ())
+            ]
+    return found
+
+
+def decisions_query(definition: Definition, name: str) -> str:
+    """SQL: the rows of a curated input that decide about the row `:key`, as objects."""
+    return (
+        f"select to_jsonb(c) as told from {name} c "
+        f"join (select *, {definition.key_text} as key_of_the_row from {definition.name}) t on t.key_of_the_row = :key "
+        f"where {definition.decides[name]} order by 1"
+    )
+
+
+def _decisions(connection: Connection, definition: Definition, key: str) -> list[Decision]:
+    return [
+        Decision(name, {column: value for column, value in told.items() if value is not None})
+        for name in definition.decides
+        for told in connection.execute(text(decisions_query(definition, name)), {"key": key}).scalars()
+    ]
+
+
+def _told(definition: Definition, row: Mapping[str, Any]) -> dict[str, Any]:
+    """What a row says of how it was joined, as far as it says anything."""
+    return {name: row[name] for name in definition.told if row[name] not in (None, [])}
+
+
+def _told_as_json(definition: Definition) -> str:
+    """SQL: the same, as an object."""
+    entries = ", ".join(f"'{name}', nullif(to_jsonb({name}), '[]')" for name in definition.told)
+    return f"jsonb_strip_nulls(jsonb_build_object({entries}))"
+
+
+def _told_of(
+    connection: Connection, name: str, keys: Sequence[str], tables: Iterable[Definition]
+) -> dict[str, dict[str, Any]]:
+    """Key -> what these tables, whose rows are about rows of others, say of the rows of the table `name`."""
+    told: dict[str, dict[str, Any]] = {}
+    for table in tables:
+        # By its own columns, for which there is the index of its key.
+        where, key = table.about
+        statement = (
+            f"select {key} as key, {_told_as_json(table)} as told from {table.name} "
+            f"where {where} = :table and {key} = any(:keys)"
+        )
+        values = {"table": name.removeprefix("silver."), "keys": list(keys)}
+        for row in connection.execute(text(statement), values):
+            told[row.key] = told.get(row.key, {}) | row.told
+    return told
 
 
 def _rows(connection: Connection, definition: Definition, keys: list[str]) -> list[tuple[dict[str, Any], str]]:
@@ -184,9 +294,16 @@ def _field(
 
 
 def _made_from(
-    connection: Connection, definition: Definition, row: Mapping[str, Any], definitions: Mapping[str, Definition]
+    connection: Connection,
+    definition: Definition,
+    row: Mapping[str, Any],
+    definitions: Mapping[str, Definition],
+    about: Sequence[Definition] = (),
 ) -> list[Contributor | BronzeRow]:
-    """What shaped `row`: the bronze rows of its own raw ids, or the rows that its source_keys name, down to bronze."""
+    """What shaped `row`: the bronze rows of its own raw ids, or the rows that its source_keys name, down to bronze.
+
+    about: tables whose rows are about those rows.
+    """
     if definition.kind == "source":
         raw_ids = [str(row[name]) for name in row if name.endswith("raw_id") and row[name]]
         return list(_bronze_rows(connection, "r.raw_id = any(cast(:values as uuid[]))", raw_ids))
@@ -196,15 +313,18 @@ def _made_from(
             in_view = f"r.raw_id in (select raw_id from {name} where external_id = any(:values))"
             found += _bronze_rows(connection, in_view, keys)
         elif table := definitions.get(name):
-            found += (
-                Contributor(
-                    subject(table).label,
-                    ":".join(str(other[column]) for column in table.key),
-                    other["is_present"],
-                    _made_from(connection, table, other, definitions),
+            told = _told_of(connection, name, keys, about)
+            for other, _ in _rows(connection, table, keys):
+                key = ":".join(str(other[column]) for column in table.key)
+                found.append(
+                    Contributor(
+                        subject(table).label,
+                        key,
+                        other["is_present"],
+                        _told(table, other) | told.get(key, {}),
+                        _made_from(connection, table, other, definitions),
+                    )
                 )
-                for other, _ in _rows(connection, table, keys)
-            )
     return found
 
 

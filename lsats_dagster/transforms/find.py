@@ -5,13 +5,14 @@ from dataclasses import dataclass
 
 from sqlalchemy import Connection, text
 
-# One pass over the words of everything, in parallel where there is much; what they are is asked of the few that hold the text.
+# No index serves a part of a word: one pass over the words of everything, in parallel where there is much. What the words are
+# is asked of the few rows that hold the text.
 FIND = """
 select v.entity, v.key, v.name, w.found_by, w.match, v.is_present, count(*) over () as total
 from silver.v_findable v
 cross join lateral (
     select f.found_by, m.match, m.rank
-    from unnest(v.found_by, v.words) with ordinality f (found_by, word, place)
+    from unnest(v.found_by, string_to_array(v.words, chr(31))) with ordinality f (found_by, word, place)
     cross join lateral (
         select 'exact' as match, 1 as rank where f.word = :wanted
         union all
@@ -22,7 +23,7 @@ cross join lateral (
     order by m.rank, f.place
     limit 1
 ) w
-where position(:wanted in array_to_string(v.words, chr(10))) > 0
+where position(:wanted in v.words) > 0
 order by w.rank, not v.is_present, v.entity, v.name collate "C", v.key collate "C"
 limit :limit
 """
@@ -32,8 +33,8 @@ limit :limit
 class Hit:
     """One thing that was found.
 
-    entity: the asset key of its table. found_by: what of it holds the text (uniqname, mail, name, code). match: exact, prefix
-    or part.
+    entity: the asset key of its table. found_by: what of it holds the text (uniqname, mail, name, code, account). match: exact,
+    prefix or part.
     """
 
     entity: str

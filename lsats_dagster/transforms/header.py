@@ -37,10 +37,10 @@ ENTRIES = {
     "row": TEXT, "description": TEXT, "key": TEXTS, "columns": "name = [type, description]",
     "inputs": 'tables [inputs."schema.table"]', "kind": TEXT, "scope": TEXT, "whole": "true or false", "classes": TEXTS,
     "sources": "name = text", "computed_from": "name = list of texts", "indexes": TEXTS, "dangling": TEXTS,
-    "retained": TEXTS, "steps": "tables [[steps]]",
+    "retained": TEXTS, "told": TEXTS, "about": TEXTS, "candidates": TEXT, "steps": "tables [[steps]]",
 }  # fmt: skip
 REQUIRED = ("row", "description", "key", "columns", "inputs")
-INPUT = {"gives": TEXT, "joined": TEXT, "reach": TEXT}
+INPUT = {"gives": TEXT, "joined": TEXT, "reach": TEXT, "keeps": TEXT, "decides": TEXT}
 STEP = {"name": TEXT, "nodes": TEXT, "run": TEXT, "columns": "name = text"}
 
 
@@ -79,6 +79,20 @@ def problems_of(definition: Definition) -> list[str]:
     ]
     problems += [f"retained column {name} is not a column" for name in definition.retained if name not in names]
     problems += [f"classes: {name} is not a column" for name in definition.classes if name not in names]
+    problems += [f"told: {name} is not a column" for name in definition.told if name not in names]
+    problems += [f"about: {name} is not a column" for name in definition.about if name not in names]
+    if definition.about and len(definition.about) != 2:
+        problems.append("about is two columns: one with the name of a table, one with the key of a row there")
+    lists = [column.name for column in definition.columns if column.type == "text[]"]
+    if definition.candidates not in (None, *lists):
+        problems.append(f"candidates: {definition.candidates} is no column of type text[]")
+    if definition.keeps and definition.kind == "source":
+        problems.append("keeps is for tables with source_keys, which name the rows that are kept")
+    problems += [
+        f"inputs.{name}: decides is for curated tables"
+        for name in definition.decides
+        if not name.startswith("curated.")
+    ]
     problems += [f"computed_from: {name} is not a column" for name in definition.computed_from if name not in names]
     problems += [
         f"computed_from: {name}: {alias} is no alias of sources"
@@ -142,6 +156,10 @@ def sql_problems(definition: Definition) -> list[str]:
             problems += _expression_problems(f"inputs.{name}: gives", reach.gives, columns)
         if reach.query:
             problems += _reach_query_problems(f"inputs.{name}: reach", reach.query)
+        if condition := definition.keeps.get(name):
+            problems += _expression_problems(f"inputs.{name}: keeps", condition, columns)
+        if condition := definition.decides.get(name):
+            problems += _expression_problems(f"inputs.{name}: decides", condition, None)
     problems += [f"the SELECT reads {name}, which is not in inputs" for name in sorted(read - set(definition.inputs))]
     problems += [f"inputs.{name}: the SELECT does not read it" for name in definition.inputs if name not in read]
     return problems + _select_problems(definition)

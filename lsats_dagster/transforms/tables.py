@@ -9,6 +9,8 @@ from sqlalchemy.exc import DBAPIError
 
 from lsats_dagster.database import as_database_error
 from lsats_dagster.transforms.definition import Column, Definition, DefinitionError
+from lsats_dagster.transforms.explain import decisions_query
+from lsats_dagster.transforms.kept import kept_query
 from lsats_dagster.transforms.reach import as_text, reach_query
 
 # SQLSTATEs of a statement that means nothing begin so; one of them says that a right is missing.
@@ -25,7 +27,8 @@ def deploy(connection: Connection, definition: Definition) -> None:
 
 
 def check_reach(connection: Connection, definition: Definition) -> None:
-    """DefinitionError where Postgres cannot read what a change of an input reaches, which no first refresh asks for.
+    """DefinitionError where Postgres cannot read what no first refresh asks for: what a change of an input reaches, which of its
+    rows are kept, what it decides.
 
     The views of streams must be there.
     """
@@ -33,6 +36,12 @@ def check_reach(connection: Connection, definition: Definition) -> None:
         if query := reach_query(definition, name):
             with _meant(definition, f"inputs.{name}: what a change of it reaches cannot be read"):
                 connection.execute(text(f"explain {query}"), {"since": 0})
+    for name in definition.keeps:
+        with _meant(definition, f"inputs.{name}: which of its rows are kept cannot be read"):
+            connection.execute(text(f"explain {kept_query(definition, name, definition.name)}"))
+    for name in definition.decides:
+        with _meant(definition, f"inputs.{name}: whom it decides about cannot be read"):
+            connection.execute(text(f"explain {decisions_query(definition, name)}"), {"key": ""})
 
 
 @contextmanager

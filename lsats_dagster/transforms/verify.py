@@ -10,21 +10,23 @@ from lsats_dagster.database import Database
 from lsats_dagster.runs import Run, sole_writer
 from lsats_dagster.transforms.definition import OUTSIDE_COMPARISON, Definition
 from lsats_dagster.transforms.engine import apply, compute, subject
+from lsats_dagster.transforms.kept import kept
 
 
 @dataclass(frozen=True)
 class Verdict:
-    """How one table compares with its full computation: numbers of rows."""
+    """How one table compares with its full computation: numbers of rows. lost: rows of inputs that no computed row holds."""
 
     table: str
     rows: int
     differing: int
     missing: int
     lingering: int
+    lost: int
 
     @property
     def equal(self) -> bool:
-        return not (self.differing or self.missing or self.lingering)
+        return not (self.differing or self.missing or self.lingering or self.lost)
 
 
 def verify(database: Database, definitions: Sequence[Definition], *, lock_wait_seconds: float) -> Iterator[Verdict]:
@@ -61,5 +63,6 @@ def compare_with_full(connection: Connection, definition: Definition) -> Verdict
         f"and row({', '.join(f'e.{n}' for n in names)}) is distinct from row({', '.join(f't.{n}' for n in names)})) as differing "
         f"from expected e full join {definition.name} t using ({key})"
     ).one()
+    lost = sum(found.lost for found in kept(connection, definition, "expected"))
     connection.exec_driver_sql("drop table expected")
-    return Verdict(definition.name, row.rows, row.differing, row.missing, row.lingering)
+    return Verdict(definition.name, row.rows, row.differing, row.missing, row.lingering, lost)

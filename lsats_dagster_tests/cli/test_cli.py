@@ -31,8 +31,8 @@ from lsats_dagster_tests.hubs import FEW_KEYS
 
 COMMANDS = [
     ("demo",), ("clean",), ("dev",), ("run",), ("backfill",), ("status",), ("runs",), ("verify",), ("doctor",), ("explain",),
-    ("query",), ("quarantine",), ("quarantine", "list"), ("quarantine", "show"), ("quarantine", "replay"),
-    ("db",), ("db", "upgrade"), ("db", "docs"),
+    ("quality",), ("report",), ("query",), ("quarantine",), ("quarantine", "list"), ("quarantine", "show"),
+    ("quarantine", "replay"), ("db",), ("db", "upgrade"), ("db", "docs"),
 ]  # fmt: skip
 GROUPS = {(), ("db",), ("quarantine",)}
 TABLES = set(FEW_KEYS)

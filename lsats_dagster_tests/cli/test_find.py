@@ -12,8 +12,9 @@ import pytest
 from lsats_dagster_tests.cli.aids import Lsats, assert_wrong_use, environment, in_process
 from lsats_dagster_tests.contracts.histories import Change, World
 from lsats_dagster_tests.contracts.records import uid
+from lsats_dagster_tests.contracts.records_directories import guid
 
-HR, TDX = "umich_api/department", "tdx/user"
+HR, TDX, GROUPS = "umich_api/department", "tdx/user", "active_directory/group"
 NAMES = {"100001": "Chemistry", "100002": "Chemistry, applied", "100003": "Bio Chemistry", "100004": "Physics"}
 PEOPLE = {1: ("chem", "Varga", "Mira"), 2: ("mvarga", "Rivers", "Jo"), 3: ("other", "Chemnitz", "Ann")}
 
@@ -31,6 +32,9 @@ def world(url: str) -> Iterator[World]:
         world.apply(
             Change(TDX, uid(number)), *(Change(TDX, uid(number), name, value) for name, value in fields.items())
         )
+    group = {"cn": "LSA-Mira-Lab", "sAMAccountName": "Lab Account", "mail": "Miras-Lab@example.edu"}
+    world.apply(*(Change(GROUPS, guid(1), name, value) for name, value in group.items()))
+    world.read(GROUPS)
     learn(world)
     yield world
     world.dispose()
@@ -79,9 +83,12 @@ def test_what_is_called_so_comes_before_what_begins_so_and_what_holds_it(world: 
         ("mvarga@example.edu", ["mvarga"]),
         ("100004", ["100004"]),
         ("0000", ["100001", "100002", "100003", "100004"]),
+        ("lsa-mira", ["lsa-mira-lab"]),
+        ("miras-lab@example.edu", ["lsa-mira-lab"]),
+        ("lab account", ["lsa-mira-lab"]),
     ],
 )
-def test_names_in_both_orders_mail_and_codes(world: World, lsats: Lsats, wanted: str, found: list[str]) -> None:
+def test_names_in_both_orders_mail_codes_and_groups(world: World, lsats: Lsats, wanted: str, found: list[str]) -> None:
     assert sorted(keys(lsats("find", wanted, "--json"))) == sorted(found)
 
 

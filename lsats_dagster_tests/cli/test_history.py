@@ -47,10 +47,10 @@ def told(done: CompletedProcess[str]) -> list[dict[str, Any]]:
 
 def test_every_version_behind_a_merged_row_the_newest_first(world: World, lsats: Lsats) -> None:
     happens(
-        world, Change(HR, CODE), Change(TDX, "1"), Change(HR, CODE, "DeptDescription", "Renamed"),
+        world, Change(HR, "100002"), Change(HR, CODE), Change(TDX, "1"), Change(HR, CODE, "DeptDescription", "Renamed"),
         Change(TDX, "1", "Phone", "555-0199"), Change(HR, CODE, None), Change(HR, CODE, "DeptGroup", "OTHER"),
         # Of another department, and of no meaning.
-        Change(HR, "100002"), Change(TDX, "1", "ModifiedDate", "2026-02-02T02:02:02Z"),
+        Change(HR, "100002", "DeptGroup", "OTHER"), Change(TDX, "1", "ModifiedDate", "2026-02-02T02:02:02Z"),
     )  # fmt: skip
     versions = told(lsats("history", "department", CODE, "--json"))
     assert [(v["stream"], v["key"], v["change"], v["differences"]) for v in versions] == [

@@ -15,7 +15,7 @@ HEAVY = ("dagster", "pandas", "numpy", "sqlglot", "sqlalchemy", "psycopg", "pyda
 # Each of these reads a database.
 READS = [
     ("status",), ("runs",), ("quarantine", "list"), ("explain", "department", "1"), ("history", "department", "1"),
-    ("find", "chemistry"),
+    ("find", "chemistry"), ("quality",),
 ]  # fmt: skip
 LOADED = """
 import atexit, sys
@@ -42,7 +42,7 @@ def test_help_loads_the_parser_alone(tmp_path: Path) -> None:
     assert loaded("--help", variables=environment(tmp_path), folder=tmp_path) == set()
 
 
-@pytest.mark.budget(8, "six processes")
+@pytest.mark.budget(9, "seven processes")
 def test_commands_that_read_load_neither_dagster_nor_data_frames(variables: dict[str, str], tmp_path: Path) -> None:
     for words in READS:
         found = loaded(*words, variables=variables, folder=tmp_path)

@@ -221,7 +221,7 @@ def closure(members: Iterable[Any]) -> dict[tuple[str, str], tuple[bool, list[st
     inner: dict[str, set[str]] = defaultdict(set)
     people: dict[str, dict[str, bool]] = defaultdict(dict)
     for row in members:
-        if row.member_group_id is not None:
+        if row.member_type == "group" and row.member_group_id is not None:
             inner[row.group_id].add(row.member_group_id)
         if row.member_uniqname is not None:
             having = people[row.group_id]
@@ -245,7 +245,11 @@ def check_effective(world: World) -> None:
     """silver.effective_group_members: the closure over silver.group_members."""
     expected = closure(world.rows("select * from silver.group_members where is_present"))
     found = {
-        (row.group_id, row.member_uniqname): (bool(row.is_direct), row.inherited_from, "group_circle" in row.quality_flags)
+        (row.group_id, row.member_uniqname): (
+            bool(row.is_direct),
+            row.inherited_from,
+            "group_circle" in row.quality_flags,
+        )
         for row in world.rows("select * from silver.effective_group_members where is_present")
     }
     assert found == expected

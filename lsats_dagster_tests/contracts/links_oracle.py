@@ -106,7 +106,7 @@ def record(table: str, row: Row, employee: Row | None, decision: Row | None) -> 
         owner, method = decision["uniqname"], "manual"
     elif employee:
         owner, method = employee["uniqname"], employee["method"]
-    candidates = employee["candidates"] if employee and owner is None else []
+    candidates = (employee["candidates"] or []) if employee and owner is None else []
     reason = None
     if owner is None:
         conflict = table == A and row["account_type"] == "conflict"

@@ -10,6 +10,7 @@ from lsats_dagster.ingestion.stream import DetailStream
 from lsats_dagster.runs import Run
 from lsats_dagster.transforms.definition import OUTSIDE_COMPARISON, Definition, tables_read
 from lsats_dagster.transforms.engine import OutdatedTableError, compute
+from lsats_dagster.transforms.kept import kept
 from lsats_dagster_tests.contracts import (
     departments_oracle,
     groups_oracle,
@@ -106,10 +107,19 @@ def check_rules(world: World, definition: Definition, given: set[str] | None = N
     check_no_blanks(world, definition)
     if definition.kind != "source":
         check_contributors(world, definition, given)
+    if definition.table not in world.former:
+        check_kept(world, definition)
     if definition.kind == "merged":
         merge_oracle.check(world, definition, given)
     if definition.table in ORACLES and definition.table not in world.former:
         ORACLES[definition.table](world)
+
+
+def check_kept(world: World, definition: Definition) -> None:
+    """Every present row of an input that belongs into the table is behind a row of it."""
+    with world.admin.transaction() as connection:
+        lost = {found.input: found.lost for found in kept(connection, definition) if found.lost}
+    assert lost == {}, f"{definition.name}: rows of inputs in none"
 
 
 def check_contributors(world: World, definition: Definition, given: set[str]) -> None:

@@ -227,11 +227,12 @@ def test_a_database_that_refuses_the_rows(stream: StreamDeclaration, witness: Wi
     witness.provoke(lambda: witness.hub.run(stream), DatabaseError)
 
 
-# What Postgres then says quotes the whole row.
+# What Postgres then says quotes all rows that a statement writes.
 QUOTING = """
 create function silver.quote() returns trigger language plpgsql as
-$$ begin perform to_jsonb(new)::text::integer; return new; end $$;
-create trigger quote before insert on {table} for each row execute function silver.quote()
+$$ begin perform jsonb_agg(to_jsonb(w))::text::integer from written w; return null; end $$;
+create trigger quote after insert on {table} referencing new table as written
+for each statement execute function silver.quote()
 """
 
 

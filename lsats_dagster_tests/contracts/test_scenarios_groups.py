@@ -2,8 +2,11 @@
 cases N5, N6, N7), and what readers see of them.
 """
 
+from random import Random
+
 import pytest
 
+from lsats_dagster_tests import depth
 from lsats_dagster_tests.contracts.groups_aids import (
     ACCOUNT,
     COMPUTER,
@@ -130,6 +133,21 @@ def test_n6_diamonds_are_no_circles(world: World) -> None:
         "a": {"u1": (False, ["d"], [])}, "b": {"u1": (False, ["d"], [])}, "c": {"u1": (False, ["d"], [])},
         "d": {"u1": (True, [], [])},
     }  # fmt: skip
+
+
+@pytest.mark.parametrize("seed", range(3 * depth.FACTOR))
+def test_random_graphs_of_groups(world: World, seed: int) -> None:
+    """Edges come and go, circles too; what follows them incrementally is the closure that the oracle computes."""
+    chance, names, persons = Random(seed), "abcdefghij", ("u1", "u2", "u3")
+    live(world, *people(*persons))
+    for _ in range(4):
+        events = []
+        for name in chance.sample(names, 4):
+            inner = [ad_dn(other) for other in chance.sample(names, chance.choice((0, 1, 1, 2)))]
+            having = [ad_person(one) for one in chance.sample(persons, chance.choice((0, 0, 1)))]
+            events += ad_group(names.index(name) + 1, name, *inner, *having)
+        gone = Change(GROUP, guid(chance.randint(1, len(names))), None)
+        live(world, *events, *([gone] if chance.random() < 0.5 else []))
 
 
 def test_a_ring_of_hundreds_and_a_long_ladder_end(world: World) -> None:

@@ -14,13 +14,14 @@ from lsats_dagster_tests.contracts.histories import Change, World
 from lsats_dagster_tests.contracts.shapes import SHAPES
 
 # Columns that no world fills, each with the reason.
-NOBODY_DECIDES = "nobody decides anything in the suite"
+DECIDED = "nobody decides anything in the suite"
 ALWAYS_EMPTY: dict[str, dict[str, str]] = {
-    table: {"removed_at": "who left a list is known by the rows that stood there before"}
-    for table in ("group_members", "group_owners", "effective_group_members")
-} | {
     "users": {"ou_department_ids": "no source has any"},
-    "person_records": {"decided_by": NOBODY_DECIDES, "decision_reason": NOBODY_DECIDES},
+    "person_records": {"decided_by": DECIDED, "decision_reason": DECIDED},
+    **{
+        table: {"removed_at": "who left a list is known by the rows that stood there before"}
+        for table in ("group_members", "group_owners", "effective_group_members")
+    },
 }
 
 every_table = pytest.mark.parametrize("definition", SUITE_DEFINITIONS, ids=lambda definition: definition.table)

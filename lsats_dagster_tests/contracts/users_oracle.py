@@ -28,7 +28,7 @@ PRECEDENCE: dict[str, tuple[tuple[str, str], ...]] = {
     "last_name": ((T, "last_name"), (U, "last_name"), (M, "last_name"), (A, "last_name")),
     "primary_email": ((T, "primary_email"), (M, "primary_email"), (A, "primary_email")),
     "work_phone": ((T, "work_phone"), (U, "work_phone"), (M, "work_phone"), (A, "work_phone")),
-    "mobile_phone": ((T, "mobile_phone"), (A, "mobile")),
+    "mobile_phone": ((T, "mobile_phone"), (A, "mobile_phone")),
     "department_id": ((U, "department_id"), (T, "department_id")),
     "job_title": (
         (U, "university_job_title"), (U, "department_job_title"), (M, "umich_title"), (T, "title"), (A, "title"),

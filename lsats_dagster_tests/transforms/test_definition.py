@@ -45,6 +45,7 @@ MERGED_SELECT = """select a.example_id, coalesce(a.name, b.name) as name, '{}'::
 from bronze.examples a left join bronze.examples b on a.external_id = b.external_id
 where cast(:keys as text[]) is null or a.external_id = any(cast(:keys as text[]))
 """
+DERIVED_SELECT = SELECT.replace("b.raw_id, b.first_seq", "'{}'::jsonb as source_keys")
 OWN_INPUT = '[inputs."bronze.examples"]\n'
 OTHER_INPUT = """
 
@@ -104,6 +105,16 @@ def test_a_whole_definition(tmp_path: Path) -> None:
             "sources are for merged tables, and this one is source",
         ),
         (definition_text('classes = ["title"]\n' + HEADER), "classes: title is not a column"),
+        (definition_text('told = ["title"]\n' + HEADER), "told: title is not a column"),
+        (definition_text('about = ["title", "name"]\n' + HEADER), "about: title is not a column"),
+        (definition_text('about = ["name"]\n' + HEADER), "about is two columns"),
+        (definition_text('candidates = "name"\n' + HEADER), r"candidates: name is no column of type text\[\]"),
+        (definition_text(HEADER + 'keeps = "true"\n'), "keeps is for tables with source_keys"),
+        (
+            definition_text('kind = "derived"\n' + HEADER + 'keeps = "coalesce("\n', DERIVED_SELECT),
+            "inputs.bronze.examples: keeps: 'coalesce\\(' is not an expression",
+        ),
+        (definition_text(HEADER + 'decides = "true"\n'), "inputs.bronze.examples: decides is for curated tables"),
         (definition_text('computed_from = {title = ["b"]}\n' + HEADER), "computed_from: title is not a column"),
         (definition_text('computed_from = {name = ["x"]}\n' + HEADER), "computed_from: name: x is no alias of sources"),
         (definition_text(HEADER + OTHER_INPUT), "silver.others: what does a change of it reach"),

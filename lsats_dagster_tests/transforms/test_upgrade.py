@@ -133,7 +133,7 @@ def test_views_that_the_checkout_has_otherwise_are_pending(checkout: Checkout) -
     ]  # fmt: skip
     # It comes first by its name, and is made after the one that it reads.
     (views / "v_added.sql").write_text("select dept_id from silver.v_departments\n")
-    checkout.change(("where is_present", "where is_present and is_active"), path=views / "v_departments.sql")
+    checkout.change(("where d.is_present", "where d.is_present and d.is_active"), path=views / "v_departments.sql")
     assert waiting() == ["view silver.v_added", "view silver.v_departments"]
     checkout.upgrade()
     assert waiting() == []

@@ -1,17 +1,17 @@
--- What can be found, present or not, with the words that find it, in the form in which names are compared; found_by says what
--- each word is. Where by_part is false, only a whole word finds it: somebody who asks for privacy, of whom nothing but the
--- login name stands. Of people who are gone it stands alone, too.
+-- What can be found, present or not. words: what finds it, in lower case, one after another with the sign chr(31) between them, so
+-- that one look at a row is enough; found_by says what each of them is. Where by_part is false, only a whole word finds it:
+-- somebody who asks for privacy, of whom nothing but the login name stands. Of people who are gone it stands alone, too.
 select
     'silver/users' as entity,
     p.uniqname as key,
     p.full_name as name,
     array['uniqname', 'mail', 'name', 'name'] as found_by,
-    array[
-        p.uniqname,
-        lower(p.primary_email),
-        clean.comparable(p.full_name),
-        clean.comparable(p.preferred_name)
-    ] as words,
+    lower(
+        p.uniqname
+        || chr(31) || coalesce(p.primary_email, '')
+        || chr(31) || coalesce(p.full_name, '')
+        || chr(31) || coalesce(p.preferred_name, '')
+    ) as words,
     p.updated_at is not null as by_part,
     true as is_present
 from silver.v_people p
@@ -21,7 +21,7 @@ select
     u.uniqname as key,
     null as name,
     array['uniqname'] as found_by,
-    array[u.uniqname] as words,
+    u.uniqname as words,
     u.is_private is false as by_part,
     false as is_present
 from silver.users u
@@ -32,7 +32,22 @@ select
     d.dept_id as key,
     d.department_name as name,
     array['code', 'name'] as found_by,
-    array[lower(d.dept_id), clean.comparable(d.department_name)] as words,
+    lower(d.dept_id || chr(31) || coalesce(clean.comparable(d.department_name), '')) as words,
     true as by_part,
     d.is_present
 from silver.departments d
+union all
+select
+    'silver/groups' as entity,
+    g.group_id as key,
+    g.group_name as name,
+    array['name', 'name', 'account', 'mail'] as found_by,
+    lower(
+        g.group_id
+        || chr(31) || coalesce(clean.comparable(g.group_name), '')
+        || chr(31) || coalesce(g.sam_account_name, '')
+        || chr(31) || coalesce(g.group_email, '')
+    ) as words,
+    true as by_part,
+    g.is_present
+from silver.groups g

@@ -39,10 +39,12 @@ source_entity_id = ["text", "Same as dept_id, for readers of the older name"]
 
 [inputs."silver.umapi_departments"]
 gives = "dept_id"
+keeps = "true"
 
 [inputs."silver.tdx_departments"]
 gives = "dept_id"
 joined = "parent_tdx_id = tdx_id"
+keeps = "dept_id is not null"
 */
 with umapi as (
     select * from silver.umapi_departments

@@ -22,9 +22,14 @@ with recursive above as (
     from silver.group_members m
     where m.changed_seq > :since
     union
-    select m.group_id
+    select h.group_id
     from above a
-    inner join silver.group_members m on a.group_id = m.member_group_id
+    -- The offset has each group looked up: a join may read all memberships.
+    cross join lateral (
+        select m.group_id from silver.group_members m
+        where m.member_group_id = a.group_id
+        offset '0'
+    ) h
 )
 
 select a.group_id from above a
@@ -36,7 +41,7 @@ with recursive inside as (
         m.member_group_id as holder_id
     from silver.group_members m
     where
-        m.is_present and m.member_group_id is not null
+        m.is_present and m.member_type = 'group'
         and (cast(:keys as text[]) is null or m.group_id = any(cast(:keys as text[])))
     union
     select
@@ -44,7 +49,7 @@ with recursive inside as (
         m.member_group_id as holder_id
     from inside i
     inner join silver.group_members m on i.holder_id = m.group_id
-    where m.is_present and m.member_group_id is not null
+    where m.is_present and m.member_type = 'group'
 ),
 
 memberships as (

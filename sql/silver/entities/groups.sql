@@ -11,6 +11,7 @@ key = ["group_id"]
 whole = true # whom a group is joined to, and which id it has, is told by the names of all others
 indexes = ["ad_group_guid", "mcommunity_gid_number", "group_name", "sam_account_name", "ou_department"]
 sources = {a = "active_directory", m = "mcommunity_ldap"}
+told = ["match_method"]
 
 [columns]
 group_id = ["text", "Name in lower case: the common name of Active Directory before the name of MCommunity"]
@@ -51,10 +52,13 @@ when_changed = ["timestamp with time zone", "When a controller saw it change, as
 source_entity_id = ["text", "Same as group_id, for readers of the older name"]
 
 [inputs."silver.ad_groups"]
+keeps = "clean.group_name(cn) is not null"
 
 [inputs."silver.mcommunity_groups"]
+keeps = "clean.group_name(group_name) is not null"
 
 [inputs."curated.group_links"]
+decides = "c.ad_group_guid = t.ad_group_guid or c.gid_number = t.mcommunity_gid_number"
 */
 with names as (
     select distinct

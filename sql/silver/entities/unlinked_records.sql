@@ -8,6 +8,9 @@ kind = "derived"
 key = ["source_table", "record_key"]
 scope = "record_key"
 indexes = ["entity, reason"]
+told = ["entity", "reason", "candidates"]
+about = ["source_table", "record_key"]
+candidates = "candidates"
 
 [columns]
 source_table = ["text", "Table of the record, such as tdx_users"]
@@ -19,15 +22,19 @@ candidates = ["text[]", "Login names between which nothing decides, ascending"]
 
 [inputs."silver.person_records"]
 gives = "record_key"
+keeps = "uniqname is null"
 
 [inputs."silver.tdx_departments"]
 gives = "tdx_id"
+keeps = "dept_id is null"
 
 [inputs."silver.ad_groups"]
 gives = "ad_group_guid"
+keeps = "cn is null"
 
 [inputs."silver.mcommunity_groups"]
 gives = "gid_number"
+keeps = "group_name is null"
 */
 with records as (
     select

@@ -96,6 +96,7 @@ pi_source = ["text", "What makes the person a principal investigator: award, ou 
 
 [inputs."silver.person_records"]
 gives = "uniqname"
+keeps = "uniqname is not null"
 
 [inputs."silver.tdx_users"]
 reach = '''

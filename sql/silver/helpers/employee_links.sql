@@ -8,6 +8,7 @@ one goes elsewhere, the other is linked.
 """
 key = ["empl_id"]
 indexes = ["uniqname"]
+told = ["uniqname", "method", "candidates"]
 
 [columns]
 empl_id = ["text", "Employee ID (UMID)"]

@@ -8,6 +8,9 @@ nobody stands with the reason, and in unlinked_records.
 """
 key = ["source_table", "record_key"]
 scope = "record_key"
+told = ["uniqname", "method", "unlinked_reason", "candidates", "decided_by", "decision_reason"]
+about = ["source_table", "record_key"]
+candidates = "candidates"
 
 [columns]
 source_table = ["text", "Table of the record: tdx_users, umapi_employees, mcommunity_users or ad_users"]
@@ -22,15 +25,19 @@ decision_reason = ["text", "Why they decided so"]
 
 [inputs."silver.tdx_users"]
 gives = "tdx_user_uid"
+keeps = "true"
 
 [inputs."silver.umapi_employees"]
 gives = "empl_id || ':' || empl_rcd::text"
+keeps = "true"
 
 [inputs."silver.mcommunity_users"]
 gives = "uid_number"
+keeps = "true"
 
 [inputs."silver.ad_users"]
 gives = "ad_user_guid"
+keeps = "true"
 
 [inputs."silver.employee_links"]
 reach = '''
@@ -41,6 +48,7 @@ where l.changed_seq > :since
 '''
 
 [inputs."curated.person_links"]
+decides = "c.source_table = t.source_table and c.record_key = t.record_key"
 */
 with records as (
     select
