@@ -28,6 +28,7 @@ from lsats_dagster.cli.environment import (
 )
 from lsats_dagster.cli.execution import dagster_instance
 from lsats_dagster.cli.explain import EXAMPLE, show_fields
+from lsats_dagster.cli.history import print_versions, versions
 from lsats_dagster.cli.hub import hub
 from lsats_dagster.cli.names import asset_keys, silver_table
 from lsats_dagster.cli.output import console, typed
@@ -37,12 +38,17 @@ from lsats_dagster.demo.postgres import cluster_folder, remove_cluster
 from lsats_dagster.ingestion.stream import ListStream
 from lsats_dagster.runs import status
 from lsats_dagster.settings import ConfigurationError, Settings, load_settings
+from lsats_dagster.transforms.engine import subject
+from lsats_dagster.transforms.explain import changed_key
 from lsats_dagster.transforms.explain import explain as explain_row
 
 EVERYTHING = "hub_daily"
 # Days of a campus take minutes, so that no stream is due for the whole read that it has once a week.
 WEEK = 7
 Size = StrEnum("Size", {name: name for name in SIZES})  # type: ignore[misc]
+# What the demo tells of people: their table, and how many of the fields on which sources disagree.
+PEOPLE = "silver/users"
+FIELDS_SHOWN = 3
 FIGURES_SHOWN = {"created": "new", "updated": "updated", "removed": "removed", "failed": "quarantined"}
 
 
@@ -119,8 +125,7 @@ def demo(
             if as_json:
                 print(json.dumps([asdict(day) | {"whole": day.whole} for day in lived], indent=2))
             else:
-                show_example(settings)
-                print_directions(settings, own_server)
+                print_directions(settings, own_server, show_example(settings, after_a_day=days > 0))
             if ui:
                 open_ui(port)
     if not all(day.whole for day in lived):
@@ -216,8 +221,12 @@ def show_day(day: Day, *, verbose: bool) -> None:
         sums = {
             name: sum(row.get(figure, 0) for row in day.run.tables.values()) for figure, name in FIGURES_SHOWN.items()
         }
-        told = ", ".join(f"{number} {name}" for name, number in sums.items() if number) or "nothing has changed"
-        print(f"✅ {len(day.run.tables)} tables: {told}" + ("; exactly what the campus did" if day.seen else ""))
+        print(f"✅ {len(day.run.tables)} tables: {in_words(sums)}{'; exactly what the campus did' if day.seen else ''}")
+        if day.seen and PEOPLE in day.run.tables:
+            row = day.run.tables[PEOPLE]
+            print(
+                f"   of them people: {in_words({name: row.get(figure, 0) for figure, name in FIGURES_SHOWN.items()})}"
+            )
         return
     for run in filter(None, (day.run, day.weekly)):
         show(run, as_json=False, dry_run=False)
@@ -227,19 +236,30 @@ def show_day(day: Day, *, verbose: bool) -> None:
         print(f"{mark} {asset_keys()[name]}: new, updated, removed {tuple(seen)}; the campus says {tuple(done)}")
 
 
-def show_example(settings: Settings) -> None:
-    """One row, with the values on which its sources disagree."""
-    entity, key = EXAMPLE
+def in_words(figures: dict[str, int]) -> str:
+    """Figures by name; those that are 0 are left out."""
+    return ", ".join(f"{number} {name}" for name, number in figures.items() if number) or "nothing has changed"
+
+
+def show_example(settings: Settings, *, after_a_day: bool) -> tuple[str, str]:
+    """One row, with values on which its sources disagree: of somebody whom the last day changed, and how. Gives its name."""
     with hub_database(settings) as database, database.transaction() as connection:
-        explanation = explain_row(connection, silver_table(entity), key, hub().tables)
+        people = [table for table in hub().tables if subject(table).label == PEOPLE and after_a_day]
+        person = changed_key(connection, people[0]) if people else None
+        entity, key = ("user", person) if person else EXAMPLE
+        definition = silver_table(entity)
+        explanation = explain_row(connection, definition, key, hub().tables)
+        changes, _ = (versions(connection, definition, key, 1) if person else None) or ([], 0)
     if explanation is not None:
         print()
-        disputed = [field for field in explanation.fields if field.losing]
-        show_fields(console(120), explanation, disputed)
+        print_versions(changes)
+        disputed = [item for item in explanation.fields if any(value != item.value for value in item.losing.values())]
+        show_fields(console(120), explanation, disputed[:FIELDS_SHOWN])
+    return entity, key
 
 
-def print_directions(settings: Settings, own_server: bool) -> None:
-    """Where to look next, with the command as it can be typed here."""
+def print_directions(settings: Settings, own_server: bool, explained: tuple[str, str]) -> None:
+    """Where to look next, with the command as it can be typed here; explained: entity and key of the row shown before."""
     lsats = typed("lsats")
     home = settings.lsats_home.absolute()
     table = asset_keys()[BAD_RECORD[0]]
@@ -247,7 +267,8 @@ def print_directions(settings: Settings, own_server: bool) -> None:
     steps = {
         "make ui": "Dagster; prints its address",
         f"{lsats} status": "how fresh, what needs an answer",
-        f"{lsats} explain {' '.join(EXAMPLE)}": "the whole row above",
+        f"{lsats} explain {' '.join(explained)}": "the whole row above",
+        f"{lsats} find biscuit": "who and what is called so",
         f"{lsats} quarantine list": "what was refused, and why",
         f"{lsats} quarantine replay": "no rule was fixed, so it stays",
         f"{lsats} run {table}": "its source no longer sends it",

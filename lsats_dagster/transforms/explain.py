@@ -233,6 +233,18 @@ def _told_of(
     return told
 
 
+def changed_key(connection: Connection, definition: Definition) -> str | None:
+    """The key of a present row that the newest refresh to write any has written: of most sources, then known for longest."""
+    found: str | None = connection.execute(
+        text(
+            f"select {definition.key_text} from {definition.name} "
+            f"where is_present and updated_at = (select max(updated_at) from {definition.name}) "
+            "order by cardinality(source_systems) desc, first_seen_at, 1 limit 1"
+        )
+    ).scalar_one_or_none()
+    return found
+
+
 def _rows(connection: Connection, definition: Definition, keys: list[str]) -> list[tuple[dict[str, Any], str]]:
     """The rows with these keys, each with its scope value."""
     found = connection.execute(
