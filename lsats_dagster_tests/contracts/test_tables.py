@@ -18,6 +18,7 @@ DECIDED = "nobody decides anything in the suite"
 ALWAYS_EMPTY: dict[str, dict[str, str]] = {
     "users": {"ou_department_ids": "no source has any"},
     "person_records": {"decided_by": DECIDED, "decision_reason": DECIDED},
+    "unlinked_records": {"removed_at": "all that the suite removes belongs somewhere"},
 }
 
 every_table = pytest.mark.parametrize("definition", SUITE_DEFINITIONS, ids=lambda definition: definition.table)
