@@ -195,7 +195,7 @@ class _Reader:
         if isinstance(expression, exp.Query):
             return self._of_query(source, column, field)
         if isinstance(expression, exp.Values):
-            place = names.index(column) if column is not None and column in names else None
+            place = names.index(column) if column and column in names else None
             given = [row.expressions if place is None else [row.expressions[place]] for row in expression.expressions]
             return [(scope, value, field) for values in given for value in values]
         # A function that gives rows: of a record the column is the field.

@@ -22,6 +22,7 @@ ALWAYS_EMPTY: dict[str, dict[str, str]] = {
         table: {"removed_at": "who left a list is known by the rows that stood there before"}
         for table in ("group_members", "group_owners", "effective_group_members")
     },
+    "unlinked_records": {"removed_at": "all that the suite removes belongs somewhere"},
 }
 
 every_table = pytest.mark.parametrize("definition", SUITE_DEFINITIONS, ids=lambda definition: definition.table)

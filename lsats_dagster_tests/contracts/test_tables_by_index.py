@@ -31,7 +31,11 @@ def read(suite_world: World) -> dict[str, Read]:
     for number in range(1, ENTITIES + 1):
         world.apply(Change("payroll/job", f"e{number}:0", "Approver", f"l{number}"))
         world.apply(Change("tdx/department", str(number), "ParentID", number // 2))
+        world.apply(Change("umich_api/user", f"{number:08d}:0", "DepartmentId", f"{100_000 + number}"))
+        world.apply(Change("umich_api/user", f"{number:08d}:0", "SupervisorId", f"{number // 2:08d}"))
         world.apply(Change("directory/group", f"g{number}", "Members", [f"l{number}", f"g{number // 2}"]))
+    # One of those that will change belongs nowhere.
+    world.apply(Change("active_directory/group", SHAPES["active_directory/group"].number(ENTITIES // 2), "cn", ""))
     world.read_all()
     # Most records came after those of the other streams: to the planner all of these have changed behind any cursor but the last.
     world.apply(*(Change(MANY, SHAPES[MANY].number(number)) for number in range(ENTITIES + 1, 8 * ENTITIES)))

@@ -176,10 +176,10 @@ def test_telling_columns_of_the_hub() -> None:
 # Columns that say which input or list a row is from.
 CONSTANT = {
     "directory_objects": ("kind", "source_system", "source_table"),
-    "group_members": ("in_ad", "in_mcommunity"),
+    "group_members": ("is_direct_member", "in_ad", "in_mcommunity"),
     "group_owners": ("owner_kind",),
     "person_records": ("source_table",),
-    "unlinked_records": ("source_table", "entity"),
+    "unlinked_records": ("entity",),
     "users": ("ou_department_ids",),
 }
 

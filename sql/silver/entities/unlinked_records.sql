@@ -80,7 +80,9 @@ with records as (
         a.is_present,
         a.removed_at
     from silver.ad_groups a
-    where a.cn is null and (cast(:keys as text[]) is null or a.ad_group_guid::text = any(cast(:keys as text[])))
+    where
+        coalesce(clean.comparable(a.cn), '') = ''
+        and (cast(:keys as text[]) is null or a.ad_group_guid::text = any(cast(:keys as text[])))
     union all
     select
         'mcommunity_groups' as source_table,
@@ -95,7 +97,9 @@ with records as (
         m.is_present,
         m.removed_at
     from silver.mcommunity_groups m
-    where m.group_name is null and (cast(:keys as text[]) is null or m.gid_number::text = any(cast(:keys as text[])))
+    where
+        coalesce(clean.comparable(m.group_name), '') = ''
+        and (cast(:keys as text[]) is null or m.gid_number::text = any(cast(:keys as text[])))
 )
 
 select
