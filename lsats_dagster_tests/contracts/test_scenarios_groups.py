@@ -237,6 +237,23 @@ def test_a_group_inside_is_found_under_its_new_name(world: World) -> None:
     assert (row.member_type, row.member_key, row.quality_flags) == ("group", guid(2), ["no_group"])
 
 
+def test_a_dn_leads_to_a_group_as_soon_as_that_has_its_row(world: World) -> None:
+    """Whichever table is refreshed first."""
+    live(world)
+    world.apply(*ad_group(1, "one"), *mail_group(1, "two"))
+    for stream, table in ((GROUP, "ad_groups"), (MAIL, "mcommunity_groups")):
+        world.read(stream)
+        world.refresh(table)
+    shown = "select source_table, group_id from silver.directory_objects where record_key in (:guid, '1') and kind = 'group'"
+    for table, found in (
+        ("directory_objects", {"ad_groups": None, "mcommunity_groups": None}),
+        ("groups", {"ad_groups": None, "mcommunity_groups": None}),
+        ("directory_objects", {"ad_groups": "one", "mcommunity_groups": "two"}),
+    ):
+        assert world.refresh(table).mode == ("full" if table == "groups" else "incremental")
+        assert dict(map(tuple, world.rows(shown, guid=guid(1)))) == found
+
+
 def test_owners_and_managers_are_told_apart(world: World) -> None:
     live(
         world, *people("tokafor", "mvarga"), *ad_group(1, "ichem-lab", managedBy=ad_person("TOkafor")),
