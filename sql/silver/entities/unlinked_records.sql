@@ -21,20 +21,20 @@ reason = ["text", "no_uniqname, several_candidates, name_conflict, manual, no_co
 candidates = ["text[]", "Login names between which nothing decides, ascending"]
 
 [inputs."silver.person_records"]
-gives = "record_key"
+gives = "case when uniqname is null then record_key end"
 keeps = "uniqname is null"
 
 [inputs."silver.tdx_departments"]
-gives = "tdx_id"
+gives = "case when dept_id is null then tdx_id end"
 keeps = "dept_id is null"
 
 [inputs."silver.ad_groups"]
-gives = "ad_group_guid"
-keeps = "cn is null"
+gives = "case when clean.group_name(cn) is null then ad_group_guid end"
+keeps = "clean.group_name(cn) is null"
 
 [inputs."silver.mcommunity_groups"]
-gives = "gid_number"
-keeps = "group_name is null"
+gives = "case when clean.group_name(group_name) is null then gid_number end"
+keeps = "clean.group_name(group_name) is null"
 */
 with records as (
     select
@@ -81,7 +81,7 @@ with records as (
         a.removed_at
     from silver.ad_groups a
     where
-        coalesce(clean.comparable(a.cn), '') = ''
+        clean.group_name(a.cn) is null
         and (cast(:keys as text[]) is null or a.ad_group_guid::text = any(cast(:keys as text[])))
     union all
     select
@@ -98,7 +98,7 @@ with records as (
         m.removed_at
     from silver.mcommunity_groups m
     where
-        coalesce(clean.comparable(m.group_name), '') = ''
+        clean.group_name(m.group_name) is null
         and (cast(:keys as text[]) is null or m.gid_number::text = any(cast(:keys as text[])))
 )
 
@@ -111,7 +111,14 @@ select
     r.candidates,
     jsonb_build_object(r.input, jsonb_build_array(r.input_key)) as source_keys,
     r.source_systems,
-    clean.flags(r.reason) as quality_flags,
+    clean.flags(
+        case when r.reason = 'no_uniqname' then 'no_uniqname' end,
+        case when r.reason = 'several_candidates' then 'several_candidates' end,
+        case when r.reason = 'name_conflict' then 'name_conflict' end,
+        case when r.reason = 'manual' then 'manual' end,
+        case when r.reason = 'no_code' then 'no_code' end,
+        case when r.reason = 'no_name' then 'no_name' end
+    ) as quality_flags,
     r.first_seen_at,
     r.is_present,
     r.removed_at
