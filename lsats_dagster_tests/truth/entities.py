@@ -69,3 +69,6 @@ ALL = (
 ENTITIES = tuple(entity for entity in ALL if entity.table in TABLES)
 # Where the records stand that belong to no row, by reason.
 UNLINKED = "unlinked_records" in TABLES
+# These, and what is made beside them of the same records.
+BESIDE = ("unlinked_records", "group_members", "group_owners", "effective_group_members")
+MEASURED = [table for table in (*(entity.table for entity in ALL), *BESIDE) if table in TABLES]

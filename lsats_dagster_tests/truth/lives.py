@@ -12,9 +12,9 @@ from lsats_dagster.demo.campus.entities import DayChanges
 from lsats_dagster.demo.campus.world import World as Campus
 from lsats_dagster.ingestion.stream import ListStream
 from lsats_dagster.transforms.verify import verify
-from lsats_dagster_tests.contracts.histories import LOCK_WAIT_SECONDS, Source
+from lsats_dagster_tests.contracts.histories import LOCK_WAIT_SECONDS, Source, reached_from
 from lsats_dagster_tests.contracts.histories import World as Hub
-from lsats_dagster_tests.truth.entities import ENTITIES, UNLINKED, Entity
+from lsats_dagster_tests.truth.entities import ENTITIES, MEASURED, UNLINKED, Entity
 from lsats_dagster_tests.truth.measures import Watch
 from lsats_dagster_tests.truth.records import Known, Links, Record, Row, Rows
 
@@ -52,6 +52,10 @@ class Life:
         self.hub = hub
         self.campus = Campus(seed, size)
         self.known = Known()
+        reached = [reached_from(hub, hub.definition(table)) for table in MEASURED]
+        self.read = list(dict.fromkeys(name for _, names in reached for name in names))
+        made = {table for tables, _ in reached for table in tables}
+        self.made = [definition for definition in hub.definitions if definition.table in made]
         self.streams = {stream.table: stream for stream in hub.streams.values() if isinstance(stream, ListStream)}
         self.peers = {entity.table: entity.peer() for entity in ENTITIES}
         self.story = Story(
@@ -69,8 +73,10 @@ class Life:
         """Read what the day brought (None: everything), and look at what became of it."""
         self.serve()
         self.note(brought)
-        self.hub.read_all()
-        self.hub.refresh_all()
+        for name in self.read:
+            self.hub.read(name)
+        for definition in self.made:
+            self.hub.refresh(definition.table)
         self.check_mirrors(day)
         self.check_tables(day)
         for entity in ENTITIES:
@@ -82,7 +88,7 @@ class Life:
 
     def serve(self) -> None:
         """Let the sources of the hub hold what the campus shows now."""
-        for name in self.hub.streams:
+        for name in self.read:
             records = self.campus.stream(name).truth()
             self.hub.sources[name] = Source(records, set(records))
 
@@ -127,13 +133,14 @@ class Life:
 
     def check_tables(self, day: int) -> None:
         """Every table is what a full computation gives; refreshed once more, it writes nothing."""
-        for verdict in verify(self.hub.database, self.hub.definitions, lock_wait_seconds=LOCK_WAIT_SECONDS):
+        for verdict in verify(self.hub.database, self.made, lock_wait_seconds=LOCK_WAIT_SECONDS):
             if not verdict.equal:
                 self.story.faults.append(f"day {day}: {verdict}")
-        for table, run in self.hub.refresh_all().items():
+        for definition in self.made:
+            run = self.hub.refresh(definition.table)
             counts = run.counts
             if run.mode != "incremental" or counts.created or counts.updated or counts.removed:
-                self.story.faults.append(f"day {day}, {table}: a refresh without news wrote {counts} ({run.mode})")
+                self.story.faults.append(f"day {day}, {definition.name}: without news it wrote {counts} ({run.mode})")
 
     def check_conservation(self, day: int, entity: Entity, links: Links, rows: Rows) -> None:
         """Every record that is there is in one row that is there, or in the list of those that belong to none."""

@@ -42,9 +42,12 @@ class Watch:
     def look(self, day: int, known: Known, links: Links, rows: Rows) -> None:
         """Compare the rows of this evening with the truth."""
         expected = true_pairs(known, links, self.tables)
-        found = pairs(row.records & known.present for row in rows.values())
-        there = {key for key, row in rows.items() if row.records & known.present}
         shown = {key for key, row in rows.items() if row.is_present}
+        placed = {record for key in shown for record in rows[key].records}
+        # A row whose records went on to another one keeps their keys, and is none of theirs.
+        own = {key: row.records & known.present - (set() if row.is_present else placed) for key, row in rows.items()}
+        found = pairs(own[key] for key in shown)
+        there = {key for key, records in own.items() if records}
         left, returned = self._there - there, (there - self._there) & self._ever
         wrong: dict[str, Collection[object]] = {
             "wrong": found - expected,
