@@ -8,7 +8,7 @@ from itertools import combinations
 from lsats_dagster_tests.truth.records import Known, Links, Record, Rows
 
 Pair = tuple[Record, Record]
-# What must be none: pairs of records; rows that show as there and are not, and the other way round; rows that left or returned
+# What must be none: pairs of records that are of two, or of one and not joined; rows that show as there and are not, and the other way round; rows that left or returned
 # today, and do not show it.
 FAULTS = ("wrong", "missing", "lingering", "hidden", "unseen")
 SHOWN_OF_EACH = 5
@@ -21,10 +21,10 @@ def pairs(clusters: Iterable[Collection[Record]]) -> set[Pair]:
 
 def true_pairs(known: Known, links: Links, tables: Collection[str]) -> set[Pair]:
     """Every two records there now that are of one and the same, and that a valid identifier shows to be."""
-    clusters: dict[tuple[Hashable, int], list[Record]] = defaultdict(list)
+    clusters: dict[tuple[Hashable, Hashable], list[Record]] = defaultdict(list)
     for record in known.present:
         if record[0] in tables and record in links:
-            clusters[links[record], id(known.identities[record])].append(record)
+            clusters[links[record], known.identities[record]].append(record)
     return pairs(clusters.values())
 
 
@@ -50,7 +50,7 @@ class Watch:
         there = {key for key, records in own.items() if records}
         left, returned = self._there - there, (there - self._there) & self._ever
         wrong: dict[str, Collection[object]] = {
-            "wrong": found - expected,
+            "wrong": {(one, other) for one, other in found if known.identities[one] != known.identities[other]},
             "missing": expected - found,
             "lingering": shown - there,
             "hidden": there - shown,

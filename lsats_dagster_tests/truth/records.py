@@ -19,7 +19,7 @@ class Known:
     """
 
     payloads: dict[str, dict[str, Payload]] = field(default_factory=dict)
-    identities: dict[Record, object] = field(default_factory=dict)
+    identities: dict[Record, Hashable] = field(default_factory=dict)
     present: set[Record] = field(default_factory=set)
     changed: set[Record] = field(default_factory=set)
 

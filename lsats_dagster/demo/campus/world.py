@@ -1,5 +1,6 @@
 """The whole campus: the truth, every population that shows it, the day it is, and what can be done to it from outside."""
 
+from collections.abc import Hashable
 from random import Random
 
 from lsats_dagster.demo.campus.entities import (
@@ -72,7 +73,7 @@ class World:
             raise ValueError(f"{name} has no list: its entities are read one at a time")
         return stream
 
-    def identity(self, stream: str, key: str) -> object:
+    def identity(self, stream: str, key: str) -> Hashable:
         """Whom or what a record is of, also one that left: of two records the same object where they are of one and the same.
 
         No source tells it, nor does the side door: tests ask a world of their own. TypeError for records of exports.
@@ -80,7 +81,8 @@ class World:
         table = self.stream(stream).table
         if table in (self.departments.accounts, self.departments.departments):
             return self.departments.unit_of(table, key) or (stream, key)
-        match subject := subject_of(table.known(key)):
+        subject: Hashable = subject_of(table.known(key))
+        match subject:
             case Appointment():
                 return self.truth.people[subject.person]
             case Group():
