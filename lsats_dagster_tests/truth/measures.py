@@ -8,8 +8,8 @@ from itertools import combinations
 from lsats_dagster_tests.truth.records import Known, Links, Record, Rows
 
 Pair = tuple[Record, Record]
-# What must be none: pairs of records that are of two, or of one and not joined; rows that show as there and are not, and the other way round; rows that left or returned
-# today, and do not show it.
+# What must be none. Pairs of records: of two people, or of one and not joined. Rows: that show as there and are not, and the
+# other way round; that left or returned today and do not show it.
 FAULTS = ("wrong", "missing", "lingering", "hidden", "unseen")
 SHOWN_OF_EACH = 5
 
