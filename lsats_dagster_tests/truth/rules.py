@@ -6,7 +6,7 @@ from the SQL. Whoever is one in truth and shares none of these identifiers canno
 
 import re
 from collections import defaultdict
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Collection, Iterable, Mapping
 
 from lsats_dagster_tests.contracts import readings
 from lsats_dagster_tests.contracts.readings_directories import texts
@@ -34,8 +34,12 @@ OWN_NAME: Mapping[str, Callable[[Payload], str | None]] = {
 
 
 def people(known: Known) -> Links:
-    """By uniqname; employees and TDX users without one by the employee id, where it names one uniqname."""
+    """By uniqname; employees and TDX users without one by the employee id, where it names one uniqname.
+
+    A uniqname that several users have is none of those whose login says otherwise.
+    """
     names = {record: name(payload) for table, name in OWN_NAME.items() for record, payload in known.of(table)}
+    names |= dict.fromkeys(of_others(known.of("tdx_users"), names))
     employees = {record: readings.code(payload["EmplId"]) for record, payload in known.of("umapi_employees")}
     users = {record: readings.code(payload["ExternalID"]) for record, payload in known.of("tdx_users")}
     appointments_of, users_of = by_value(employees), by_value(users)
@@ -51,6 +55,16 @@ def people(known: Known) -> Links:
         if names[record] is None and employee is not None and is_alone:
             names[record] = name_of(employee)
     return {record: name for record, name in names.items() if name is not None}
+
+
+def of_others(users: Collection[tuple[Record, Payload]], names: Mapping[Record, str | None]) -> list[Record]:
+    """Users whose uniqname another one has or had, and whose own login says that it is not theirs."""
+    claims = by_value({record: names[record] for record, _ in users})
+    return [
+        record
+        for record, user in users
+        if len(claims[names[record]]) > 1 and user["UserName"].lower().partition("@")[0] != names[record]
+    ]
 
 
 def by_value(values: Mapping[Record, str | None]) -> dict[str | None, list[Record]]:

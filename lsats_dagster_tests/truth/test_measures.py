@@ -83,8 +83,8 @@ def appointment(employee: str, name: str | None) -> dict[str, Any]:
     return {"EmplId": employee, "UniqName": name}
 
 
-def user(employee: str, name: str) -> dict[str, Any]:
-    return {"ExternalID": employee, "AlternateID": name}
+def user(employee: str, name: str, login: str | None = None) -> dict[str, Any]:
+    return {"ExternalID": employee, "AlternateID": name, "UserName": f"{login or name}@campus.example"}
 
 
 def test_an_employee_without_uniqname_has_that_of_another_appointment_else_of_the_one_user() -> None:
@@ -107,6 +107,14 @@ def test_an_employee_without_uniqname_has_that_of_another_appointment_else_of_th
     # What ended says nothing while another appointment is there.
     assert ("umapi_employees", "7:0") not in links
     assert links["umapi_employees", "9:0"] == "two"
+
+
+def test_a_uniqname_is_of_those_whose_login_does_not_say_otherwise() -> None:
+    users = {"a": user("7", "mvarga"), "b": user("8", "MVarga", "jstone"), "c": user("9", "tokafor", "other")}
+    known = people(tdx_users=users, umapi_employees={"8:0": appointment("8", "jstone")})
+    links = rules.people(known)
+    assert links["tdx_users", "b"] == links["umapi_employees", "8:0"] == "jstone"
+    assert (links["tdx_users", "a"], links["tdx_users", "c"]) == ("mvarga", "tokafor")
 
 
 def test_accounts_are_named_by_uid_and_conflicts_by_nothing() -> None:
