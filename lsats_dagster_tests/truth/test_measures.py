@@ -92,16 +92,18 @@ def test_an_employee_without_uniqname_has_that_of_another_appointment_else_of_th
         umapi_employees={
             "7:0": appointment("7", None), "7:1": appointment("7", "MVARGA"), "8:0": appointment("8", " "),
             "9:0": appointment("9", None), "5:0": appointment("5", "jrivers"), "5:1": appointment("5", "tokafor"),
-            "5:2": appointment("5", None),
+            "5:2": appointment("5", None), "6:0": appointment("6", "opetrov"),
         },
         tdx_users={
             "a": user("7", "mvarga@campus.example"), "b": user("8", "jstone"), "c": user("9", "one"), "d": user("9", "two"),
+            "e": user("6", " "), "f": user("6", "@"),
         },
     )  # fmt: skip
     links = rules.people(known)
     assert links["umapi_employees", "7:0"] == links["umapi_employees", "7:1"] == links["tdx_users", "a"] == "mvarga"
     assert links["umapi_employees", "8:0"] == "jstone"
-    assert links.keys().isdisjoint({("umapi_employees", "9:0"), ("umapi_employees", "5:2")})
+    unknown = {("umapi_employees", "9:0"), ("umapi_employees", "5:2"), ("tdx_users", "e"), ("tdx_users", "f")}
+    assert links.keys().isdisjoint(unknown)
     known.present -= {("umapi_employees", "7:1"), ("tdx_users", "c")}
     links = rules.people(known)
     # What ended says nothing while another appointment is there.
