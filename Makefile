@@ -1,6 +1,6 @@
 # `make demo` and `make test` are all a newcomer needs; `make help` lists the rest.
 .DEFAULT_GOAL := help
-.PHONY: help demo ui test test-ui test-servers proof lint format types sql-lint load-check bench docs check clean
+.PHONY: help demo ui test test-ui test-servers truth proof lint format types sql-lint load-check bench docs check clean
 SHELL := /bin/bash
 
 # The first that runs and is of a version that the hub supports.
@@ -47,6 +47,9 @@ test-ui: $(DEV) ## Dagster's UI over the demo data, in Chromium; UPDATE_SCREENSH
 
 test-servers: $(DEV) ## The client of directories against OpenLDAP's slapd, which must be installed (on Debian: apt-get install slapd)
 	@$(BIN)/python -m pytest lsats_dagster_tests/servers
+
+truth: $(DEV) ## The hub against the true identities of simulated campuses, day by day, beside the peer's rules; some minutes
+	@LSATS_PROOF=1 $(BIN)/python -m pytest -n $(WORKERS) lsats_dagster_tests/truth
 
 proof: $(DEV) ## Everything in depth, wrong lines that tests must see, Dagster's UI; up to an hour: nightly, before a release
 	@$(BIN)/python -m lsats_dagster_tests.proof --workers $(WORKERS)

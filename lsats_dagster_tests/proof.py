@@ -1,6 +1,6 @@
 """Everything in depth: all suites, the mutants, the smallest benchmarks, servers of others, the UI; then what each part cost.
 
-`make proof` runs this.
+`make proof` runs this. The suites tell the figures of the truth too (`make truth` runs that part alone).
 
 A part that fails does not keep the others from running, and fails the whole.
 """

@@ -75,6 +75,8 @@ def test_dirt_of_directories_has_its_rate_and_is_where_the_truth_says(size: str)
     truth, dirt = truth_of(world), world.truth.dirt
     tagged = {record["dn"] for record in truth[COMPUTERS].values() if record["cn"].startswith("LOANER")}
 
+    named = Counter(group["cn"] for group in truth[AD_GROUPS].values())
+
     def reaches(groups: Records, key: str, inner: str) -> bool:
         by_name = {group["dn"]: group for group in groups.values()}
         ahead, seen = list(groups[key].get(inner, [])), set[str]()
@@ -95,6 +97,9 @@ def test_dirt_of_directories_has_its_rate_and_is_where_the_truth_says(size: str)
         "group in a cycle": lambda key: reaches(truth[AD_GROUPS], key, "member"),
         "empty group": lambda key: "member" not in truth[AD_GROUPS][key],
         "group with a comma in its name": lambda key: ", " in truth[AD_GROUPS][key]["cn"],
+        "mail group with a group made after it": lambda key: named[truth[MAIL_GROUPS][key]["cn"][0]] == 1,
+        "mail group with a group named by its other name": lambda key: named[truth[MAIL_GROUPS][key]["cn"][1]] == 1,
+        "mail group whose name two groups have": lambda key: named[truth[MAIL_GROUPS][key]["cn"][0]] == 2,
         "account without uniqname": lambda key: "uid" not in truth[AD_USERS][key],
         "account of a conflict": lambda key: "\nCNF:" in truth[AD_USERS][key]["cn"],
         "disabled account": lambda key: truth[AD_USERS][key]["userAccountControl"] == 514,

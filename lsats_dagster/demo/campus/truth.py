@@ -44,6 +44,9 @@ DIRT: Mapping[str, float] = {
     "group in a cycle": 0.05,
     "empty group": 0.08,
     "group with a comma in its name": 0.04,
+    "mail group with a group made after it": 0.08,
+    "mail group with a group named by its other name": 0.06,
+    "mail group whose name two groups have": 0.03,
     "account without uniqname": 0.055,
     "account of a conflict": 0.002,
     "disabled account": 0.02,
@@ -66,13 +69,17 @@ BORN_AS = [(begin + end, _letters(begin)[:3]) for begin in words.LAST_BEGIN for 
 
 @dataclass(slots=True, eq=False)
 class Unit:
-    """One department: its code, its name, and which record of each system it is."""
+    """One department: its code, its name, and which record of each system it is.
+
+    replaced: the account that it had before, which TeamDynamix still has under the same code.
+    """
 
     code: str
     name: str
     college: int
     account: str | None = None
     department: str | None = None
+    replaced: str | None = None
 
 
 @dataclass(slots=True, eq=False)

@@ -28,12 +28,16 @@ class Service:
 
 @dataclass(slots=True, eq=False)
 class Group:
-    """A group in the unit of which `place` is the DN. mirrors: the group of MCommunity that it follows."""
+    """A group in the unit of which `place` is the DN. mirrors: the group of MCommunity that it follows.
+
+    copies: the one after which somebody made it by hand, so that nothing but its name tells.
+    """
 
     number: int
     name: str
     place: str
     mirrors: MailGroup | None = None
+    copies: MailGroup | None = None
 
 
 @dataclass(slots=True, eq=False)

@@ -5,12 +5,12 @@ from random import Random
 from typing import TYPE_CHECKING
 
 from lsats_dagster.demo.campus import words
-from lsats_dagster.demo.campus.entities import Payload, subject_of
+from lsats_dagster.demo.campus.entities import Payload, Shown, subject_of
 from lsats_dagster.demo.campus.populations import active_directory_objects as objects
 from lsats_dagster.demo.campus.populations.active_directory_days import SWITCHED_OFF, disable
-from lsats_dagster.demo.campus.populations.active_directory_objects import Service, guid_of
-from lsats_dagster.demo.campus.populations.mcommunity_records import escaped
-from lsats_dagster.demo.campus.truth import DIRT, Alumnus
+from lsats_dagster.demo.campus.populations.active_directory_objects import Group, Service, guid_of
+from lsats_dagster.demo.campus.populations.mcommunity_records import escaped, gid_number
+from lsats_dagster.demo.campus.truth import DIRT, Alumnus, MailGroup
 
 if TYPE_CHECKING:
     from lsats_dagster.demo.campus.populations.active_directory import ActiveDirectory
@@ -101,3 +101,29 @@ class Start:
             own |= {"sAMAccountName": f"$DUPLICATE-{number:x}", "displayName": f"{person.last}, {person.first}"}
             own |= {"userPrincipalName": None, "description": None}
             directory.truth.dirt["account of a conflict"].append(directory.enter(Service(number, name), own))
+        self._copy()
+
+    def _copy(self) -> None:
+        """Groups that somebody made by hand for those of a group of MCommunity: only one of its names tells."""
+        directory, random = self._directory, self._random
+        mirrored = {subject_of(group).mirrors for group in directory.groups.present.values()}
+        pool = [group for group in directory.truth.groups if group.aliases and group not in mirrored]
+        deal = directory.truth.dealing(random, pool, lambda group: str(gid_number(group)))
+        places = sorted({subject_of(directory.groups[key]).place for key in directory.own_groups})
+        for group in deal("mail group with a group made after it"):
+            directory.own_groups.append(self._copy_of(group, group.name, random.choice(places)))
+        for group in deal("mail group with a group named by its other name"):
+            directory.own_groups.append(self._copy_of(group, group.aliases[0], random.choice(places)))
+        for group in deal("mail group whose name two groups have"):
+            # No day moves these: in one place there is no room for both.
+            for place in random.sample(places, 2):
+                self._copy_of(group, group.name, place)
+
+    def _copy_of(self, mail_group: MailGroup, name: str, place: str) -> str:
+        directory = self._directory
+        group = Group(directory.number(Group), name, place, copies=mail_group)
+        # Nobody gets the name later on.
+        directory.new_name(name, group.number)
+        directory.groups[guid_of(group)] = Shown(group, {"sAMAccountName": f"LSA-GROUP-{group.number}"})
+        directory.membership.replace(guid_of(group), directory.mirrored(mail_group))
+        return guid_of(group)

@@ -98,6 +98,12 @@ class Departments:
         account = self.accounts.present.get(key) or self.accounts.gone[key]
         return str(account["Name"])
 
+    def unit_of(self, table: Table, key: str) -> Unit | None:
+        """Whose record this is of one of the two tables; None where it is no unit's, as colleges are none."""
+        if table is self.departments:
+            return next((unit for unit in self._units if unit.department == key), None)
+        return next((unit for unit in self._units if key in (unit.account, unit.replaced)), None)
+
     def live(self) -> None:
         """One day. No unit meets more than one event, so that each event can be seen in the day's changes."""
         day = self._time.day
@@ -158,6 +164,7 @@ class Departments:
         for unit in picked[:2]:
             duplicate = self._add_account(random, self._names.draw(), unit.code, parent=root)
             self.accounts[duplicate].update(IsActive=False, Notes=" replaced ")
+            unit.replaced = duplicate
         for unit in picked[2:]:
             self._account(unit)["IsActive"] = False
         for account in self.accounts.present.values():
