@@ -32,7 +32,11 @@ create or replace function clean.text(value jsonb) returns text
 language sql immutable parallel safe
 return case jsonb_typeof(value)
     when 'number' then clean.plain(value)
-    when 'array' then clean.first_text(value)
+    when 'array' then case
+        -- What directories give of most attributes.
+        when jsonb_array_length(value) = 1 and jsonb_typeof(value -> 0) = 'string' then clean.text(value ->> 0)
+        else clean.first_text(value)
+    end
     else clean.text(value ->> 0)
 end;
 
