@@ -65,6 +65,10 @@ USERS = [
     Example({"AlternateID": "jstone7", "UserName": "other@example.edu"}, {"uniqname": "jstone7"}, ("username_mismatch",)),
     Example({"AlternateID": "twin", "UserName": None}, {"uniqname": "twin"}, ("duplicate_uniqname",)),
     Example({"AlternateID": "TWIN", "UserName": None}, {"uniqname": "twin"}, ("duplicate_uniqname",)),
+    Example(
+        {"AlternateID": "twin", "UserName": "third@example.edu"}, {"uniqname": "twin"},
+        ("duplicate_uniqname", "username_mismatch", "uniqname_of_another"),
+    ),
     Example({"ExternalID": "00012345"}, {"external_id": "00012345"}),
     Example({"ExternalID": ABSENT}, {"external_id": None}),
     Example({"ExternalID": LONG}, {"external_id": None}, ("bad_code:external_id",)),

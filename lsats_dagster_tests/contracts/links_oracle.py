@@ -35,8 +35,14 @@ def decisions(world: World) -> Decisions:
 def own_name(decided: Decisions, table: str, row: Row) -> str | None:
     """The login name that people gave a record; else its own."""
     decision = decided.get((table, KEY_OF[table](row)))
-    name: str | None = (decision or row)["uniqname"]
+    name: str | None = decision["uniqname"] if decision else said_name(row)
     return name
+
+
+def said_name(row: Row) -> str | None:
+    """The login name of a record, unless its own login says that it is another's."""
+    name: str | None = row["uniqname"]
+    return None if "uniqname_of_another" in row["quality_flags"] else name
 
 
 def speaking(rows: Iterable[Row]) -> list[Row]:
@@ -63,15 +69,17 @@ def link(employee: str, appointments: list[Row], users: list[Row], decided: Deci
     names = by_hand or {own_name(decided, U, row) for row in heard} - {None}
     method = "manual" if is_decided else "appointment"
     keys = {"silver.umapi_employees": {KEY_OF[U](row) for row in appointments}}
+    keys |= {"silver.tdx_users": {KEY_OF[T](row) for row in users}} if users else {}
+    known = speaking(users)
     if not names and not is_decided:
-        names, method = {own_name(decided, T, row) for row in speaking(users)} - {None}, "tdx"
-        keys |= {"silver.tdx_users": {KEY_OF[T](row) for row in users}} if users else {}
+        names, method = {own_name(decided, T, row) for row in known} - {None}, "tdx"
     one = next(iter(names)) if len(names) == 1 else None
     return moments(appointments) | {
         "empl_id": employee,
         "uniqname": one,
         "method": method if one or is_decided else None,
         "candidates": sorted(names),
+        "tdx_user_uid": known[0]["tdx_user_uid"] if len(known) == 1 else None,
         "source_keys": keys,
         "source_systems": ["tdx", "umich_api"] if "silver.tdx_users" in keys else ["umich_api"],
         "quality_flags": {"no_uniqname"} if not names else {"several_candidates"} if not one else set(),
@@ -92,16 +100,17 @@ def check_records(world: World) -> None:
     for table in SYSTEMS:
         for row in stored(world, table):
             key = KEY_OF[table](row)
-            asks = table == U and row["uniqname"] is None and (table, key) not in decided
-            should[table, key] = record(
-                table, row, links.get(row["empl_id"]) if asks else None, decided.get((table, key))
-            )
+            employee = links.get(row["empl_id"] if table == U else row.get("external_id"))
+            # Of several users with one employee ID nobody is asked.
+            asks = table == U or (table == T and employee and employee["tdx_user_uid"] == row["tdx_user_uid"])
+            asks = asks and said_name(row) is None and (table, key) not in decided
+            should[table, key] = record(table, row, employee if asks else None, decided.get((table, key)))
     compare(world, "person_records", ("source_table", "record_key"), should)
 
 
 def record(table: str, row: Row, employee: Row | None, decision: Row | None) -> Row:
     """What person_records must say of one record. employee: its employee, where that is asked."""
-    owner, method = row["uniqname"], "own" if row["uniqname"] else None
+    owner, method = said_name(row), "own" if said_name(row) else None
     if decision:
         owner, method = decision["uniqname"], "manual"
     elif employee:
@@ -109,7 +118,7 @@ def record(table: str, row: Row, employee: Row | None, decision: Row | None) -> 
     candidates = (employee["candidates"] or []) if employee and owner is None else []
     reason = None
     if owner is None:
-        conflict = table == A and row["account_type"] == "conflict"
+        conflict = (table == A and row["account_type"] == "conflict") or row["uniqname"] is not None
         reason = (
             "manual" if method == "manual"
             else "several_candidates" if len(candidates) > 1

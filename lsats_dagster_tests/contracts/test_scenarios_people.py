@@ -169,6 +169,41 @@ def test_two_users_with_one_employee_id_link_nobody_and_both_are_named(world: Wo
     assert user(world, "person1").umich_empl_id == "00000001"
 
 
+def test_a_user_without_login_name_is_known_by_the_employee_id_that_nobody_else_has(world: World) -> None:
+    nameless = tdx_user(1, AlternateID="person1@example.edu")
+    live(
+        world,
+        nameless,
+        appointment(1),
+        person(1),
+        tdx_user(2, AlternateID="person3@example.edu", ExternalID="00000003"),
+    )
+    found = record(world, "tdx_users", uid(1))
+    assert (found.uniqname, found.method, found.source_keys["silver.employee_links"]) == (
+        "person1", "appointment", ["00000001"],
+    )  # fmt: skip
+    assert str(user(world, "person1").tdx_user_uid) == uid(1)
+    assert unlinked(world) == [("tdx_users", uid(2), "no_uniqname")]
+    live(world, [Change(USER, uid(2), "ExternalID", "00000001")])
+    assert unlinked(world) == [("tdx_users", uid(1), "no_uniqname"), ("tdx_users", uid(2), "no_uniqname")]
+    live(world, gone(USER, uid(2)))
+    assert record(world, "tdx_users", uid(1)).uniqname == "person1"
+
+
+def test_a_login_name_is_of_those_whose_own_login_does_not_say_otherwise(world: World) -> None:
+    taken = tdx_user(1, AlternateID="PERSON2")
+    live(world, taken, tdx_user(2), appointment(1), person(1), person(2))
+    assert str(user(world, "person2").tdx_user_uid) == uid(2)
+    assert record(world, "tdx_users", uid(1)).uniqname == "person1", "by the employee ID"
+    live(world, gone(APPOINTMENT, "00000001:0"), [Change(USER, uid(1), "ExternalID", "")], appointment(3))
+    assert unlinked(world) == [("tdx_users", uid(1), "name_conflict")]
+    live(world, gone(USER, uid(2)), tdx_user(3))
+    # Also of those who are gone.
+    assert record(world, "tdx_users", uid(1)).uniqname is None
+    live(world, [Change(USER, uid(1), "UserName", "person2@example.edu")])
+    assert record(world, "tdx_users", uid(1)).uniqname == "person2"
+
+
 def test_appointments_of_one_employee_under_two_login_names_decide_nothing(world: World) -> None:
     live(
         world,

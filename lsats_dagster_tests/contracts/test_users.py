@@ -102,8 +102,9 @@ def test_an_address_comes_from_one_source_as_a_whole(world: World) -> None:
 
 def test_several_records_of_a_source_one_speaks(world: World) -> None:
     live(
-        world, tdx_user(1, IsActive=False, WorkCity="One"), tdx_user(2, AlternateID="person1", WorkCity="Two"),
-        tdx_user(3, AlternateID="person1", WorkCity="Three"), person(2, uid=["person1"]), person(1, loginShell="/bin/one"),
+        world, tdx_user(1, IsActive=False, WorkCity="One"), tdx_user(2, AlternateID="person1", UserName=None, WorkCity="Two"),
+        tdx_user(3, AlternateID="person1", UserName=None, WorkCity="Three"),
+        person(2, uid=["person1"]), person(1, loginShell="/bin/one"),
         ad_account(1, userAccountControl=514), ad_account(2, uid=["person1"], title="Second"),
     )  # fmt: skip
     found = user(world, "person1")

@@ -15,6 +15,7 @@ empl_id = ["text", "Employee ID (UMID)"]
 uniqname = ["text", "Login name of the employee; NULL where none is found, or several"]
 method = ["text", "By what it was found: appointment, tdx or manual; NULL where it was not, unless people decided so"]
 candidates = ["text[]", "Login names that were found, ascending"]
+tdx_user_uid = ["uuid", "The one TeamDynamix user with this employee ID; NULL where there is none, or several"]
 
 [inputs."silver.umapi_employees"]
 gives = "empl_id"
@@ -61,7 +62,10 @@ users as (
     select
         t.external_id as empl_id,
         t.tdx_user_uid,
-        case when c.record_key is not null then c.uniqname else t.uniqname end as uniqname,
+        case
+            when c.record_key is not null then c.uniqname
+            when not 'uniqname_of_another' = any(t.quality_flags) then t.uniqname
+        end as uniqname,
         t.is_present or not bool_or(t.is_present) over (partition by t.external_id) as speaks
     from silver.tdx_users t
     left join curated.person_links c on c.source_table = 'tdx_users' and t.tdx_user_uid::text = c.record_key
@@ -72,6 +76,9 @@ accounts as (
     select
         u.empl_id,
         clean.sorted(array_agg(u.uniqname) filter (where u.speaks)) as candidates,
+        case
+            when count(*) filter (where u.speaks) = 1 then (array_agg(u.tdx_user_uid) filter (where u.speaks))[1]
+        end as tdx_user_uid,
         array_agg(u.tdx_user_uid order by u.tdx_user_uid) as tdx_keys
     from users u
     group by u.empl_id
@@ -80,11 +87,12 @@ accounts as (
 found as (
     select
         e.*,
+        t.tdx_user_uid,
         t.tdx_keys,
-        coalesce(e.names, t.candidates, '{}') as candidates
+        -- TeamDynamix is asked only where HR says nothing, and people have decided nothing.
+        coalesce(e.names, case when not e.is_decided then t.candidates end, '{}') as candidates
     from employees e
-    -- TeamDynamix is asked only where HR says nothing, and people have decided nothing.
-    left join accounts t on e.empl_id = t.empl_id and e.names is null and not e.is_decided
+    left join accounts t on e.empl_id = t.empl_id
 )
 
 select
@@ -96,6 +104,7 @@ select
         when cardinality(f.candidates) = 1 then 'tdx'
     end as method,
     f.candidates,
+    f.tdx_user_uid,
     jsonb_strip_nulls(jsonb_build_object('silver.tdx_users', f.tdx_keys, 'silver.umapi_employees', f.hr_keys)) as source_keys,
     array_remove(array[case when f.tdx_keys is not null then 'tdx' end, 'umich_api'], null) as source_systems,
     clean.flags(

@@ -45,6 +45,11 @@ select e.empl_id || ':' || e.empl_rcd::text
 from silver.employee_links l
 inner join silver.umapi_employees e on l.empl_id = e.empl_id
 where l.changed_seq > :since
+union all
+select t.tdx_user_uid::text
+from silver.employee_links l
+inner join silver.tdx_users t on l.empl_id = t.external_id
+where l.changed_seq > :since
 '''
 
 [inputs."curated.person_links"]
@@ -54,9 +59,9 @@ with records as (
     select
         'tdx_users' as source_table,
         t.tdx_user_uid::text as record_key,
-        t.uniqname,
-        null as empl_id,
-        'no_uniqname' as missing,
+        case when not 'uniqname_of_another' = any(t.quality_flags) then t.uniqname end as uniqname,
+        case when t.uniqname is null or 'uniqname_of_another' = any(t.quality_flags) then t.external_id end as empl_id,
+        case when t.uniqname is null then 'no_uniqname' else 'name_conflict' end as missing,
         t.source_systems,
         t.first_seen_at,
         t.is_present,
@@ -116,7 +121,9 @@ linked as (
         case when c.record_key is not null then 'manual' when r.uniqname is not null then 'own' else l.method end as method
     from records r
     left join curated.person_links c on r.source_table = c.source_table and r.record_key = c.record_key
-    left join silver.employee_links l on r.empl_id = l.empl_id and c.record_key is null
+    left join silver.employee_links l
+        on r.empl_id = l.empl_id and c.record_key is null
+        and (r.source_table = 'umapi_employees' or r.record_key = l.tdx_user_uid::text)
 )
 
 select

@@ -259,9 +259,11 @@ cleaned as (
 ),
 
 shared as (
-    select c.uniqname
+    select
+        c.uniqname,
+        count(*) filter (where c.is_present) as present
     from cleaned c
-    where c.is_present and c.uniqname is not null
+    where c.uniqname is not null
     group by c.uniqname
     having count(*) > 1
 )
@@ -343,9 +345,12 @@ select
         case when c.primary_email is null then 'missing_email' end,
         case when c.default_account_id is null then 'missing_department' end,
         case when c.detail_raw_id is null then 'no_detail_variant' end,
-        case when c.is_present and s.uniqname is not null then 'duplicate_uniqname' end,
+        case when c.is_present and s.present > 1 then 'duplicate_uniqname' end,
         case when c.default_account_id is not null and a.tdx_id is null then 'unknown_account' end,
         case when split_part(lower(c.username), '@', 1) <> c.uniqname then 'username_mismatch' end,
+        case
+            when s.uniqname is not null and split_part(lower(c.username), '@', 1) <> c.uniqname then 'uniqname_of_another'
+        end,
         case when c.uniqname is null then clean.invalid_uniqname('uniqname', c.raw_uniqname) end,
         case when c.employee_id is null then clean.bad_code('external_id', c.raw_external_id) end,
         case when c.default_account_id is null then clean.bad_integer('default_account_id', c.raw_default_account_id) end,
