@@ -12,6 +12,7 @@ from lsats_dagster_tests.contracts.groups_aids import (
     COMPUTER,
     GROUP,
     MAIL,
+    PERSON,
     ad_dn,
     ad_group,
     ad_person,
@@ -270,6 +271,11 @@ def test_owners_and_managers_are_told_apart(world: World) -> None:
     live(world, Change(GROUP, guid(1), "managedBy", ad_person("mvarga")))
     found = world.rows("select owner_key, is_present from silver.group_owners where owner_kind = 'ad_manager'")
     assert dict(map(tuple, found)) == {"tokafor": False, "mvarga": True}
+    # The stranger turns up, and is an owner without any change of the group.
+    live(
+        world, Change(PERSON, "9"), Change(PERSON, "9", "dn", person("stranger")), Change(PERSON, "9", "uid", ["guest"])
+    )
+    assert world.rows("select 1 from silver.group_owners where owner_uniqname = 'guest' and is_present")
 
 
 def test_what_readers_see(world: World) -> None:
