@@ -7,6 +7,7 @@ what a day changes.
 import dataclasses
 from collections.abc import Callable, Iterator
 from functools import partial
+from itertools import islice
 from typing import Any
 from zlib import crc32
 
@@ -57,20 +58,20 @@ MOVED: dict[str, tuple[str, Callable[[Record, int], Record]]] = {
 }
 
 
-def read(
-    records: Callable[[], Iterator[Record]], stream: str, day: int, _: None, extract: Extract
-) -> Iterator[list[Any]]:
-    """Pages of the records, with those changed that days up to this one change."""
-    page: list[Record] = []
+def read(records: Callable[[], Iterator[Record]], _: None, extract: Extract) -> Iterator[list[Any]]:
+    """Pages of the records."""
     count = 0
-    for record in records():
-        page.append(record | changes(stream, record, day))
-        count += 1
-        if len(page) == PAGE:
-            yield page
-            page = []
-    yield page
+    remaining = records()
+    while page := list(islice(remaining, PAGE)):
+        count += len(page)
+        yield page
     extract.complete("the records in memory ended", records=count)
+
+
+def of_day(records: Callable[[str], Iterator[Record]], stream: str, day: int) -> Iterator[Record]:
+    """The records of the stream, with those changed that days up to this one change."""
+    for record in records(stream):
+        yield record | changes(stream, record, day)
 
 
 def changes(stream: str, record: Record, day: int) -> Record:
@@ -84,10 +85,19 @@ def changes(stream: str, record: Record, day: int) -> Record:
     return change(record, moved_on) if moved_on <= day else {}
 
 
-def as_list(stream: StreamDeclaration, source: Callable[[], Iterator[Record]], day: int) -> ListStream[None]:
-    """The stream as a list of these records, whatever its source lists: it fills the same view."""
+def bring(database: Database, stream: StreamDeclaration, records: Callable[[], Iterator[Record]]) -> int:
+    """Read the stream as a list of these records, whatever its source lists: it fills the same view. How many have changed."""
     shared = {field.name: getattr(stream, field.name) for field in dataclasses.fields(Stream)}
-    return ListStream(**shared | {"evidence": no_evidence}, read=partial(read, source, stream.name, day))
+    run = ingest(
+        database,
+        ListStream(**shared | {"evidence": no_evidence}, read=partial(read, records)),
+        None,
+        request=ReadRequest(),
+        origin=Origin(),
+        batch_size=load_settings().batch_size,
+        lock_wait_seconds=10,
+    )
+    return run.counts.updated
 
 
 def load(records: Callable[[str], Iterator[Record]], database: Database, day: int) -> set[str]:
@@ -96,16 +106,7 @@ def load(records: Callable[[str], Iterator[Record]], database: Database, day: in
     for stream in STREAMS:
         if day and stream.name not in MOVED:
             continue
-        run = ingest(
-            database,
-            as_list(stream, partial(records, stream.name), day),
-            None,
-            request=ReadRequest(),
-            origin=Origin(),
-            batch_size=load_settings().batch_size,
-            lock_wait_seconds=10,
-        )
-        if run.counts.updated:
+        if bring(database, stream, partial(of_day, records, stream.name, day)):
             changed.add(stream.table)
     return changed
 
