@@ -18,12 +18,13 @@ from lsats_dagster.demo.campus.sizes import SIZES
 from lsats_dagster.demo.postgres import embedded_postgres, remove_cluster
 
 RECORDS = 400_000
+PEOPLE = 700_000
 MEMORY_NOTE = (
     """Peak memory: the Python process of the engine whole (interpreter, libraries, one batch), not the server's."""
 )
 
 
-def measure(records: int, size: str, binaries: Path | None) -> Report:
+def measure(records: int, size: str, people: int, binaries: Path | None) -> Report:
     """All benchmarks on one embedded server of its own, which is removed afterwards."""
     whole = Report()
     with tempfile.TemporaryDirectory(prefix="lsats_bench_") as folder:
@@ -35,6 +36,7 @@ def measure(records: int, size: str, binaries: Path | None) -> Report:
                     "directories": lambda: directories.benchmark(server, records // 20),
                     "silver": lambda: silver.benchmark(server, records // 4),
                     "tables of the hub": lambda: hub_tables.benchmark(server, size),
+                    "tables of many people": lambda: hub_tables.benchmark(server, "tiny", people),
                     "history": lambda: history.benchmark(server, records // 20),
                     "quiet job": lambda: quiet_job.benchmark(server, home),
                 }
@@ -54,11 +56,11 @@ def measure(records: int, size: str, binaries: Path | None) -> Report:
 
 def show(report: Report) -> None:
     """The table of figures, then where the time goes."""
-    print(f"{'measure':58}{'figure':>10}  {'unit':10}{'limit':>8}  verdict")
+    print(f"{'measure':74}{'figure':>10}  {'unit':10}{'limit':>8}  verdict")
     for m in report.measures:
         limit = "" if m.limit is None else f"{m.limit:g}"
         mark = {"ok": "✅ ok", "over": "❌ over", "": ""}[m.verdict]
-        print(f"{m.name:58}{m.figure:>10.2f}  {m.unit:10}{limit:>8}  {mark}".rstrip())
+        print(f"{m.name:74}{m.figure:>10.2f}  {m.unit:10}{limit:>8}  {mark}".rstrip())
     for failure in report.failures:
         print(f"❌ {failure}")
     print(
@@ -82,11 +84,17 @@ def main() -> int:
     parser.add_argument(
         "--size", choices=SIZES, default="college", help="campus whose records fill the hub's own tables"
     )
+    parser.add_argument(
+        "--people",
+        type=int,
+        help=f"entries of MCommunity whose records fill the same tables again; as many as {PEOPLE:,} are to {RECORDS:,} records",
+    )
     options = parser.parse_args()
     if options.records < 1_000:
         parser.error("--records: at least 1000")
     binaries = os.environ.get("LSATS_PG_BIN")
-    report = measure(options.records, options.size, Path(binaries) if binaries else None)
+    people = options.people or options.records * PEOPLE // RECORDS
+    report = measure(options.records, options.size, people, Path(binaries) if binaries else None)
     if options.json:
         measures = [dataclasses.asdict(m) | {"verdict": m.verdict} for m in report.measures]
         print(

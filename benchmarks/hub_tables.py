@@ -1,15 +1,19 @@
-"""The silver engine on the hub's own tables of one source, over the records of a campus, by the limits of the invented ones.
+"""The silver engine on all tables of the hub, each after its inputs, by the limits of the invented ones.
 
-The records are taken from the campus itself, without its servers; nothing of their tables stands here but what is measured.
+The records are those of a campus, without its servers, or of people made by its example; nothing of the tables stands here but
+what a day changes.
 """
 
 import dataclasses
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from functools import partial
+from itertools import islice
 from typing import Any
+from zlib import crc32
 
-from benchmarks.common import Report, contestant, new_database, serve
-from benchmarks.silver import Measured, Tables, lived, told
+from benchmarks.common import Measure, Report, Spending, contestant, new_database, say, serve
+from benchmarks.people import University
+from benchmarks.silver import ROUNDS, Tables, lived, told
 from lsats_dagster.database import Database
 from lsats_dagster.demo.campus.world import World
 from lsats_dagster.demo.postgres import EmbeddedPostgres
@@ -21,78 +25,137 @@ from lsats_dagster.runs import Origin
 from lsats_dagster.settings import SQL_ROOT, load_settings
 from lsats_dagster.sources import STREAMS
 from lsats_dagster.transforms.definition import load_definitions
-from lsats_dagster.transforms.engine import refresh
 
 SEED = 1
-MEASURED: Measured = {
-    "tdx_users": ("tdx_users, joined to accounts", 6.0),
-    "tdx_assets": ("tdx_assets, with custom attributes", 6.0),
-    "umapi_employees": ("umapi_employees", 6.0),
-    "keyconfigure_computers": ("keyconfigure_computers, whole", None),
-    "lab_awards": ("lab_awards, whole", None),
+PAGE = 1_000
+MOST_SECONDS = 90.0
+MOST_QUIET_SECONDS = 2.0
+Record = dict[str, Any]
+
+
+def said(field: str) -> Callable[[Record, int], Record]:
+    """The field says something else."""
+    return lambda _, day: {field: f"Moved on day {day}"}
+
+
+def left(*fields: str) -> Callable[[Record, int], Record]:
+    """So many members as days have passed are no longer in these lists."""
+    return lambda record, day: {field: record[field][day:] for field in fields if record.get(field)}
+
+
+# Stream -> by which field 1 % of its records are chosen, and what a day changes in them. People are chosen by login name:
+# those of one day are the same in all sources, 1 % of the table that is merged of them.
+MOVED: dict[str, tuple[str, Callable[[Record, int], Record]]] = {
+    "tdx/user": ("AlternateID", said("WorkPhone")),
+    "umich_api/user": ("UniqName", said("Work_Phone")),
+    "mcommunity_ldap/user": ("uid", said("telephoneNumber")),
+    "active_directory/user": ("sAMAccountName", said("telephoneNumber")),
+    "mcommunity_ldap/group": ("dn", left("member", "umichDirectMember")),
+    "active_directory/group": ("dn", left("member")),
+    "tdx/asset": ("ID", said("StatusName")),
+    "key_client/computer": ("MAC", said("Owner")),
+    "lab_awards/lab_award": ("Award Id", said("Award Title")),
 }
-# What the measured tables read besides streams.
-BEFORE = "tdx_departments"
-# Stream -> the field that a day changes in 1 % of its records.
-MOVED = {
-    "tdx/user": "WorkPhone",
-    "tdx/asset": "StatusName",
-    "umich_api/user": "Work_Phone",
-    "key_client/computer": "Owner",
-    "lab_awards/lab_award": "Award Title",
-}
 
 
-def read(
-    records: list[dict[str, Any]], moved: str | None, day: int, _client: None, extract: Extract
-) -> Iterator[list[Any]]:
-    """The records, with those changed that days up to this one change."""
-    for place, record in enumerate(records):
-        changed = place % 100 if moved and 0 < place % 100 <= day else 0
-        yield [record | {moved: f"Moved on day {changed}"} if changed and moved else record]
-    extract.complete("the campus in memory ended", records=len(records))
+def read(records: Callable[[], Iterator[Record]], _: None, extract: Extract) -> Iterator[list[Any]]:
+    """Pages of the records."""
+    count = 0
+    remaining = records()
+    while page := list(islice(remaining, PAGE)):
+        count += len(page)
+        yield page
+    extract.complete("the records in memory ended", records=count)
 
 
-def as_list(stream: StreamDeclaration) -> ListStream[None]:
-    """The stream as a list of its records, whatever its source lists: it fills the same view."""
+def of_day(records: Callable[[str], Iterator[Record]], stream: str, day: int) -> Iterator[Record]:
+    """The records of the stream, with those changed that days up to this one change."""
+    for record in records(stream):
+        yield record | changes(stream, record, day)
+
+
+def changes(stream: str, record: Record, day: int) -> Record:
+    """What days up to this one have changed in the record: each changes another 1 %."""
+    if not day or stream not in MOVED:
+        return {}
+    field, change = MOVED[stream]
+    chosen = record.get(field)
+    name = str(chosen[0] if isinstance(chosen, list) else chosen).lower()
+    moved_on = 1 + crc32(name.encode()) % 100
+    return change(record, moved_on) if moved_on <= day else {}
+
+
+def bring(database: Database, stream: StreamDeclaration, records: Callable[[], Iterator[Record]]) -> int:
+    """Read the stream as a list of these records, whatever its source lists: it fills the same view. How many have changed."""
     shared = {field.name: getattr(stream, field.name) for field in dataclasses.fields(Stream)}
-    return ListStream(**shared | {"evidence": no_evidence}, read=partial(read, [], None, 0))
+    run = ingest(
+        database,
+        ListStream(**shared | {"evidence": no_evidence}, read=partial(read, records)),
+        None,
+        request=ReadRequest(),
+        origin=Origin(),
+        batch_size=load_settings().batch_size,
+        lock_wait_seconds=10,
+    )
+    return run.counts.updated
 
 
-def load(world: World, database: Database, day: int) -> None:
-    """Bring the records of a day into bronze; on the first the accounts into their table."""
-    definitions = [d for d in load_definitions(SQL_ROOT) if d.table in (*MEASURED, BEFORE)]
-    looked_at = {name for definition in definitions for name in definition.inputs}
+def load(records: Callable[[str], Iterator[Record]], database: Database, day: int) -> set[str]:
+    """Bring the records of a day into bronze; after the first, of the streams that it changes. The tables of those changed."""
+    changed = set()
     for stream in STREAMS:
-        moved = MOVED.get(stream.name)
-        if f"{stream.layer}.{stream.table}" not in looked_at or (day and not moved):
+        if day and stream.name not in MOVED:
             continue
-        records = list(world.stream(stream.name).truth().values())
-        ingest(
-            database,
-            dataclasses.replace(as_list(stream), read=partial(read, records, moved, day)),
-            None,
-            request=ReadRequest(),
-            origin=Origin(),
-            batch_size=load_settings().batch_size,
-            lock_wait_seconds=10,
-        )
-    if not day:
-        (definition,) = (d for d in definitions if d.table == BEFORE)
-        refresh(database, definition, origin=Origin(), lock_wait_seconds=10)
+        if bring(database, stream, partial(of_day, records, stream.name, day)):
+            changed.add(stream.table)
+    return changed
 
 
-def work(url: str, size: str) -> dict[str, Any]:
-    """All rounds, in one process: the work is the server's."""
-    definitions = tuple(d for d in load_definitions(SQL_ROOT) if d.table in MEASURED)
-    tables = Tables(url, definitions, partial(load, World(SEED, size)))
-    return {"results": lived(tables, f"tables of the hub, campus {size}", whole_moves=True)}
+def work(url: str, size: str, people: int) -> dict[str, Any]:
+    """All rounds, in one process: the work is the server's. people: so many in the place of those of the campus, unless 0."""
+    campus = World(SEED, size)
+    records = University(campus, people).records if people else partial(records_of, campus)
+    definitions = load_definitions(SQL_ROOT)
+    about = described(size, people)
+    # The smallest campus says nothing, however often; in the place of its people stand many, a round of whom takes minutes.
+    rounds = 1 if size == "tiny" else ROUNDS
+    tables = Tables(url, definitions, partial(load, records))
+    say(f"{about}: records into bronze")
+    tables.load(0)
+    say(f"{about}: from empty")
+    from_empty = tables.from_empty()
+    return {"from empty": from_empty, "results": lived(tables, about, rounds=rounds)}
 
 
-def benchmark(server: EmbeddedPostgres, size: str) -> Report:
-    """The same as of the invented tables."""
-    url = new_database(server, "hub_tables", SQL_ROOT, STREAMS, load_definitions(SQL_ROOT))
-    return told(MEASURED, contestant("hub_tables", url, {"size": size})["results"])
+def records_of(campus: World, stream: str) -> Iterator[Record]:
+    return iter(campus.stream(stream).truth().values())
+
+
+def described(size: str, people: int) -> str:
+    return f"{people:,} people" if people else f"campus {size}"
+
+
+def benchmark(server: EmbeddedPostgres, size: str, people: int = 0) -> Report:
+    """Each table, and all of them: from empty as the server then stands, and with nothing changed."""
+    definitions = load_definitions(SQL_ROOT)
+    url = new_database(server, "hub_people" if people else "hub_tables", SQL_ROOT, STREAMS, definitions)
+    found = contestant("hub_tables", url, {"size": size, "people": people})
+    about = described(size, people)
+    report = told(definitions, found["results"], about)
+    quiet = sum(result["quiet"][0] for result in found["results"].values())
+    report.measures += [
+        Measure(
+            f"{about}: all {len(definitions)} tables from empty",
+            sum(found["from empty"].values()),
+            "s",
+            MOST_SECONDS if size == "college" and not people else None,
+        ),
+        Measure(f"{about}: all {len(definitions)} tables, nothing changed", quiet, "s", MOST_QUIET_SECONDS),
+    ]
+    report.spendings.append(
+        Spending(f"{about}: all tables from empty", sum(found["from empty"].values()), found["from empty"])
+    )
+    return report
 
 
 if __name__ == "__main__":
