@@ -31,8 +31,8 @@ from lsats_dagster_tests.hubs import FEW_KEYS
 
 COMMANDS = [
     ("demo",), ("clean",), ("dev",), ("run",), ("backfill",), ("status",), ("runs",), ("verify",), ("doctor",), ("explain",),
-    ("quality",), ("report",), ("query",), ("quarantine",), ("quarantine", "list"), ("quarantine", "show"),
-    ("quarantine", "replay"), ("db",), ("db", "upgrade"), ("db", "docs"),
+    ("find",), ("history",), ("quality",), ("report",), ("query",), ("quarantine",), ("quarantine", "list"),
+    ("quarantine", "show"), ("quarantine", "replay"), ("db",), ("db", "upgrade"), ("db", "docs"),
 ]  # fmt: skip
 GROUPS = {(), ("db",), ("quarantine",)}
 TABLES = set(FEW_KEYS)
@@ -112,6 +112,7 @@ def test_dagsters_missing_database_is_one_sentence(lsats: Lsats, url: str) -> No
     assert_wrong_use(lsats("run", "tdx_ingest", DAGSTER_PG_URL=dagsters(url, "no_such")), "no_such")
 
 
+@pytest.mark.budget(8, "three upgrades of the whole hub, the first from nothing")
 def test_upgrade_twice(lsats: Lsats, server: EmbeddedPostgres) -> None:
     empty = new_database(server, template="template1")
     first = lsats("db", "upgrade", DATABASE_URL=empty)

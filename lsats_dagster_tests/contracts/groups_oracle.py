@@ -7,6 +7,7 @@ import hashlib
 import re
 from collections import defaultdict
 from collections.abc import Iterable, Iterator
+from datetime import datetime
 from typing import Any
 
 from lsats_dagster_tests.contracts import readings
@@ -92,13 +93,13 @@ class Matching:
 def check_groups(world: World) -> None:
     """silver.groups: who is one, by what, under which id; what was compared, and what was blocked."""
     matching = Matching(world)
-    by_name: dict[str, list[tuple[int, bytes, Key, Key]]] = defaultdict(list)
+    by_name: dict[str, list[tuple[datetime, bytes, Key, Key]]] = defaultdict(list)
     for a, m in matching.couples():
         ad, mail = matching.sides[0].get(a), matching.sides[1].get(m)
         name = name_of(ad.cn if ad else None) or name_of(mail.group_name if mail else None)
         if name is not None:
-            first_seq = min(side.first_seq for side in (ad, mail) if side)
-            by_name[name[:LONGEST_NAME]].append((first_seq, (a or m or "").encode(), a, m))
+            first_seen_at = min(side.first_seen_at for side in (ad, mail) if side)
+            by_name[name[:LONGEST_NAME]].append((first_seen_at, (a or m or "").encode(), a, m))
     named = []
     for name, couples in by_name.items():
         there = sum(any(is_there(matching, a, m)) for *_, a, m in couples)
@@ -268,7 +269,7 @@ def check_objects(world: World) -> None:
             if row.dn_key is not None:
                 of_it = [g.group_id for g in groups if group_key and str(getattr(g, group_key)) == row_key]
                 group_id = min(of_it, key=str.encode, default=None)
-                rank = (not row.is_present, -row.first_seq, row_key, name)
+                rank = (not row.is_present, -row.first_seen_at.timestamp(), row_key, name)
                 uniqname = row.uniqname if kind == "user" else None
                 offered[row.dn_key].append((rank, kind, name, row_key, uniqname, group_id, row.is_present))
     expected = {dn: min(found, key=lambda offer: offer[0])[1:] for dn, found in offered.items()}

@@ -96,10 +96,11 @@ def check_same_as_full(world: World, definition: Definition, stored: Rows | None
     return set(expected)
 
 
-def check_rules(world: World, definition: Definition, given: set[str] | None = None) -> None:
+def check_rules(world: World, definition: Definition, given: set[str] | None = None, *, coherent: bool = True) -> None:
     """Everything that holds of a table that is up to date: the same as full, scores, moments, its oracles.
 
-    given: what `check_same_as_full` gave, where nothing has happened since.
+    given: what `check_same_as_full` gave, where nothing has happened since. coherent: whether its inputs are made from one
+    another, which rows that a history writes into them are not: nothing is conserved then.
     """
     given = check_same_as_full(world, definition) if given is None else given
     check_scores(world, definition)
@@ -107,7 +108,7 @@ def check_rules(world: World, definition: Definition, given: set[str] | None = N
     check_no_blanks(world, definition)
     if definition.kind != "source":
         check_contributors(world, definition, given)
-    if definition.table not in world.former:
+    if coherent and definition.table not in world.former:
         check_kept(world, definition)
     if definition.kind == "merged":
         merge_oracle.check(world, definition, given)
@@ -330,7 +331,7 @@ def live_inputs(world: World, definition: Definition, history: list[inputs.Step]
                 # At once: the next refresh may reach by chance what this one forgot.
                 given = check_same_as_full(world, definition, rows)
     assert done, "the last refresh did not come about"
-    check_rules(world, definition, given)
+    check_rules(world, definition, given, coherent=False)
 
 
 def check_chain(world: World, number: int) -> None:

@@ -16,7 +16,7 @@ from lsats_dagster_tests.contracts.shapes import SHAPES
 # Columns that no world fills, each with the reason.
 DECIDED = "nobody decides anything in the suite"
 ALWAYS_EMPTY: dict[str, dict[str, str]] = {
-    "users": {"ou_department_ids": "no source has any"},
+    "users": {"ou_department_ids": "no source has any", "work_phone_extension": "TeamDynamix has a phone of everybody"},
     "person_records": {"decided_by": DECIDED, "decision_reason": DECIDED},
     **{
         table: {"removed_at": "who left a list is known by the rows that stood there before"}
@@ -119,5 +119,5 @@ def test_the_reader_sees_views_and_run_records_only(world: World) -> None:
         for view in views:
             assert connection.exec_driver_sql(f"select count(*) from {view}").scalar_one() > 0
     reader.dispose()
-    kept = {f"curated.{name}" for name in ("flag_deductions", "person_links", "support_departments")}
+    kept = {f"curated.{name}" for name in ("flag_deductions", "support_departments")}
     assert readable == views | kept | {"meta.ingestion_runs", "meta.current_ingestion_status"}

@@ -9,7 +9,7 @@ gives no values while the other still has it. Which group is whose copy: most gr
 """
 key = ["group_id"]
 whole = true # whom a group is joined to, and which id it has, is told by the names of all others
-indexes = ["ad_group_guid", "mcommunity_gid_number", "group_name", "sam_account_name", "ou_department"]
+indexes = ["ad_group_guid", "mcommunity_gid_number", "ou_department"]
 sources = {a = "active_directory", m = "mcommunity_ldap"}
 told = ["match_method"]
 
@@ -168,7 +168,6 @@ named as (
         coalesce(c.ad_group_guid::text, c.gid_number::text) as source_id,
         -- No index takes a name of any length.
         left(coalesce(clean.group_name(a.cn), clean.group_name(m.group_name)), 150) as name,
-        least(a.first_seq, m.first_seq) as first_seq,
         least(a.first_seen_at, m.first_seen_at) as first_seen_at,
         greatest(a.removed_at, m.removed_at) as removed_at,
         coalesce(a.is_present, false) or coalesce(m.is_present, false) as is_present
@@ -181,7 +180,7 @@ named as (
 numbered as (
     select
         n.*,
-        row_number() over (partition by n.name order by n.first_seq, n.source_id collate "C") as place, -- noqa: RF03
+        row_number() over (partition by n.name order by n.first_seen_at, n.source_id collate "C") as place, -- noqa: RF03
         count(*) filter (where n.is_present) over (partition by n.name) as namesakes
     from named n
 ),

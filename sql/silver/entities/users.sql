@@ -11,8 +11,7 @@ department, title, HR and TeamDynamix of employees, names and mail address of pe
 """
 key = ["uniqname"]
 indexes = [
-    "tdx_user_uid", "umich_empl_id", "ldap_uid_number", "ad_object_guid", "primary_email", "full_name",
-    "primary_supervisor_uniqname",
+    "tdx_user_uid", "umich_empl_id", "ldap_uid_number", "ad_object_guid", "primary_supervisor_uniqname",
 ]
 dangling = ["unknown_department"]
 sources = {t = "tdx", u = "umich_api", m = "mcommunity_ldap", a = "active_directory", o = "tdx"}

@@ -53,7 +53,6 @@ with objects as (
         u.ad_user_guid::text as record_key,
         u.uniqname,
         null as group_id,
-        u.first_seq,
         u.first_seen_at,
         u.is_present,
         u.removed_at
@@ -67,7 +66,6 @@ with objects as (
         a.ad_group_guid::text as record_key,
         null as uniqname,
         g.group_id,
-        a.first_seq,
         a.first_seen_at,
         a.is_present,
         a.removed_at
@@ -82,7 +80,6 @@ with objects as (
         c.object_guid::text as record_key,
         null as uniqname,
         null as group_id,
-        c.first_seq,
         c.first_seen_at,
         c.is_present,
         c.removed_at
@@ -96,7 +93,6 @@ with objects as (
         p.uid_number::text as record_key,
         p.uniqname,
         null as group_id,
-        p.first_seq,
         p.first_seen_at,
         p.is_present,
         p.removed_at
@@ -110,7 +106,6 @@ with objects as (
         m.gid_number::text as record_key,
         null as uniqname,
         g.group_id,
-        m.first_seq,
         m.first_seen_at,
         m.is_present,
         m.removed_at
@@ -143,7 +138,7 @@ where o.dn_key is not null and (cast(:keys as text[]) is null or o.dn_key = any(
 order by
     o.dn_key collate "C" asc, -- noqa: RF03
     o.is_present desc,
-    o.first_seq desc,
+    o.first_seen_at desc,
     o.record_key collate "C" asc, -- noqa: RF03
     o.group_id collate "C" asc, -- noqa: RF03
     o.source_table asc
