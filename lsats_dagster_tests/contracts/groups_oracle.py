@@ -93,17 +93,17 @@ class Matching:
 def check_groups(world: World) -> None:
     """silver.groups: who is one, by what, under which id; what was compared, and what was blocked."""
     matching = Matching(world)
-    by_name: dict[str, list[tuple[datetime, bytes, Key, Key]]] = defaultdict(list)
+    by_name: dict[str, list[tuple[datetime, bool, bytes, Key, Key]]] = defaultdict(list)
     for a, m in matching.couples():
         ad, mail = matching.sides[0].get(a), matching.sides[1].get(m)
         name = name_of(ad.cn if ad else None) or name_of(mail.group_name if mail else None)
         if name is not None:
             first_seen_at = min(side.first_seen_at for side in (ad, mail) if side)
-            by_name[name[:LONGEST_NAME]].append((first_seen_at, (a or m or "").encode(), a, m))
+            by_name[name[:LONGEST_NAME]].append((first_seen_at, a is None, (a or m or "").encode(), a, m))
     named = []
     for name, couples in by_name.items():
         there = sum(any(is_there(matching, a, m)) for *_, a, m in couples)
-        for place, (_, source_id, a, m) in enumerate(sorted(couples, key=lambda couple: couple[:2])):
+        for place, (*_, source_id, a, m) in enumerate(sorted(couples, key=lambda couple: couple[:3])):
             short = f"{name}~{source_id.decode()[-8:]}" if place else name
             named.append((short, place, source_id.decode(), a, m, there > 1))
     expected: dict[str, dict[str, Any]] = {}

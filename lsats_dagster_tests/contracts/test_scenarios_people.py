@@ -169,6 +169,12 @@ def test_two_users_with_one_employee_id_link_nobody_and_both_are_named(world: Wo
     assert user(world, "person1").umich_empl_id == "00000001"
 
 
+def test_where_appointments_have_a_login_name_no_user_is_asked(world: World) -> None:
+    live(world, appointment(1), tdx_user(2, ExternalID="00000001"))
+    (link,) = world.rows("select * from silver.employee_links")
+    assert (link.uniqname, link.method, link.candidates) == ("person1", "appointment", ["person1"])
+
+
 def test_a_user_without_login_name_is_known_by_the_employee_id_that_nobody_else_has(world: World) -> None:
     nameless = tdx_user(1, AlternateID="person1@example.edu")
     live(

@@ -180,7 +180,10 @@ named as (
 numbered as (
     select
         n.*,
-        row_number() over (partition by n.name order by n.first_seen_at, n.source_id collate "C") as place, -- noqa: RF03
+        row_number() over (
+            partition by n.name
+            order by n.first_seen_at, n.ad_group_guid is null, n.source_id collate "C" -- noqa: RF03
+        ) as place,
         count(*) filter (where n.is_present) over (partition by n.name) as namesakes
     from named n
 ),
