@@ -61,3 +61,4 @@ select
 from teams t
 inner join leads w on t.team = w.team and w.preference = 1
 left join silver.login_links k on w.empl_id = k.empl_id and (k.is_present or not t.is_present)
+-- A SELECT may end in a comment.
