@@ -9,7 +9,7 @@ import json
 import os
 import sys
 import tempfile
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 from benchmarks import bronze, directories, history, hub_tables, quiet_job, silver
@@ -24,9 +24,8 @@ MEMORY_NOTE = (
 )
 
 
-def measure(records: int, size: str, people: int, binaries: Path | None) -> Report:
-    """All benchmarks on one embedded server of its own, which is removed afterwards."""
-    whole = Report()
+def measure(records: int, size: str, people: int, binaries: Path | None) -> Iterator[Report]:
+    """Each benchmark's report as it ends, all on one embedded server of its own, which is removed afterwards."""
     with tempfile.TemporaryDirectory(prefix="lsats_bench_") as folder:
         home = Path(folder)
         try:
@@ -42,27 +41,27 @@ def measure(records: int, size: str, people: int, binaries: Path | None) -> Repo
                 }
                 for name, benchmark in benchmarks.items():
                     try:
-                        report = benchmark()
+                        yield benchmark()
                     except Exception as error:
                         # What the others found took minutes to find.
-                        report = Report(failures=[f"{name}: {type(error).__name__}: {error}"])
-                    whole.measures += report.measures
-                    whole.spendings += report.spendings
-                    whole.failures += report.failures
+                        yield Report(failures=[f"{name}: {type(error).__name__}: {error}"])
         finally:
             remove_cluster(home)
-    return whole
 
 
-def show(report: Report) -> None:
-    """The table of figures, then where the time goes."""
-    print(f"{'measure':74}{'figure':>10}  {'unit':10}{'limit':>8}  verdict")
+def show_measures(report: Report) -> None:
+    """The rows of one benchmark, at once: the next takes minutes."""
     for m in report.measures:
         limit = "" if m.limit is None else f"{m.limit:g}"
         mark = {"ok": "✅ ok", "over": "❌ over", "": ""}[m.verdict]
         print(f"{m.name:74}{m.figure:>10.2f}  {m.unit:10}{limit:>8}  {mark}".rstrip())
     for failure in report.failures:
         print(f"❌ {failure}")
+    sys.stdout.flush()
+
+
+def show_spendings(report: Report) -> None:
+    """Where the time went."""
     print(
         f"\n{MEMORY_NOTE}\n\nWhere the time goes, sampled; reading and writing overlap, the parts then exceed the whole"
     )
@@ -94,22 +93,30 @@ def main() -> int:
         parser.error("--records: at least 1000")
     binaries = os.environ.get("LSATS_PG_BIN")
     people = options.people or options.records * PEOPLE // RECORDS
-    report = measure(options.records, options.size, people, Path(binaries) if binaries else None)
+    whole = Report()
+    if not options.json:
+        print(f"{'measure':74}{'figure':>10}  {'unit':10}{'limit':>8}  verdict", flush=True)
+    for report in measure(options.records, options.size, people, Path(binaries) if binaries else None):
+        whole.measures += report.measures
+        whole.spendings += report.spendings
+        whole.failures += report.failures
+        if not options.json:
+            show_measures(report)
     if options.json:
-        measures = [dataclasses.asdict(m) | {"verdict": m.verdict} for m in report.measures]
+        measures = [dataclasses.asdict(m) | {"verdict": m.verdict} for m in whole.measures]
         print(
             json.dumps(
                 {
                     "measures": measures,
-                    "spendings": [dataclasses.asdict(s) for s in report.spendings],
-                    "failures": report.failures,
+                    "spendings": [dataclasses.asdict(s) for s in whole.spendings],
+                    "failures": whole.failures,
                 },
                 indent=2,
             )
         )
     else:
-        show(report)
-    return 1 if report.failures else 0
+        show_spendings(whole)
+    return 1 if whole.failures else 0
 
 
 if __name__ == "__main__":

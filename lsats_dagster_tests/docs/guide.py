@@ -96,6 +96,6 @@ def copy_of(repository: Path, folder: Path, environment: dict[str, str]) -> Chec
     for name in filter(None, names.split("\0")):
         if (repository / name).is_file():
             (folder / name).parent.mkdir(parents=True, exist_ok=True)
-            shutil.copyfile(repository / name, folder / name)
+            shutil.copy2(repository / name, folder / name)
     usual = {"PATH": f"{BIN}{os.pathsep}/usr/bin{os.pathsep}/bin", "HOME": str(folder), "PYTHONPATH": str(folder)}
     return Checkout(folder, {**usual, "LSATS_HOME": str(folder / ".lsats"), **environment})

@@ -6,6 +6,7 @@ second, and nothing of one mutant can reach another.
 
 import json
 import os
+import shutil
 import signal
 import subprocess
 import sys
@@ -99,9 +100,17 @@ def within(nodeid: str, test: str) -> bool:
 
 
 def copy(repository: Path, folder: Path) -> Checkout:
-    """A copy that reads its own package, and the plugin of the runner where the copy has none."""
-    checkout = folder / "checkout"
-    return copy_of(repository, checkout, {"PYTHONPATH": os.pathsep.join([str(checkout), str(REPOSITORY)])})
+    """A copy that reads its own package, and the plugin of the runner where the copy has none.
+
+    What is compiled is copied too; Python tells by time and size that a changed file is not: hundreds of runs compile one file each.
+    """
+    folder = folder / "checkout"
+    checkout = copy_of(repository, folder, {"PYTHONPATH": os.pathsep.join([str(folder), str(REPOSITORY)])})
+    for source in [folder, *filter(Path.is_dir, list(folder.rglob("*")))]:
+        compiled = source.relative_to(folder) / "__pycache__"
+        if (repository / compiled).is_dir():
+            shutil.copytree(repository / compiled, folder / compiled)
+    return checkout
 
 
 def run_tests(checkout: Checkout, tests: Sequence[str], *options: str) -> tuple[int, str]:

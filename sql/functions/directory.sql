@@ -85,13 +85,25 @@ comment on function clean.listed_name(text) is
 'Entry of a list of members or owners in lower case; of one that no index takes the beginning and a hash';
 
 -- Rule O: names of the organizational units of a DN, leaf first.
+-- A loop: a query takes four times as long.
 create or replace function clean.ou_path(dn text) returns text[]
-language sql immutable parallel safe set plan_cache_mode = force_generic_plan
-return (
-    select coalesce(array_agg(clean.rdn_value(r.rdn) order by r.place), '{}')
-    from unnest(clean.rdns($1)) with ordinality r (rdn, place)
-    where r.rdn ~* '^ou\s*=' and clean.rdn_value(r.rdn) is not null
-);
+language plpgsql immutable parallel safe as $$
+declare
+    rdn text;
+    name text;
+    result text[] := '{}';
+begin
+    foreach rdn in array clean.rdns(dn) loop
+        if rdn ~* '^ou\s*=' then
+            name := clean.rdn_value(rdn);
+            if name is not null then
+                result := result || name;
+            end if;
+        end if;
+    end loop;
+    return result;
+end
+$$;
 
 comment on function clean.ou_path(text) is 'Names of the organizational units of a DN, from the leaf to the root';
 

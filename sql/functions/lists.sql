@@ -87,10 +87,14 @@ return (
 
 comment on function clean.joined_texts(jsonb) is 'Texts of a JSON list, one on a line; of an empty one NULL';
 
--- Of a value that may be several: all of them.
+-- Of a value that may be several: all of them. Most are one.
 create or replace function clean.lines(value jsonb) returns text
 language sql immutable parallel safe
-return case when jsonb_typeof(value) = 'array' then clean.joined_texts(value) else clean.text(value) end;
+return case
+    when jsonb_typeof(value) <> 'array' then clean.text(value)
+    when jsonb_array_length(value) > 1 then clean.joined_texts(value)
+    else clean.text(value)
+end;
 
 comment on function clean.lines(jsonb) is 'Trimmed text of a JSON value, of a list all texts, one on a line';
 

@@ -31,6 +31,7 @@ comment on function clean.first_text(jsonb) is 'Trimmed text of the first member
 create or replace function clean.text(value jsonb) returns text
 language sql immutable parallel safe
 return case jsonb_typeof(value)
+    when 'string' then clean.text(value ->> 0)
     when 'number' then clean.plain(value)
     when 'array' then case
         -- What directories give of most attributes.
