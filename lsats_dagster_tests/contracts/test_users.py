@@ -85,6 +85,13 @@ def test_a_supervisor_who_gets_another_login_name_is_shown_by_it(world: World) -
     assert "unknown_supervisor" in user(world, "person1").quality_flags
 
 
+def test_a_supervisor_who_comes_later_is_shown(world: World) -> None:
+    live(world, appointment(1, SupervisorId="00000002"))
+    assert "unknown_supervisor" in user(world, "person1").quality_flags
+    live(world, appointment(2, SupervisorId=None))
+    assert user(world, "person1").primary_supervisor_uniqname == "person2"
+
+
 def test_an_address_comes_from_one_source_as_a_whole(world: World) -> None:
     nowhere = dict.fromkeys(("Work_Address1", "Work_Address2", "Work_State", "Work_Postal"), "")
     live(world, tdx_user(1), appointment(1, **nowhere, Work_City="Elsewhere"))

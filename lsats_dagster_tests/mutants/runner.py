@@ -102,7 +102,7 @@ def within(nodeid: str, test: str) -> bool:
 def copy(repository: Path, folder: Path) -> Checkout:
     """A copy that reads its own package, and the plugin of the runner where the copy has none.
 
-    What is compiled is copied too; Python tells by time and size that a changed file is not: hundreds of runs compile one file each.
+    What is compiled is copied too, so that each run compiles one file: Python tells by time and size which one changed.
     """
     folder = folder / "checkout"
     checkout = copy_of(repository, folder, {"PYTHONPATH": os.pathsep.join([str(folder), str(REPOSITORY)])})
