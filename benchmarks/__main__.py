@@ -19,13 +19,17 @@ from lsats_dagster.demo.postgres import embedded_postgres, remove_cluster
 
 RECORDS = 400_000
 PEOPLE = 700_000
+NAMES = ["bronze", "directories", "silver", "campus", "people", "history", "quiet-job"]
 MEMORY_NOTE = (
     """Peak memory: the Python process of the engine whole (interpreter, libraries, one batch), not the server's."""
 )
 
 
-def measure(records: int, size: str, people: int, binaries: Path | None) -> Iterator[Report]:
-    """Each benchmark's report as it ends, all on one embedded server of its own, which is removed afterwards."""
+def measure(only: list[str], records: int, size: str, people: int, binaries: Path | None) -> Iterator[Report]:
+    """Each benchmark's report as it ends, all on one embedded server of its own, which is removed afterwards.
+
+    only: names of those to run.
+    """
     with tempfile.TemporaryDirectory(prefix="lsats_bench_") as folder:
         home = Path(folder)
         try:
@@ -34,14 +38,14 @@ def measure(records: int, size: str, people: int, binaries: Path | None) -> Iter
                     "bronze": lambda: bronze.benchmark(server, records),
                     "directories": lambda: directories.benchmark(server, records // 20),
                     "silver": lambda: silver.benchmark(server, records // 4),
-                    "tables of the hub": lambda: hub_tables.benchmark(server, size),
-                    "tables of many people": lambda: hub_tables.benchmark(server, "tiny", people),
+                    "campus": lambda: hub_tables.benchmark(server, size),
+                    "people": lambda: hub_tables.benchmark(server, "tiny", people),
                     "history": lambda: history.benchmark(server, records // 20),
-                    "quiet job": lambda: quiet_job.benchmark(server, home),
+                    "quiet-job": lambda: quiet_job.benchmark(server, home),
                 }
-                for name, benchmark in benchmarks.items():
+                for name in only:
                     try:
-                        yield benchmark()
+                        yield benchmarks[name]()
                     except Exception as error:
                         # What the others found took minutes to find.
                         yield Report(failures=[f"{name}: {type(error).__name__}: {error}"])
@@ -73,6 +77,9 @@ def show_spendings(report: Report) -> None:
 
 def main() -> int:
     parser = argparse.ArgumentParser(prog="python -m benchmarks", description=__doc__)
+    parser.add_argument(
+        "--only", choices=NAMES, nargs="+", default=NAMES, help="which benchmarks to run (default: all)"
+    )
     parser.add_argument("--json", action="store_true", help="print the report as JSON")
     parser.add_argument(
         "--records",
@@ -96,7 +103,7 @@ def main() -> int:
     whole = Report()
     if not options.json:
         print(f"{'measure':74}{'figure':>10}  {'unit':10}{'limit':>8}  verdict", flush=True)
-    for report in measure(options.records, options.size, people, Path(binaries) if binaries else None):
+    for report in measure(options.only, options.records, options.size, people, Path(binaries) if binaries else None):
         whole.measures += report.measures
         whole.spendings += report.spendings
         whole.failures += report.failures
