@@ -162,7 +162,7 @@ def meant(entry: str, objects: Rows) -> tuple[str, str, str | None, str | None]:
     if found is None or not found.is_present:
         person = PERSON.match(entry)
         return "unknown", entry, person[1] if person else None, None
-    return found.kind, found.uniqname or found.group_id or found.record_key, found.uniqname, found.group_id
+    return found.kind or "unknown", found.uniqname or found.group_id or found.record_key, found.uniqname, found.group_id
 
 
 def present_groups(world: World) -> Iterator[tuple[str, Any, Any]]:

@@ -112,7 +112,7 @@ found as (
         l.in_ad,
         case when l.is_address then 'external' else coalesce(o.kind, 'unknown') end as member_type,
         coalesce(o.uniqname, o.group_id, o.record_key, l.entry) as member_key,
-        case when o.kind is null and not l.is_address then clean.dn_uniqname(l.entry) else o.uniqname end as member_uniqname,
+        case when o.dn_key is null and not l.is_address then clean.dn_uniqname(l.entry) else o.uniqname end as member_uniqname,
         o.group_id as member_group_id,
         o.dn_key
     from listed l

@@ -85,7 +85,7 @@ found as (
         l.owner_kind,
         coalesce(o.kind, 'unknown') as owner_type,
         coalesce(o.uniqname, o.group_id, o.record_key, l.entry) as owner_key,
-        case when o.kind is null then clean.dn_uniqname(l.entry) else o.uniqname end as owner_uniqname,
+        case when o.dn_key is null then clean.dn_uniqname(l.entry) else o.uniqname end as owner_uniqname,
         o.group_id as owner_group_id,
         o.dn_key
     from listed l
