@@ -15,37 +15,35 @@ from pathlib import Path
 from benchmarks import bronze, directories, history, hub_tables, quiet_job, silver
 from benchmarks.common import Report
 from lsats_dagster.demo.campus.sizes import SIZES
-from lsats_dagster.demo.postgres import embedded_postgres, remove_cluster
+from lsats_dagster.demo.postgres import EmbeddedPostgres, embedded_postgres, remove_cluster
 
 RECORDS = 400_000
 PEOPLE = 700_000
-NAMES = ["bronze", "directories", "silver", "campus", "people", "history", "quiet-job"]
+BENCHMARKS: dict[str, Callable[[EmbeddedPostgres, Path, argparse.Namespace], Report]] = {
+    "bronze": lambda server, home, options: bronze.benchmark(server, options.records),
+    "directories": lambda server, home, options: directories.benchmark(server, options.records // 20),
+    "silver": lambda server, home, options: silver.benchmark(server, options.records // 4),
+    "campus": lambda server, home, options: hub_tables.benchmark(server, options.size),
+    "people": lambda server, home, options: hub_tables.benchmark(server, "tiny", options.people),
+    "history": lambda server, home, options: history.benchmark(server, options.records // 20),
+    "quiet-job": lambda server, home, options: quiet_job.benchmark(server, home),
+}
 MEMORY_NOTE = (
     """Peak memory: the Python process of the engine whole (interpreter, libraries, one batch), not the server's."""
 )
 
 
-def measure(only: list[str], records: int, size: str, people: int, binaries: Path | None) -> Iterator[Report]:
-    """Each benchmark's report as it ends, all on one embedded server of its own, which is removed afterwards.
-
-    only: names of those to run.
-    """
+def measure(options: argparse.Namespace, binaries: Path | None) -> Iterator[Report]:
+    """Each benchmark's report as it ends, all on one embedded server of its own, which is removed afterwards."""
     with tempfile.TemporaryDirectory(prefix="lsats_bench_") as folder:
         home = Path(folder)
         try:
             with embedded_postgres(home, binaries=binaries) as server:
-                benchmarks: dict[str, Callable[[], Report]] = {
-                    "bronze": lambda: bronze.benchmark(server, records),
-                    "directories": lambda: directories.benchmark(server, records // 20),
-                    "silver": lambda: silver.benchmark(server, records // 4),
-                    "campus": lambda: hub_tables.benchmark(server, size),
-                    "people": lambda: hub_tables.benchmark(server, "tiny", people),
-                    "history": lambda: history.benchmark(server, records // 20),
-                    "quiet-job": lambda: quiet_job.benchmark(server, home),
-                }
-                for name in only:
+                for name, benchmark in BENCHMARKS.items():
+                    if name not in options.only:
+                        continue
                     try:
-                        yield benchmarks[name]()
+                        yield benchmark(server, home, options)
                     except Exception as error:
                         # What the others found took minutes to find.
                         yield Report(failures=[f"{name}: {type(error).__name__}: {error}"])
@@ -78,7 +76,7 @@ def show_spendings(report: Report) -> None:
 def main() -> int:
     parser = argparse.ArgumentParser(prog="python -m benchmarks", description=__doc__)
     parser.add_argument(
-        "--only", choices=NAMES, nargs="+", default=NAMES, help="which benchmarks to run (default: all)"
+        "--only", choices=BENCHMARKS, nargs="+", default=list(BENCHMARKS), help="which benchmarks to run (default: all)"
     )
     parser.add_argument("--json", action="store_true", help="print the report as JSON")
     parser.add_argument(
@@ -99,11 +97,11 @@ def main() -> int:
     if options.records < 1_000:
         parser.error("--records: at least 1000")
     binaries = os.environ.get("LSATS_PG_BIN")
-    people = options.people or options.records * PEOPLE // RECORDS
+    options.people = options.people or options.records * PEOPLE // RECORDS
     whole = Report()
     if not options.json:
         print(f"{'measure':74}{'figure':>10}  {'unit':10}{'limit':>8}  verdict", flush=True)
-    for report in measure(options.only, options.records, options.size, people, Path(binaries) if binaries else None):
+    for report in measure(options, Path(binaries) if binaries else None):
         whole.measures += report.measures
         whole.spendings += report.spendings
         whole.failures += report.failures

@@ -53,9 +53,16 @@ end;
 comment on function clean.rdn_value(text) is 'What one part of a DN says, without its escapes';
 
 -- DN of an object. Columns made of it are indexed, and no index takes a text beyond some 2,700 bytes; no directory has such.
+-- Inlined, it would read the text three times.
 create or replace function clean.dn(value jsonb) returns text
-language sql immutable parallel safe
-return case when octet_length(clean.text(value)) <= 2000 and clean.text(value) like '%=%' then clean.text(value) end;
+language plpgsql immutable parallel safe
+as $$
+declare
+    dn constant text := clean.text(value);
+begin
+    return case when octet_length(dn) <= 2000 and dn like '%=%' then dn end;
+end
+$$;
 
 comment on function clean.dn(jsonb) is 'DN of at most 2,000 bytes; anything else becomes NULL';
 
@@ -85,7 +92,7 @@ comment on function clean.listed_name(text) is
 'Entry of a list of members or owners in lower case; of one that no index takes the beginning and a hash';
 
 -- Rule O: names of the organizational units of a DN, leaf first.
--- A loop: a query takes four times as long.
+-- A loop: a query takes nearly twice as long.
 create or replace function clean.ou_path(dn text) returns text[]
 language plpgsql immutable parallel safe as $$
 declare

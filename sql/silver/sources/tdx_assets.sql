@@ -300,13 +300,9 @@ assets as (
 shared as (
     select o.tag
     from (
-        select clean.code(t.raw_tag) as tag
-        from (
-            select n.raw_tag
-            from newest n
-            where n.is_present
-            offset '0' -- a payload is decompressed once
-        ) t
+        select clean.code(n.raw_tag) as tag
+        from newest n
+        where n.is_present
         offset '0'
     ) o
     where o.tag is not null
