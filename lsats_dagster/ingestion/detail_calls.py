@@ -129,6 +129,7 @@ class Calls:
         self._due = due
         self._came: SimpleQueue[Answer | None] = SimpleQueue()
         self._ended = threading.Event()
+        self._interrupted = False
         self._lock = threading.Lock()
         self.asked = self._answered = self._failed_in_a_row = self._unreadable_in_a_row = 0
         self._failure: Exception | None = None
@@ -148,6 +149,8 @@ class Calls:
                 pass
             else:
                 if answer is None:
+                    if self._interrupted:
+                        break
                     at_work -= 1
                     continue
                 self._portion.append(answer)
@@ -155,7 +158,7 @@ class Calls:
                 if self._portion and not self._end:
                     yield self._take_portion()
                 commit_at = time.monotonic() + SECONDS_PER_COMMIT
-        portion = self._take_portion()
+        portion = [*self._take_portion(), *self._waiting()]
         if self._end:
             # The source is ill, not its records: nothing is quarantined. What could not be read is asked for again, last.
             yield [Answer(a.due, failure=a.rejection) if a.rejection else a for a in portion]
@@ -168,14 +171,20 @@ class Calls:
         portion, self._portion = self._portion, []
         return portion
 
-    def stop(self) -> list[Answer]:
-        """Begin no further call; the answers that came and were not handed on."""
-        self._ended.set()
-        left = self._take_portion()
+    def _waiting(self) -> Iterator[Answer]:
+        """The answers that came and were not looked at."""
         while not self._came.empty():
             if answer := self._came.get():
-                left.append(answer)
-        return left
+                yield answer
+
+    def stop(self) -> None:
+        """Begin no further call."""
+        self._ended.set()
+
+    def interrupt(self) -> None:
+        """End the iteration after the answers that came. For a signal handler: it waits for no lock."""
+        self._interrupted = True
+        self._came.put(None)
 
     def _work(self) -> None:
         try:

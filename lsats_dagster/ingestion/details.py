@@ -5,8 +5,11 @@ goes on. An empty queue makes no call. Only a "not there" answer to a key's own 
 """
 
 import logging
+import signal
+import threading
 import time
-from collections.abc import Mapping
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
 from datetime import UTC, datetime, timedelta
 from typing import Any
 from uuid import UUID
@@ -164,16 +167,41 @@ def enrich(
 
 def fetch(calls: Calls, answered: "Answered") -> None:
     """Make the calls and keep their answers; those that came when the run is interrupted, too."""
+    with interrupts_held(calls.interrupt):
+        try:
+            for answers in calls:
+                answered.take(answers)
+                answered.commit()
+        finally:
+            calls.stop()
+
+
+@contextmanager
+def interrupts_held(told: Callable[[], None]) -> Iterator[None]:
+    """Call `told` on the first interrupt, which takes its effect when the block has ended; a second one does at once.
+
+    An interrupt that is raised in the middle of a commit leaves a connection on which nothing more can be written, and one
+    between two lines loses what the first has taken. Only the main thread is ever interrupted.
+    """
+    if threading.current_thread() is not threading.main_thread():
+        yield
+        return
+    came: list[signal.Signals] = []
+
+    def hold(number: int, _frame: object) -> None:
+        interrupt = signal.Signals(number)
+        signal.signal(interrupt, former[interrupt])
+        came.append(interrupt)
+        told()
+
+    former = {number: signal.signal(number, hold) for number in (signal.SIGINT, signal.SIGTERM)}
     try:
-        for answers in calls:
-            answered.take(answers)
-            answered.commit()
-    except BaseException as error:
-        left = calls.stop()
-        if not isinstance(error, Exception):
-            answered.take(left)
-            answered.commit()
-        raise
+        yield
+    finally:
+        for number, handler in former.items():
+            signal.signal(number, handler)
+        for interrupt in came:
+            signal.raise_signal(interrupt)
 
 
 class Answered:
