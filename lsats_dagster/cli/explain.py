@@ -115,7 +115,7 @@ def as_page(explanation: Explanation) -> str:
                     (
                         item.name,
                         text_of(item.value),
-                        item.source or ", ".join(item.computed_from),
+                        "\n".join([origin(item), *agreeing(item)]),
                         "\n".join(f"{source}: {text_of(value)}" for source, value in item.losing.items()),
                         ", ".join(map(str, item.bronze)),
                         local(item.read_at) if item.read_at else "",
@@ -220,9 +220,19 @@ def show_fields(out: Console, explanation: Explanation, shown: list[Field]) -> N
     for item in shown:
         lost = (f"lost: {source}: {text_of(value)}" for source, value in item.losing.items())
         seqs = f"({', '.join(map(str, item.bronze))})" if item.bronze else ""
-        source = item.source or ", ".join(item.computed_from)
-        fields.add_row(item.name, "\n".join([text_of(item.value), *lost]), f"{source} {seqs}".strip())
+        from_ = [f"{origin(item)} {seqs}".strip(), *agreeing(item)]
+        fields.add_row(item.name, "\n".join([text_of(item.value), *lost]), "\n".join(from_))
     out.print(fields)
+
+
+def origin(item: Field) -> str:
+    """The source of a value, or those that it is computed from."""
+    return item.source or ", ".join(item.computed_from)
+
+
+def agreeing(item: Field) -> list[str]:
+    """A line about the other sources that have the same value."""
+    return [f"also from {', '.join(item.agreeing)}"] if item.agreeing else []
 
 
 def text_of(value: Any) -> str:

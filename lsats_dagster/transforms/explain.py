@@ -59,13 +59,14 @@ class Decision:
 class Field:
     """One column: its value, the source that gave it, what the other sources would have given, and where it stands in bronze.
 
-    computed_from: sources of a value that is none of theirs as it stands. bronze: seq of the bronze rows behind the value, the
-    newest last; read_at: when that one was read.
+    agreeing: sources that would have given the same; losing: another value. computed_from: sources of a value that is none of
+    theirs as it stands. bronze: seq of the bronze rows behind the value, the newest last; read_at: when that one was read.
     """
 
     name: str
     value: Any
     source: str | None = None
+    agreeing: list[str] = field(default_factory=list)
     losing: dict[str, Any] = field(default_factory=dict)
     computed_from: list[str] = field(default_factory=list)
     bronze: list[int] = field(default_factory=list)
@@ -289,6 +290,7 @@ def _field(
     merged = "field_sources" in row
     # The first that offers something gave it: the same expression decided the value.
     given = offers[0][0] if merged and offers and row[name] is not None else None
+    others = [(source, value) for source, value in offers if source != given]
     sources = {given} if given else set(computed)
     behind = [found for found in bronze if not sources or found.stream.split("/")[0] in sources]
     if merged and not sources:
@@ -298,7 +300,8 @@ def _field(
         name,
         row[name],
         given,
-        {source: value for source, value in offers if source != given},
+        [source for source, value in others if value == offers[0][1]],
+        {source: value for source, value in others if value != offers[0][1]},
         [] if given else computed,
         [found.seq for found in behind],
         behind[-1].ingested_at if behind else None,

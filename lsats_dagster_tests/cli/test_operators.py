@@ -138,7 +138,7 @@ def test_explain_shows_where_a_row_came_from(lsats: Lsats, operation: Operation,
     fields = {entry["name"]: entry for entry in said["fields"]}
     (giving,) = [entry for entry in said["bronze"] if entry["stream"] == "bronze/umapi_departments"]
     assert fields["department_name"] == {
-        "name": "department_name", "value": name, "source": "umich_api", "losing": {"tdx": other},
+        "name": "department_name", "value": name, "source": "umich_api", "agreeing": [], "losing": {"tdx": other},
         "computed_from": [],
         "bronze": [giving["seq"]], "read_at": giving["ingested_at"],
     }  # fmt: skip

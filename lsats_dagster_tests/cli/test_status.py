@@ -135,3 +135,15 @@ def test_explain_keeps_names_and_losing_values_at_any_width(lsats: Lsats, operat
         assert "…" not in said
         assert "lost: tdx:" in said
         assert all(word in said for word in other.split())
+    ((agreed,),) = operation.sql(
+        "select d.dept_id from silver.departments d join silver.tdx_departments t on t.tdx_id = d.tdx_id "
+        "where d.department_name = t.department_name and d.department_name is not null order by 1 limit 1"
+    )
+    fields = json.loads(lsats("explain", "department", agreed, "--json").stdout)["fields"]
+    assert {(entry["name"], *entry["agreeing"]) for entry in fields if entry["agreeing"]} == {
+        ("department_name", "tdx")
+    }
+    assert not any(entry["losing"] for entry in fields)
+    said = lsats("explain", "department", agreed).stdout
+    assert "also from tdx" in said
+    assert "lost:" not in said

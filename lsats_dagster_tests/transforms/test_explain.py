@@ -75,7 +75,7 @@ def test_a_row_of_one_source_stands_in_its_bronze_row(guided: Checkout) -> None:
 def test_winner_loser_and_what_is_computed(guided: Checkout) -> None:
     fields = {field.name: field for field in explained(guided, "departments", CODE).fields}
     name = fields["department_name"]
-    assert (name.source, set(name.losing)) == ("umich_api", {"tdx"})
+    assert (name.source, name.agreeing, name.losing) == ("umich_api", ["tdx"], {})
     assert fields["tdx_manager_uid"].source == "tdx", "the only source of a field is named, too"
     assert (fields["sources"].source, fields["sources"].computed_from) == (None, ["tdx", "umich_api"])
     whole = explained(guided, "departments", CODE)
