@@ -36,19 +36,15 @@ _EMPTY = """
 set session_replication_role = replica;  -- no trigger keeps the log
 do $$
 declare
-    name text;
-    filled boolean;
+    filled text;
 begin
-    for name in
-        select format('%I.%I', schemaname, tablename) from pg_tables
-        where schemaname in ('bronze', 'silver', 'meta')
-        and tablename not in ('schema_migrations', 'silver_definitions', 'deployed_views')
-    loop
-        execute format('select exists (select from %s)', name) into filled;
-        if filled then
-            execute format('truncate %s', name);
-        end if;
-    end loop;
+    select string_agg(c.oid::regclass::text, ', ') into filled
+    from pg_class c
+    where c.relkind = 'r' and c.relnamespace::regnamespace::text in ('bronze', 'silver', 'meta') and pg_relation_size(c.oid) > 0
+    and c.relname not in ('schema_migrations', 'silver_definitions', 'deployed_views');
+    if filled is not null then
+        execute 'truncate ' || filled;
+    end if;
     perform setval(seqrelid::regclass, seqstart, false) from pg_sequence;
 end
 $$

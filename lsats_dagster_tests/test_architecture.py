@@ -18,7 +18,7 @@ from sqlglot import exp
 from lsats_dagster.migrations import load_migrations
 from lsats_dagster.settings import REPOSITORY, SQL_ROOT
 from lsats_dagster.sources import STREAMS
-from lsats_dagster.transforms.definition import load_definitions
+from lsats_dagster_tests.conftest import DEFINITIONS
 
 PACKAGE = REPOSITORY / "lsats_dagster"
 NAME = PACKAGE.name
@@ -202,7 +202,7 @@ def own_texts(path: Path) -> Iterator[str]:
     ("room", "names"),
     [
         ("ingestion", {name for s in STREAMS for name in (s.source_system, s.entity_type, s.table)}),
-        ("transforms", {d.table for d in load_definitions(SQL_ROOT)} | {s.table for s in STREAMS}),
+        ("transforms", {d.table for d in DEFINITIONS} | {s.table for s in STREAMS}),
     ],
 )
 def test_engines_know_no_source_and_no_table_by_name(room: str, names: set[str]) -> None:
@@ -327,7 +327,7 @@ def test_a_registry_or_a_machine_is_found(line: str) -> None:
 
 
 def test_every_sql_file_is_read_by_something() -> None:
-    silver = [definition.path for definition in load_definitions(SQL_ROOT)]
+    silver = [definition.path for definition in DEFINITIONS]
     migrations = [SQL_ROOT / "migrations" / migration.name for migration in load_migrations(SQL_ROOT / "migrations")]
     others = [path for folder in ("functions", "views") for path in (SQL_ROOT / folder).glob("*.sql")]
     read = [*silver, *migrations, *others]

@@ -6,6 +6,7 @@ from lsats_dagster.settings import REPOSITORY, SQL_ROOT
 from lsats_dagster.transforms.definition import Definition, load_definitions
 from lsats_dagster.transforms.dictionary import pages, told
 from lsats_dagster.transforms.lineage import Origin
+from lsats_dagster_tests.conftest import DEFINITIONS
 from lsats_dagster_tests.contracts.forms import FORMS
 
 FOLDER = REPOSITORY / "docs" / "tables"
@@ -26,14 +27,14 @@ def cells(page: str, first: str) -> list[str]:
 
 def test_pages_are_current() -> None:
     written = {path.name: path.read_text(encoding="utf-8") for path in FOLDER.glob("*")}
-    expected = pages(load_definitions(SQL_ROOT), SQL_ROOT)
+    expected = pages(DEFINITIONS, SQL_ROOT)
     assert written.keys() == expected.keys()
     outdated = [name for name, text in expected.items() if written[name] != text]
     assert not outdated, f"{', '.join(outdated)}: run `make docs`"
 
 
 def test_pages_tell_every_column_and_every_flag() -> None:
-    for definition in load_definitions(SQL_ROOT):
+    for definition in DEFINITIONS:
         text = (FOLDER / f"{definition.table}.md").read_text(encoding="utf-8")
         assert [c.name for c in definition.columns if f"| `{c.name}` | {c.type} | {c.comment} |" not in text] == []
         assert [flag for flag in definition.deductions if f"| `{flag}` |" not in text] == []
@@ -71,7 +72,7 @@ def test_what_makes_checks_red(invented: dict[str, str]) -> None:
     assert said.endswith("fails the refresh itself")
     assert (
         "`attributes` is emptied in more than 2%"
-        in cells(pages(load_definitions(SQL_ROOT), SQL_ROOT)["tdx_departments.md"], "volume")[0]
+        in cells(pages(DEFINITIONS, SQL_ROOT)["tdx_departments.md"], "volume")[0]
     )
 
 
@@ -83,6 +84,6 @@ def test_a_table_stands_between_its_inputs_and_its_readers(invented: dict[str, s
     assert '    silver_workers["silver.workers"] --> silver_teams["silver.teams"]\n' in page
     assert "- Read by: nothing yet\n" in invented["teams.md"]
     assert "- Kind: derived, always computed whole\n" in invented["effective_members.md"]
-    readers = pages(load_definitions(SQL_ROOT), SQL_ROOT)["departments.md"]
+    readers = pages(DEFINITIONS, SQL_ROOT)["departments.md"]
     (read_by,) = (line for line in readers.splitlines() if line.startswith("- Read by: "))
     assert "`silver.v_departments`" in read_by

@@ -18,8 +18,8 @@ from lsats_dagster_tests.contracts.forms import SUITE_DEFINITIONS
 from lsats_dagster_tests.contracts.histories import Change, World
 from lsats_dagster_tests.contracts.shapes import SHAPES
 
-# Random histories of one case, and how many cases of each table there are: 40 histories, 200 in `make proof`.
-HISTORIES, PARTS = 40, 5 if depth.PROOF else 1
+# Random histories of one case, and how many cases of each table there are: 25 histories, 200 in `make proof`.
+HISTORIES, PARTS = 25, 8 if depth.PROOF else 1
 CHAINS = 20 if depth.PROOF else 2
 # Sets of records that are read in two orders, and the changes of each stream.
 ORDERS, EVENTS = 20 if depth.PROOF else 3, 12
@@ -45,7 +45,7 @@ def test_a_history_begins_with_the_own_definitions(world: World) -> None:
 
 # For the rules of the engine; so it is no share of what a further table costs.
 @pytest.mark.engine
-@pytest.mark.budget(10, "40 histories of several reads and refreshes each")
+@pytest.mark.budget(10, "25 histories of several reads and refreshes each")
 @pytest.mark.parametrize("part", range(PARTS))
 @pytest.mark.parametrize("definition", SUITE_DEFINITIONS, ids=lambda definition: definition.table)
 def test_incremental_is_full(world: World, definition: Definition, part: int) -> None:

@@ -14,7 +14,7 @@ from lsats_dagster.cli import COMMANDS, app
 from lsats_dagster.definitions import build_definitions
 from lsats_dagster.settings import REPOSITORY, SQL_ROOT
 from lsats_dagster.sources import KINDS, STREAMS
-from lsats_dagster.transforms.definition import load_definitions
+from lsats_dagster_tests.conftest import DEFINITIONS
 from lsats_dagster_tests.docs.guide import blocks
 
 PAGES = [REPOSITORY / "README.md", *sorted((REPOSITORY / "docs").glob("*.md"))]
@@ -124,7 +124,7 @@ def test_settings_exist(page: Path) -> None:
 def test_tables_exist(page: Path) -> None:
     ddl = "\n".join(path.read_text(encoding="utf-8") for path in (SQL_ROOT / "migrations").glob("*.sql"))
     known = set(re.findall(r"create (?:table|view|sequence) (\w+\.\w+)", ddl)) | {"meta.schema_migrations"}
-    known |= {f"{stream.layer}.{stream.table}" for stream in STREAMS} | {d.name for d in load_definitions(SQL_ROOT)}
+    known |= {f"{stream.layer}.{stream.table}" for stream in STREAMS} | {d.name for d in DEFINITIONS}
     known |= {f"silver.{path.stem}" for path in (SQL_ROOT / "views").glob("*.sql")}
     unknown = [
         span
