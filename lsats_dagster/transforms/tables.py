@@ -1,7 +1,7 @@
 """Silver tables are made and altered from their definitions. Called by `lsats db upgrade`, inside its transaction."""
 
 import re
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 
 from sqlalchemy import Connection, text
@@ -58,8 +58,8 @@ def _meant(definition: Definition, what: str) -> Iterator[None]:
 
 def _deploy(connection: Connection, definition: Definition) -> None:
     connection.exec_driver_sql(f"create table if not exists {definition.name} ()")
-    present = _columns(connection, definition)
-    wanted = {column.name: _canonical_type(connection, column) for column in definition.columns}
+    present = _columns(connection, definition.name)
+    wanted = _canonical_types(connection, definition.columns)
     dropped = [name for name in present if present[name] != wanted.get(name)]
     added = [column for column in definition.columns if present.get(column.name) != wanted[column.name]]
     for name in dropped:
@@ -83,24 +83,24 @@ def _deploy(connection: Connection, definition: Definition) -> None:
     )
 
 
-def _columns(connection: Connection, definition: Definition) -> dict[str, str]:
+def _columns(connection: Connection, table: str) -> dict[str, str]:
+    """Each column with its type as Postgres spells it."""
     rows = connection.execute(
         text(
             "select attname, format_type(atttypid, atttypmod) from pg_attribute "
             "where attrelid = cast(:table as regclass) and attnum > 0 and not attisdropped"
         ),
-        {"table": definition.name},
+        {"table": table},
     )
     return dict(map(tuple, rows))
 
 
-def _canonical_type(connection: Connection, column: Column) -> str:
-    """The type as Postgres spells it: `int` and `integer` are no difference."""
-    connection.exec_driver_sql(f"create temporary table type_probe (probe {column.type}) on commit drop")
-    spelled: str = connection.exec_driver_sql(
-        "select format_type(atttypid, atttypmod) from pg_attribute where attrelid = 'type_probe'::regclass and attnum = 1"
-    ).scalar_one()
-    connection.exec_driver_sql("drop table type_probe")
+def _canonical_types(connection: Connection, columns: Iterable[Column]) -> dict[str, str]:
+    """The same of columns that are wanted: `int` and `integer` are no difference."""
+    wanted = ", ".join(f"{column.name} {column.type}" for column in columns)
+    connection.exec_driver_sql(f"create temporary table wanted_columns ({wanted}) on commit drop")
+    spelled = _columns(connection, "pg_temp.wanted_columns")
+    connection.exec_driver_sql("drop table wanted_columns")
     return spelled
 
 
