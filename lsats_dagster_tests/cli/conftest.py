@@ -8,7 +8,7 @@ import pytest
 
 from lsats_dagster.demo.campus import Campus
 from lsats_dagster_tests.automation.aids import Operation
-from lsats_dagster_tests.cli.aids import Lsats, environment, in_process, of_few
+from lsats_dagster_tests.cli.aids import Lsats, end_runs, environment, in_process, of_few
 from lsats_dagster_tests.hubs import FEW_HUB
 
 
@@ -21,6 +21,7 @@ def url(emptied_database: Callable[[], str]) -> str:
 def variables(url: str, campus: Campus, tmp_path: Path) -> dict[str, str]:
     """The whole environment of a command."""
     campus.limit("tdx", 100_000, 60)
+    end_runs(url)
     return {
         **environment(tmp_path), **campus.environment, "DATABASE_URL": url,
         "ALERT_WEBHOOK_URL": "http://127.0.0.1:1/nobody",
