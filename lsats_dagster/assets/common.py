@@ -12,6 +12,7 @@ from contextlib import suppress
 from dataclasses import dataclass
 from typing import Any, TypeVar
 from uuid import UUID
+from weakref import WeakSet
 
 import dagster as dg
 
@@ -45,6 +46,10 @@ WOULD_FAIL = "lsats/would_fail"
 RETRIES = dg.RetryPolicy(max_retries=3, delay=30, backoff=dg.Backoff.EXPONENTIAL, jitter=dg.Jitter.FULL)
 # A run with this tag tries no step again: a person waits for its answer.
 NO_STEP_RETRY = {"lsats/no_retry": "true"}
+
+# Instances whose storage keeps its connection, for so long: shorter than any network in between takes a silent one for dead.
+HOLDING: WeakSet[dg.DagsterInstance] = WeakSet()
+HOLD_SECONDS = 30
 
 APPROVE_REMOVALS = "Run id (lsats/ingestion_run_id) whose refused removals you have found to be right."
 
@@ -181,6 +186,7 @@ def materialize(step: Step, work: Callable[[Database, Origin], Run]) -> Iterator
         yield from standing(step)
         return
     end_with_run(step.context)
+    hold_connection(step.context.instance)
     run = attempt(step, work)
     if run.dry:
         # An observation: automation must not take it for new data. Without the checks that stand, the UI would show them as
@@ -219,6 +225,15 @@ def end_with_run(context: dg.AssetExecutionContext) -> None:
         os.kill(os.getpid(), signal.SIGINT)
 
     threading.Thread(target=wait, daemon=True, name="end with run").start()
+
+
+def hold_connection(instance: dg.DagsterInstance) -> None:
+    """Let the instance's storage keep its connection for a moment. By itself it opens one for each look and each event: forty
+    for a table in which nothing has changed, which cost more than all else.
+    """
+    if instance not in HOLDING:
+        HOLDING.add(instance)
+        instance.optimize_for_webserver(statement_timeout=0, pool_recycle=HOLD_SECONDS, max_overflow=-1)
 
 
 def standing(step: Step) -> Iterator[dg.AssetCheckResult]:

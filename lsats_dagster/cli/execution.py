@@ -14,6 +14,7 @@ from dagster_postgres.utils import DagsterPostgresException
 from sqlalchemy import make_url
 from sqlalchemy.exc import SQLAlchemyError
 
+from lsats_dagster.assets.common import hold_connection
 from lsats_dagster.cli import StorageError, log_to_stderr
 from lsats_dagster.definitions import build_definitions
 from lsats_dagster.settings import ConfigurationError, load_settings
@@ -36,6 +37,7 @@ def dagster_instance() -> Iterator[dg.DagsterInstance]:
             f"Dagster's own storage does not answer ({type(error).__name__}): make the database {name!r} on the hub's server "
             f'(create database "{name}"), or name another one in DAGSTER_PG_URL'
         ) from None
+    hold_connection(instance)
     # Events are written in the middle of a step, whose failure quotes what was raised here.
     store = instance.handle_new_event
 

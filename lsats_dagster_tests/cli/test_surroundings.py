@@ -3,12 +3,16 @@
 import io
 import json
 import re
+from dataclasses import replace
 from pathlib import Path
 
+import dagster as dg
 import psycopg
 import pytest
 from sqlalchemy import make_url
 
+from lsats_dagster.cli.environment import dagster_variables
+from lsats_dagster.settings import load_settings
 from lsats_dagster_tests.automation.aids import Operation
 from lsats_dagster_tests.cli.aids import (
     Lsats,
@@ -123,3 +127,31 @@ def test_clean_asks_and_says_what_goes_and_what_stays(
     done = in_process("clean", folder=tmp_path, variables=variables)
     assert (done.returncode, [path.name for path in home.iterdir()]) == (0, ["mine.txt"])
     assert "Nothing to remove" in in_process("clean", folder=tmp_path, variables=variables).stdout
+
+
+def sessions(url: str) -> int:
+    """How many connections to Dagster's storage were opened so far."""
+    ((number,),) = rows(url, "select sessions from pg_stat_database where datname = 'dagster'")
+    return int(number)
+
+
+@pytest.mark.budget(6, "three runs of all tables")
+def test_a_run_keeps_its_connection_to_dagsters_storage(
+    lsats: Lsats, operation: Operation, url: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Whoever began it. Dagster by itself opens one for each event."""
+    assert lsats("run", "hub_daily").returncode == 0
+    before = sessions(url)
+    assert lsats("run", "hub_daily").returncode == 0
+    by_command = sessions(url) - before
+    for name, value in dagster_variables(load_settings(), url).items():
+        monkeypatch.setenv(name, value)
+    with dg.DagsterInstance.get() as instance:
+        before = sessions(url)
+        assert replace(operation, instance=instance).run("hub_daily").success
+        by_dagster = sessions(url) - before
+        (run,) = instance.get_runs(limit=1)
+        events = len(instance.all_logs(run.run_id))
+    assert by_command < events / 4
+    # Here, what comes before the first step counts, too.
+    assert by_dagster < 1.5 * events
