@@ -116,6 +116,8 @@ def record(table: str, row: Row, employee: Row | None, decision: Row | None) -> 
     elif employee:
         owner, method = employee["uniqname"], employee["method"]
     candidates = (employee["candidates"] or []) if employee and owner is None else []
+    if decision and said_name(row) not in (None, owner):
+        candidates = [said_name(row)]
     reason = None
     if owner is None:
         conflict = (table == A and row["account_type"] == "conflict") or row["uniqname"] is not None

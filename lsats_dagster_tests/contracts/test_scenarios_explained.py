@@ -46,7 +46,8 @@ def test_each_record_of_a_person_says_by_which_key_it_was_joined(world: World) -
     assert told(found) == {
         ("silver/person_records", f"tdx_users:{uid(1)}"): own,
         ("silver/person_records", f"tdx_users:{uid(2)}"): {
-            "uniqname": "person1", "method": "manual", "decided_by": "keeper", "decision_reason": "Asked the person",
+            "uniqname": "person1", "method": "manual", "candidates": ["person2"], "decided_by": "keeper",
+            "decision_reason": "Asked the person",
         },
         ("silver/person_records", "mcommunity_users:1"): own,
         ("silver/person_records", f"ad_users:{guid(1)}"): own,
@@ -58,6 +59,23 @@ def test_each_record_of_a_person_says_by_which_key_it_was_joined(world: World) -
     assert (decision.table, decision.told["author"], decision.told["reason"]) == (
         "curated.person_links", "keeper", "Asked the person",
     )  # fmt: skip
+
+
+@pytest.mark.parametrize("other", [None, "person2"])
+def test_a_record_that_people_took_away_stands_apart_with_their_reason(world: World, other: str | None) -> None:
+    people_aids.live(world, tdx_user(1), person(1), tdx_user(2))
+    people_aids.decide(world, "mcommunity_users", "1", other)
+    people_aids.refresh(world)
+    (taken,) = explained(world, "users", "person1").apart
+    assert (taken.table, taken.key) == ("silver/mcommunity_users", "1")
+    expected = {
+        "candidates": ["person1"],
+        "decided_by": "keeper",
+        "decision_reason": "Asked the person",
+        "method": "manual",
+    }
+    assert taken.told == expected | ({"uniqname": other} if other else {"unlinked_reason": "manual"})
+    assert explained(world, "users", "person2").apart == []
 
 
 def test_what_nobody_can_decide_stands_apart_from_all_it_may_belong_to(world: World) -> None:

@@ -19,7 +19,7 @@ source_system = ["text", "Source"]
 uniqname = ["text", "Login name of whom it belongs to; NULL for nobody"]
 method = ["text", "By what it was found: own, appointment, tdx or manual; NULL where it was not, unless people decided so"]
 unlinked_reason = ["text", "Why it belongs to nobody: no_uniqname, several_candidates, name_conflict or manual"]
-candidates = ["text[]", "Login names between which nothing decides, ascending"]
+candidates = ["text[]", "Login names between which nothing decides, ascending, or its own where people decided otherwise"]
 decided_by = ["text", "Who decided about this record"]
 decision_reason = ["text", "Why they decided so"]
 
@@ -138,7 +138,11 @@ select
         when cardinality(r.candidates) > 1 then 'several_candidates'
         else r.missing
     end as unlinked_reason,
-    case when r.owner is null then coalesce(r.candidates, '{}') else '{}' end as candidates,
+    case
+        when r.uniqname <> r.owner or (r.uniqname is not null and r.owner is null) then array[r.uniqname]
+        when r.owner is null then coalesce(r.candidates, '{}')
+        else '{}'
+    end as candidates,
     r.author as decided_by,
     r.reason as decision_reason,
     jsonb_strip_nulls(jsonb_build_object(
