@@ -1,6 +1,5 @@
 """What every test may ask for: a real Postgres, a hub database of its own, a running campus, clients that reach it."""
 
-import contextlib
 import itertools
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
@@ -15,7 +14,7 @@ from sqlalchemy import text
 from lsats_dagster.clients.window import LocalCallWindow
 from lsats_dagster.database import Database
 from lsats_dagster.demo.campus import Campus, running_campus
-from lsats_dagster.demo.postgres import EmbeddedPostgres, EmbeddedPostgresError, embedded_postgres, remove_cluster
+from lsats_dagster.demo.postgres import EmbeddedPostgres
 from lsats_dagster.ingestion.details import enrich
 from lsats_dagster.ingestion.extract import ingest
 from lsats_dagster.ingestion.request import ReadRequest
@@ -28,7 +27,7 @@ from lsats_dagster.source import Source, Terms
 from lsats_dagster.sources import SOURCES, STREAMS
 from lsats_dagster.transforms.definition import Definition, load_definitions
 from lsats_dagster_tests.clients.aids import PATIENT
-from lsats_dagster_tests.databases import HubDatabases
+from lsats_dagster_tests.databases import HubDatabases, own_server
 from lsats_dagster_tests.databases import new_database as new_database
 
 # How fast examples come is no concern of a test: a busy machine would turn it red.
@@ -41,18 +40,11 @@ DEFINITIONS: tuple[Definition, ...] = load_definitions(SQL_ROOT)
 @pytest.fixture(scope="session")
 def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[EmbeddedPostgres]:
     """A private Postgres server for the session, with one upgraded hub database as template."""
-    home = tmp_path_factory.mktemp("postgres")
-    with embedded_postgres(home) as running:
+    with own_server(tmp_path_factory.mktemp("postgres")) as running:
         template = Database(running.url("lsats"), role=None)
         upgrade(template, SQL_ROOT, STREAMS, DEFINITIONS)
         template.dispose()
         yield running
-    # As root, temporary folders are closed to the server's user, and the cluster lies outside. The server stops when the
-    # last process that used it has ended, which a test may have left to the system.
-    for _ in range(5):
-        with contextlib.suppress(EmbeddedPostgresError):
-            remove_cluster(home)
-            break
 
 
 @pytest.fixture(scope="session")

@@ -1,13 +1,16 @@
 """Hub databases for tests: new ones, and those that the tests of a worker use one after the other."""
 
 import itertools
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
+from pathlib import Path
 
 import psycopg
 from psycopg.rows import scalar_row
 from sqlalchemy import make_url
 
-from lsats_dagster.demo.postgres import EmbeddedPostgres
+from lsats_dagster.demo.postgres import EmbeddedPostgres, EmbeddedPostgresError, embedded_postgres, remove_cluster
 
 _numbers = itertools.count(1)
 # What a test may change but for rows and statistics, each as a line: the settings of the database, the tables, everything
@@ -49,6 +52,25 @@ begin
 end
 $$
 """
+
+
+@contextmanager
+def own_server(home: Path) -> Iterator[EmbeddedPostgres]:
+    """A new server, which nothing is left of afterwards.
+
+    As root, temporary folders are closed to the server's account, so that its files lie elsewhere, by the name of the folder:
+    what a killed run left there is found by a later one, whose folders may have the same names.
+    """
+    remove_cluster(home)
+    try:
+        with embedded_postgres(home) as running:
+            yield running
+    finally:
+        # It stops when the last process that used it has ended, which a test may have left to the system.
+        for _ in range(5):
+            with suppress(EmbeddedPostgresError):
+                remove_cluster(home)
+                break
 
 
 def new_database(server: EmbeddedPostgres, *, template: str = "lsats") -> str:

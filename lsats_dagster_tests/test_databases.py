@@ -3,6 +3,7 @@
 import contextlib
 import select
 import threading
+from pathlib import Path
 
 import psycopg
 import pytest
@@ -10,7 +11,7 @@ from sqlalchemy import text
 
 from lsats_dagster.database import Database, DatabaseError, take_lock
 from lsats_dagster.demo.campus import Campus
-from lsats_dagster.demo.postgres import EmbeddedPostgres
+from lsats_dagster.demo.postgres import EmbeddedPostgres, cluster_folder, embedded_postgres
 from lsats_dagster.runs import Origin
 from lsats_dagster.transforms.engine import refresh
 from lsats_dagster_tests.conftest import Hub, new_database
@@ -19,7 +20,7 @@ from lsats_dagster_tests.contracts.stream_cases import (
     roomy,
 )
 from lsats_dagster_tests.contracts.stream_states import dump
-from lsats_dagster_tests.databases import HubDatabases, shape
+from lsats_dagster_tests.databases import HubDatabases, own_server, shape
 from lsats_dagster_tests.hubs import FEW_STREAMS, FEW_TABLES
 
 
@@ -31,6 +32,14 @@ def identity(url: str) -> int:
         oid = int(found.scalar_one())
     database.dispose()
     return oid
+
+
+def test_a_server_of_its_own_holds_nothing_of_a_killed_run_and_leaves_nothing(tmp_path: Path) -> None:
+    with embedded_postgres(tmp_path) as left, psycopg.connect(left.url("postgres"), autocommit=True) as connection:
+        connection.execute("create role left_behind")
+    with own_server(tmp_path) as server, psycopg.connect(server.url("postgres")) as connection:
+        assert connection.execute("select from pg_roles where rolname = 'left_behind'").fetchall() == []
+    assert cluster_folder(tmp_path) is None
 
 
 def test_an_emptied_database_is_the_same_one_and_holds_what_a_new_one_holds(

@@ -14,7 +14,7 @@ from sqlalchemy import make_url
 
 from lsats_dagster.database import Database
 from lsats_dagster.demo.campus import Campus
-from lsats_dagster.demo.postgres import EmbeddedPostgres, embedded_postgres
+from lsats_dagster.demo.postgres import EmbeddedPostgres
 from lsats_dagster.resources import HubDatabase
 from lsats_dagster.runs import Origin
 from lsats_dagster.transforms.engine import refresh
@@ -24,6 +24,7 @@ from lsats_dagster_tests.contracts.stream_cases import (
     quick,
     roomy,
 )
+from lsats_dagster_tests.databases import own_server
 from lsats_dagster_tests.docs.guide import blocks
 from lsats_dagster_tests.hubs import FEW_STREAMS, FEW_TABLES
 
@@ -34,8 +35,7 @@ PASSWORD = "secret"
 @pytest.fixture
 def empty_server(tmp_path: Path) -> Iterator[EmbeddedPostgres]:
     """A server that knows nothing of the hub."""
-    home = tmp_path / "server"
-    with embedded_postgres(home) as running:
+    with own_server(tmp_path / "server") as running:
         with psycopg.connect(running.url("postgres"), autocommit=True) as admin:
             for name in ("lsats", "dagster"):
                 admin.execute(f"drop database {name}".encode())
