@@ -110,7 +110,7 @@ def dagsters(url: str, database: str = "dagster") -> str:
 def end_runs(url: str) -> None:
     """Of Dagster's storage on this server: a run that an earlier test killed, or never let begin, holds up no other any more."""
     if rows(url, "select from pg_database where datname = 'dagster'"):
-        storage = make_url(url).set(database="dagster").render_as_string(hide_password=False)
+        storage = dagsters(url)
         if rows(storage, "select to_regclass('runs')") != [(None,)]:
             rows(
                 storage,

@@ -39,6 +39,8 @@ Program = Callable[..., subprocess.CompletedProcess[str]]
 @pytest.fixture
 def folder(tmp_path: Path) -> Iterator[Path]:
     """An empty folder with the demo's LSATS_HOME; whatever was left running in it is ended."""
+    # A killed run may have left one by the same name.
+    remove_cluster(tmp_path / "home")
     yield tmp_path
     remove_cluster(tmp_path / "home")
 

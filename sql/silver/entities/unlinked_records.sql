@@ -18,7 +18,7 @@ record_key = ["text", "Its key there, as source_keys write keys"]
 source_system = ["text", "Source"]
 entity = ["text", "What the record describes: person, department or group"]
 reason = ["text", "no_uniqname, several_candidates, name_conflict, manual, no_code or no_name"]
-candidates = ["text[]", "Login names between which nothing decides, ascending"]
+candidates = ["text[]", "Login names between which nothing decides, ascending, or its own where people decided otherwise"]
 
 [inputs."silver.person_records"]
 gives = "case when uniqname is null then record_key end"

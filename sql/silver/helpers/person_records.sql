@@ -139,7 +139,7 @@ select
         else r.missing
     end as unlinked_reason,
     case
-        when r.uniqname <> r.owner or (r.uniqname is not null and r.owner is null) then array[r.uniqname]
+        when r.uniqname <> coalesce(r.owner, '') then array[r.uniqname]
         when r.owner is null then coalesce(r.candidates, '{}')
         else '{}'
     end as candidates,
