@@ -92,12 +92,12 @@ def test_no_more_keys_are_fetched_than_the_decision_needs(world: World) -> None:
 
 def test_keys_that_no_row_has_are_told(world: World, caplog: pytest.LogCaptureFixture) -> None:
     """A wrong reach query loses updates in silence otherwise."""
+    caplog.set_level(logging.WARNING, "lsats_dagster")
     put(world, UMICH, MANY[:2])
     assert world.refresh("umapi_departments").metadata["keys_without_rows"] == 0
     put(world, UMICH, MANY[:1], DeptDescription="Renamed")
     with_reach(world, "umapi_departments", "select 'everything' where :since > 0 union select 'nothing'")
-    with caplog.at_level(logging.WARNING, "lsats_dagster"):
-        run = world.refresh("umapi_departments")
+    run = world.refresh("umapi_departments")
     assert run.metadata["keys_without_rows"] == 2
     assert "no row has one of the 2 reached keys" in caplog.text
     caplog.clear()
@@ -109,13 +109,13 @@ def test_keys_that_no_row_has_are_told(world: World, caplog: pytest.LogCaptureFi
 
 def test_keys_of_rows_that_are_gone_already_are_keys_of_rows(world: World, caplog: pytest.LogCaptureFixture) -> None:
     """An account that has left its department stays one that shaped it, whatever becomes of the account."""
+    caplog.set_level(logging.WARNING, "lsats_dagster")
     put(world, TDX, ["1"])
     world.refresh_all()
     put(world, TDX, ["1"], Code=None)
     assert world.refresh_all()["departments"].counts.removed == 1
     put(world, TDX, ["1"], Name="Renamed")
-    with caplog.at_level(logging.WARNING, "lsats_dagster"):
-        run = world.refresh_all()["departments"]
+    run = world.refresh_all()["departments"]
     assert (run.mode, run.metadata["affected"], run.metadata["keys_without_rows"]) == ("incremental", 1, 0)
     assert caplog.text == ""
 
