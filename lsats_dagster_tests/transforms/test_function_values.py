@@ -34,6 +34,7 @@ def moment(*parts: int) -> datetime:
 TEXT: dict[str, list[tuple[Any, Any]]] = {
     "rdns": [
         (None, []), ("", []), (" ", []), ("cn=x, ou=Lab,ou=UMICH", ["cn=x", "ou=Lab", "ou=UMICH"]),
+        (" cn=x,ou=Lab ,ou=UMICH ", ["cn=x", "ou=Lab", "ou=UMICH"]), ("cn=x,,ou=a b", ["cn=x", "", "ou=a b"]),
         (r"CN=Doe\, Jane, OU=People,OU=UMICH", [r"CN=Doe\, Jane", "OU=People", "OU=UMICH"]),
         (r"CN=back\\,OU=slash", [r"CN=back\\", "OU=slash"]),
     ],
@@ -57,6 +58,10 @@ TEXT: dict[str, list[tuple[Any, Any]]] = {
         ("CN=x,OU=Old,OU=People,OU=UMICH", "x"), ("uid=no name,ou=People,dc=x", None), ("CN=Doe\\, Jane,OU=People", None),
         ("CN=zz,OU=NotPeople,DC=x", None), ("CN=zz,OU=x,DC=People", None), ("uid=jrivers", None), (None, None),
         ("uid=" + "x" * 50 + ",ou=People", "x" * 50), ("uid=" + "x" * 51 + ",ou=People", None), ("uid=1x,ou=People", None),
+        *((f"{word}={name},{unit}=People,dc=x", name if name in ("a", "a.b-9", "x" * 50) else None)
+          for word, unit in (("uid", "ou"), ("CN", "OU"))
+          for name in ("a", "a.b-9", "x" * 50, "x" * 51, "", "1a", "-a", "a b", "a=b", "a\\", "a_b", "\u00e9")),
+        ("CN=AbleE,OU=People,DC=x", "ablee"), (r"uid=a\,ou=People,dc=x", None), ("uid=a,ou=Peoples,dc=x", None),
     ],
     "listed_name": [
         ("CN=A,OU=b", "cn=a,ou=b"), ("", ""), (None, None), ("X" * 2000, "x" * 2000),

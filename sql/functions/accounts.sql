@@ -32,10 +32,14 @@ language sql immutable parallel safe set plan_cache_mode = force_generic_plan
 return (
     select coalesce(jsonb_agg(p.uniqname order by p.uniqname collate "C"), '[]') -- noqa: RF03
     from (
-        select distinct clean.dn_uniqname(m.dn) as uniqname
-        from jsonb_array_elements_text(clean.list($1)) m (dn)
+        select distinct d.uniqname
+        from (
+            select clean.dn_uniqname(m.dn) as uniqname
+            from jsonb_array_elements_text(clean.list($1)) m (dn)
+            offset '0' -- each DN is read once
+        ) d
+        where d.uniqname is not null
     ) p
-    where p.uniqname is not null
 );
 
 comment on function clean.people_among(jsonb) is 'Login names of the people among DNs, each once, sorted';
@@ -46,7 +50,8 @@ language sql immutable parallel safe set plan_cache_mode = force_generic_plan
 return (
     select coalesce(jsonb_agg(g.dn order by g.dn collate "C"), '[]') -- noqa: RF03
     from (select distinct lower(m.dn) as dn from jsonb_array_elements_text(clean.list($1)) m (dn)) g
-    where g.dn ~ ',\s*ou\s*=\s*(users? (and )?)?groups\s*(,|$)'
+    -- Most are people, whom the first condition tells at a fraction of the cost.
+    where g.dn like '%groups%' and g.dn ~ ',\s*ou\s*=\s*(users? (and )?)?groups\s*(,|$)'
 );
 
 comment on function clean.groups_among(jsonb) is 'DNs of the groups among DNs, in lower case, each once, sorted';
