@@ -39,6 +39,15 @@ not exists (
     where t.is_present and p.place = b.place{number} and k.key collate "C" = b.key{number}
 )
 """
+# The same where the place is one for all rows: at half the cost.
+NOT_THERE = """
+not exists (
+    select
+    from {table} t
+    cross join lateral jsonb_array_elements_text(t.source_keys -> {place}) k (key)
+    where t.is_present and k.key collate "C" = b.key{number}
+)
+"""
 
 
 def places(table: str, key: str, about: Sequence[str]) -> list[tuple[str, str]]:
@@ -52,12 +61,10 @@ def kept_query(definition: Definition, name: str, table: str) -> str:
     columns = [
         f'{place} as place{n}, cast({key} as text) collate "C" as key{n}' for n, (place, key) in enumerate(named)
     ]
-    return KEPT.format(
-        places=", ".join(columns),
-        input=name,
-        condition=definition.keeps[name],
-        lost=" and ".join(NOWHERE.format(table=table, number=n) for n in range(len(named))),
-    )
+    lost = [
+        (NOWHERE if n else NOT_THERE).format(table=table, place=place, number=n) for n, (place, _) in enumerate(named)
+    ]
+    return KEPT.format(places=", ".join(columns), input=name, condition=definition.keeps[name], lost=" and ".join(lost))
 
 
 def kept(connection: Connection, definition: Definition, table: str | None = None) -> list[Kept]:

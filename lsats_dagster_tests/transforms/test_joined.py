@@ -238,3 +238,7 @@ def test_a_record_that_belongs_is_kept_by_the_row_that_names_it(joined: Checkout
         connection.exec_driver_sql(f"update silver.sites s set source_keys = {named}")
         assert [row.lost for row in kept(connection, sites)] == [0]
         attempt.rollback()
+        attempt = connection.begin_nested()
+        connection.exec_driver_sql("update silver.sites set is_present = false")
+        assert [row.lost for row in kept(connection, sites)] == [5]
+        attempt.rollback()
