@@ -35,7 +35,7 @@ comment on function clean.unparsed_amount(text, text) is 'Flag of a text that is
 create or replace function clean.bad_uuid(name text, value text) returns text
 language sql immutable parallel safe
 return case
-    when value is not null and clean.uuid(value) is null and not clean.is_no_uuid(value) then 'bad_uuid:' || name
+    when value is not null and not clean.is_no_uuid(value) and clean.uuid(value) is null then 'bad_uuid:' || name
 end;
 
 comment on function clean.bad_uuid(text, text) is 'Flag of a text that is no identifier';
@@ -59,7 +59,7 @@ comment on function clean.invalid_uniqname(text, jsonb) is 'Flag of a text that 
 create or replace function clean.bad_tdx_time(name text, value text) returns text
 language sql stable parallel safe
 return case
-    when value is not null and clean.tdx_time(value) is null and not clean.is_no_time(value) then 'bad_date:' || name
+    when value is not null and not clean.is_no_time(value) and clean.tdx_time(value) is null then 'bad_date:' || name
 end;
 
 comment on function clean.bad_tdx_time(text, text) is 'Flag of a text that is no time of TeamDynamix';

@@ -15,6 +15,8 @@ comment on function clean.uuid(text) is 'UUID; all zeros and anything else becom
 -- Whether a text stands for "no identifier" rather than for a broken one.
 create or replace function clean.is_no_uuid(value text) returns boolean
 language sql immutable parallel safe
-return clean.text(value) is null or btrim(clean.trimmed(value), '{}') = '00000000-0000-0000-0000-000000000000';
+return value = '00000000-0000-0000-0000-000000000000'
+or clean.text(value) is null
+or btrim(clean.trimmed(value), '{}') = '00000000-0000-0000-0000-000000000000';
 
 comment on function clean.is_no_uuid(text) is 'Whether a text is blank or the all-zero UUID';
