@@ -127,7 +127,8 @@ TEXT: dict[str, list[tuple[Any, Any]]] = {
     "mac": [
         ("00:1a:2B:3c:4D:5e", "001A2B3C4D5E"), ("001A.2B3C.4D5E", "001A2B3C4D5E"), ("00-1A-2B-3C-4D-5E", "001A2B3C4D5E"),
         ("00_1A_2B_3C_4D_5E", "001A2B3C4D5E"), ("00:1A:2B:3C:4D", None), ("00:00:00:00:00:00", None), ("ff:ff:ff:ff:ff:ff", None),
-        ("", None), (None, None), ("none", None),
+        ("", None), (None, None), ("none", None), ("0g:1A:2B:3C:4D:5E", None), ("0::1A:2B:3C:4D:5E", None),
+        (" 00:1A:2B:3C:4D:5E ", "001A2B3C4D5E"),
     ],
     "serial": [
         (" abc1234 ", "ABC1234"), ("abc", None), ("0000", None), ("00000000", None), ("none", None), ("N/A", None),
@@ -206,7 +207,7 @@ JSON: dict[str, list[tuple[Any, Any]]] = {
     "cleaned_texts": [([" a", None, [], {"b": 1}], ["a", "[]", '{"b": 1}']), ([], [])],
     "split_texts": [
         ("a, b;c\nd", ["a", "b", "c", "d"]), (["a;b", " c "], ["a", "b", "c"]), ("00 1A 2B", ["00 1A 2B"]),
-        (None, []), (",;", []),
+        (None, []), (",;", []), ("a b\nc", ["a b", "c"]), ("a b", ["a b"]), (" ", []), (7.0, ["7"]),
     ],
     "choices": [
         ("41, 42", [41, 42]), (["None", "0", "x", 7.0], [None, 7]), ("None", []), (8, [8]), (None, []), (["42", "41"], [42, 41]),

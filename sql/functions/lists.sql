@@ -45,7 +45,14 @@ begin
     if jsonb_typeof(value) = 'array' then
         members := array(select jsonb_array_elements_text(clean.texts(value)));
     else
-        members := array[clean.text(clean.plain(value))];
+        member := clean.text(clean.plain(value));
+        if member is null then
+            return result;
+        end if;
+        members := array[member];
+        if member !~ '[,;\n\r]' then
+            return members;
+        end if;
     end if;
     foreach member in array members loop
         foreach piece in array coalesce(regexp_split_to_array(member, '[,;\n\r]'), '{}') loop
